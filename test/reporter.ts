@@ -1,0 +1,17 @@
+import type { Reporter, TestModule } from "vitest/node";
+
+/** Ends a run with the plain line `N passed, N failed`, which scripts and continuous integration read. */
+export default class SummaryLine implements Reporter {
+  onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
+    let passed = 0;
+    let failed = 0;
+    for (const module of modules) {
+      for (const test of module.children.allTests()) {
+        if (test.result().state === "passed") passed++;
+        else failed++;
+      }
+      if (module.errors().length > 0) failed++;
+    }
+    process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+  }
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    reporters: ["default", "./test/reporter.ts"],
+    testTimeout: 60_000,
+    maxWorkers: 2,
+    env: { TZ: "UTC" },
+  },
+});
