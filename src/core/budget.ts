@@ -41,6 +41,10 @@ export class Budget {
     if (scale !== undefined) this.#byScale[scale] = (this.#byScale[scale] ?? 0) + flops;
   }
 
+  spent(): number {
+    return this.#total;
+  }
+
   remaining(): number {
     return this.limit - this.#total;
   }

@@ -46,5 +46,7 @@ export interface RewardTraits {
 export interface Reward extends RewardTraits, AsyncDisposable {
   /** The host splits larger batches. */
   readonly maxBatch?: number;
+  /** Milliseconds that one call of `score` may take before the host gives up; the host has a default. */
+  readonly timeoutMs?: number;
   score(batch: readonly RewardItem[], context: RewardContext): Promise<RewardScores> | RewardScores;
 }

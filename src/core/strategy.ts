@@ -8,8 +8,8 @@ import type { Tensor } from "./tensor.ts";
 
 /**
  * A strategy is a *search program*: a pure, synchronous generator that yields what it wants done and is resumed with
- * what was seen. It decides; the engine acts. The same program is run live by the engine, dry by `plan` (observations
- * all zero, which prices it before a model loads) and from recorded observations by `replay`.
+ * what was seen. It decides; the engine acts. The same program is run live by the engine, dry by `plan` (on blank
+ * observations, see `dryRun`, which prices it before a model loads) and from recorded observations by `replay`.
  *
  * Programs never touch a sampler, a clock, the file system or a random generator other than `space.rng`.
  */
@@ -86,6 +86,17 @@ export interface Calibration {
   readonly model: string;
   readonly reward: string;
   readonly scales: readonly ScaleCalibration[];
+  /** Best pruning schedules under this curve by budget, found by `optimiseSchedule`. */
+  readonly schedules?: readonly PruningSchedule[];
+}
+
+/** Candidates at the start, and how many are kept after which scales. */
+export interface PruningSchedule {
+  readonly units: number;
+  readonly start: number;
+  readonly cuts: readonly { readonly scale: number; readonly keep: number }[];
+  /** Expected final reward of the answer, in standard deviations within a prompt. */
+  readonly expected: number;
 }
 
 export interface ScaleCalibration {

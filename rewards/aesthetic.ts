@@ -1,0 +1,113 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { TtsVarError } from "../src/core/errors.ts";
+import type { PluginHost, RewardDefinition } from "../src/core/plugin.ts";
+import type { RewardTraits } from "../src/core/reward.ts";
+import { openModelFolder } from "../src/models/model-folder.ts";
+import { dot } from "./cosine.ts";
+import { readImageTransform } from "./image-processor.ts";
+import { modelFlops } from "./model-cost.ts";
+import { givenFolder } from "./model-source.ts";
+import { clipTransform, siglipTransform } from "./preprocess.ts";
+import { openVisionTower } from "./vision-tower.ts";
+
+const options = z.strictObject({
+  head: z.enum(["laion", "v2.5"]).default("laion"),
+  model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("folder of CLIP ViT-L/14 (laion) or SigLIP so400m-384 (v2.5), beside it aesthetic_head.json"),
+  divideBy: z.number().positive().default(1).describe("10 gives TTS-VAR's scale"),
+});
+type AestheticOptions = z.output<typeof options>;
+
+const heads = {
+  laion: {
+    license: "Apache-2.0",
+    source: "Schuhmann 2022, improved aesthetic predictor (sac+logos+ava1-l14-linearMSE)",
+    transform: clipTransform,
+  },
+  "v2.5": {
+    license: "AGPL-3.0",
+    source: "discus0434 2024, aesthetic predictor v2.5",
+    transform: siglipTransform,
+  },
+} as const;
+
+const remedy =
+  "a folder with onnx/vision_model.onnx and preprocessor_config.json; then python training/export_rewards.py head --checkpoint HEAD.pth --out DIR, and model=DIR";
+
+const headSchema = z.object({
+  schemaVersion: z.literal(1),
+  weights: z.array(z.number()).min(1),
+  bias: z.number(),
+});
+
+/**
+ * Aesthetic predictors: an affine map on the unit image embedding (their layers have no non-linearity between them, so
+ * training/export_rewards.py folds them). The prompt is not read. Scores are about 1 to 10.
+ *
+ * V2.5 is AGPL-3.0: its licence is shown before use and nothing of it is part of this package.
+ */
+export const aesthetic: RewardDefinition<AestheticOptions> = {
+  name: "aesthetic",
+  summary: "LAION v2 or V2.5 aesthetic predictor",
+  license: "Apache-2.0 (laion), AGPL-3.0 (v2.5)",
+  options,
+  async traits(settings, host) {
+    const dir = await givenFolder("aesthetic", settings.model, remedy, host);
+    const folder = await openModelFolder(dir, { verify: false, allowBare: true });
+    return traitsOf(settings, folder.modelId, await modelFlops(folder));
+  },
+  async create(settings, host) {
+    showLicense(settings, host);
+    const dir = await givenFolder("aesthetic", settings.model, remedy, host);
+    const folder = await openModelFolder(dir, { allowBare: true });
+    const head = await readHead(join(dir, "aesthetic_head.json"));
+    const { size } = await readImageTransform(dir);
+    const tower = await openVisionTower(dir, { ...heads[settings.head].transform, size });
+    return {
+      ...traitsOf(settings, folder.modelId, await modelFlops(folder)),
+      maxBatch: 8,
+      async score(batch) {
+        const embeds = await tower.embed(batch.map((item) => item.image));
+        return { scores: embeds.map((embed) => (dot(head.weights, embed) + head.bias) / settings.divideBy) };
+      },
+      [Symbol.asyncDispose]: () => tower[Symbol.asyncDispose](),
+    };
+  },
+};
+
+function showLicense(settings: AestheticOptions, host: PluginHost): void {
+  const { license, source } = heads[settings.head];
+  host.log("warn", `reward aesthetic uses a head under ${license} (${source}); its terms are yours to keep`);
+}
+
+async function readHead(path: string): Promise<z.output<typeof headSchema>> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new TtsVarError(
+      "MODEL_NOT_FOUND",
+      `${path} is missing; make it: python training/export_rewards.py head`,
+      { cause },
+    );
+  });
+  const parsed = headSchema.safeParse(JSON.parse(text));
+  if (parsed.success) return parsed.data;
+  throw new TtsVarError("MODEL_INVALID", `${path}: ${z.prettifyError(parsed.error)}`);
+}
+
+function traitsOf(settings: AestheticOptions, modelId: string, flops: number): RewardTraits {
+  return {
+    name: "aesthetic",
+    version: `1+${settings.head}+${settings.divideBy}+${modelId}`,
+    direction: "higher",
+    range: null,
+    suggestedLambda: 2 * settings.divideBy,
+    flops,
+    license: heads[settings.head].license,
+    source: heads[settings.head].source,
+    modelId,
+  };
+}

@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { TtsVarError } from "../src/core/errors.ts";
+import type { RewardDefinition, RewardHost } from "../src/core/plugin.ts";
+import type { Reward, RewardItem, RewardTraits } from "../src/core/reward.ts";
+import { parseMetadata } from "../src/geneval/metadata.ts";
+import { type GenevalMetadata, officialOptions } from "../src/geneval/rules.ts";
+import { loadDetector } from "../src/models/detector.ts";
+import { openModelFolder } from "../src/models/model-folder.ts";
+import { denseScore } from "./dense-score.ts";
+import { modelFlops } from "./model-cost.ts";
+import { modelFolder } from "./model-source.ts";
+import { parsePrompt } from "./prompt-parser.ts";
+
+const options = z.strictObject({
+  detector: z.string().min(1).default("detector-a").describe("embedded detector, or a detector folder"),
+  threshold: z.number().min(0).max(1).default(officialOptions.threshold),
+  countingThreshold: z.number().min(0).max(1).default(officialOptions.countingThreshold),
+});
+
+type GenevalOptions = z.output<typeof options>;
+
+/**
+ * Dense GenEval score of a detector: in [0, 1], 1 exactly when GenEval's rule passes, never negative, and never lower
+ * for satisfying more. Conditions come from the item's metadata if it has `include`, else from the prompt.
+ *
+ * Selecting with the detector that also judges turns GenEval into its own oracle: judge with another one.
+ *
+ * Source: Ghosh et al. 2023 (rule); Flow-GRPO's reward server (dense form; its negative terms, double-counted positions
+ * and exact counts are not kept).
+ */
+export const geneval: RewardDefinition<GenevalOptions> = {
+  name: "geneval",
+  summary: "dense detector-based score of the prompt's objects, counts, colours and positions",
+  license: "MIT",
+  options,
+  async traits(settings, host) {
+    const folder = await openModelFolder(await modelFolder(settings.detector, host), {
+      verify: false,
+      allowBare: true,
+    });
+    return traitsOf(folder.modelId, await modelFlops(folder), settings);
+  },
+  create: createGeneval,
+};
+
+async function createGeneval(settings: GenevalOptions, host: RewardHost): Promise<Reward> {
+  const detector = await loadDetector(await modelFolder(settings.detector, host));
+  const rules = {
+    ...officialOptions,
+    threshold: settings.threshold,
+    countingThreshold: settings.countingThreshold,
+  };
+  return {
+    ...traitsOf(detector.modelId, detector.flops, settings),
+    async score(batch) {
+      // Before the detector runs, so that an unreadable prompt costs nothing.
+      const wanted = batch.map(metadataOf);
+      const found = await detector.detect(batch.map((item) => item.image));
+      const verdicts = found.map((detections, index) => {
+        const colored = detections.map(({ label, score, box, colors }) => {
+          if (!colors) throw withoutColors(settings.detector);
+          return { label, score, box, colors };
+        });
+        return denseScore(wanted[index]!, colored, rules);
+      });
+      return {
+        scores: verdicts.map((verdict) => verdict.score),
+        details: verdicts.map(({ correct, reason, conditions }) => ({ correct, reason, conditions })),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await detector.dispose();
+    },
+  };
+}
+
+function traitsOf(modelId: string, flops: number, settings: GenevalOptions): RewardTraits {
+  return {
+    name: "geneval",
+    version: `1+${settings.threshold}+${settings.countingThreshold}+${modelId}`,
+    direction: "higher",
+    range: [0, 1],
+    suggestedLambda: 10,
+    flops,
+    license: "MIT",
+    source: "Ghosh et al. 2023, dense form",
+    modelId,
+  };
+}
+
+function metadataOf(item: RewardItem): GenevalMetadata {
+  const { metadata } = item;
+  const { include } = metadata;
+  if (!Array.isArray(include) || include.length === 0) return parsePrompt(item.prompt);
+  return parseMetadata(
+    { tag: "single_object", prompt: item.prompt, ...metadata },
+    `metadata of "${item.prompt}"`,
+  );
+}
+
+function withoutColors(detector: string): TtsVarError {
+  return new TtsVarError(
+    "MODEL_INVALID",
+    `detector ${detector} names no colours (no output color_logits); use an embedded detector, or the eval command with a CLIP colour step`,
+  );
+}

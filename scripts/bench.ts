@@ -1,0 +1,153 @@
+import { spawn } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { versions } from "../src/cli/versions.ts";
+import { resolveConfig } from "../src/config/resolve.ts";
+import { runSearch } from "../src/engine/run-search.ts";
+import { packageRoot } from "../src/io/package-root.ts";
+import { openSearch, planConfig } from "../src/open-search.ts";
+
+// `npm run bench [-- ROUNDS]`: where a search's time goes, as one JSON object on stdout. Compared variants are
+// interleaved round by round, so that a busy machine slows all of them alike; read `loadAverage` first.
+
+const PROMPT = "a photo of two dogs and a red umbrella";
+const rounds = Number(process.argv[2] ?? 5);
+const root = packageRoot();
+
+interface Samples {
+  readonly median: number;
+  readonly min: number;
+  readonly all: readonly number[];
+}
+
+function summarise(values: readonly number[]): Samples {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  const round = (value: number): number => Math.round(value * 10) / 10;
+  return { median: round(median), min: round(sorted[0]!), all: values.map(round) };
+}
+
+/** Milliseconds and peak memory of one process of the command line. */
+function timeProcess(argv: readonly string[]): Promise<{ ms: number; code: number | null }> {
+  return new Promise((done) => {
+    const start = performance.now();
+    const child = spawn(process.execPath, [join(root, "bin", "tts-var.mjs"), ...argv], { stdio: "ignore" });
+    child.on("exit", (code) => done({ ms: performance.now() - start, code }));
+  });
+}
+
+async function benchProcesses(): Promise<Record<string, Samples>> {
+  const out = join(tmpdir(), `tts-var-bench-${process.pid}`);
+  const variants: Record<string, string[]> = {
+    help: ["--help"],
+    plan: ["plan"],
+    searchCold: ["search", "-p", PROMPT, "--budget", "8", "--quiet", "--out", out],
+  };
+  const times: Record<string, number[]> = {};
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, argv] of Object.entries(variants)) {
+      const { ms, code } = await timeProcess(argv);
+      if (code !== 0) throw new Error(`${argv.join(" ")} ended with ${code}`);
+      times[name] = [...(times[name] ?? []), ms];
+    }
+  }
+  await rm(out, { recursive: true, force: true });
+  return Object.fromEntries(Object.entries(times).map(([name, values]) => [name, summarise(values)]));
+}
+
+/** Searches in this process: models are loaded once, strategies take turns. */
+async function benchWarm(): Promise<Record<string, unknown>> {
+  const results: Record<string, unknown> = {};
+  const variants = await Promise.all(
+    ["single", "best-of-n", "tts-var"].map(async (strategy) => {
+      const { config } = resolveConfig({
+        flags: [
+          { path: "prompt", value: PROMPT, flag: "bench" },
+          { path: "strategy.name", value: strategy, flag: "bench" },
+        ],
+      });
+      const host = { baseDir: root, allowDownload: false, log: () => {} };
+      const planned = await planConfig(config, host);
+      const start = performance.now();
+      const open = await openSearch(planned);
+      return { strategy, planned, open, loadMs: performance.now() - start };
+    }),
+  );
+  const totals = new Map<string, number[]>();
+  const stages = new Map<string, Map<string, number[]>>();
+  const overheads = new Map<string, number[]>();
+  for (let round = -1; round < rounds; round++) {
+    for (const { strategy, planned, open } of variants) {
+      const { config } = planned;
+      const parts = new Map<string, number>();
+      const start = performance.now();
+      await runSearch({
+        ...planned,
+        sampler: open.sampler,
+        rewards: { [config.reward.name]: open.reward },
+        primaryReward: config.reward.name,
+        features: open.features,
+        prompt: config.prompt,
+        metadata: {},
+        // Another seed each round: equal images would be scored from memory.
+        seed: round + 1,
+        units: config.budget,
+        timing: {
+          begin(kind, scale) {
+            const begun = performance.now();
+            const key = kind === "transformer" ? `${kind}.${scale}` : kind;
+            return () => parts.set(key, (parts.get(key) ?? 0) + performance.now() - begun);
+          },
+        },
+      });
+      const total = performance.now() - start;
+      if (round < 0) continue;
+      push(totals, strategy, total);
+      const inModels = [...parts.values()].reduce((sum, value) => sum + value, 0);
+      push(overheads, strategy, (100 * (total - inModels)) / total);
+      const own = stages.get(strategy) ?? new Map<string, number[]>();
+      stages.set(strategy, own);
+      for (const [key, ms] of parts) push(own, key, ms);
+    }
+  }
+  for (const { strategy, planned, open, loadMs } of variants) {
+    results[strategy] = {
+      units: planned.plan.total,
+      loadMs: Math.round(loadMs),
+      warmMs: summarise(totals.get(strategy)!),
+      engineOverheadPercent: summarise(overheads.get(strategy)!),
+      stagesMs: Object.fromEntries(
+        [...stages.get(strategy)!].map(([key, values]) => [key, summarise(values).median]),
+      ),
+    };
+    await open[Symbol.asyncDispose]();
+  }
+  return results;
+}
+
+function push(map: Map<string, number[]>, key: string, value: number): void {
+  map.set(key, [...(map.get(key) ?? []), value]);
+}
+
+const loadBefore = loadavg();
+const processes = await benchProcesses();
+const warm = await benchWarm();
+console.log(
+  JSON.stringify(
+    {
+      schemaVersion: 1,
+      rounds,
+      machine: { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length },
+      loadAverage: { before: loadBefore, after: loadavg() },
+      versions: versions(),
+      processMs: processes,
+      warm,
+      peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+    },
+    null,
+    2,
+  ),
+);
+process.exit(0);

@@ -1,0 +1,73 @@
+import { z } from "zod";
+import {
+  defineStrategy,
+  type SearchOutcome,
+  type SearchProgram,
+  type SearchSpace,
+  score,
+  select,
+  start,
+  stepTo,
+} from "../src/core/strategy.ts";
+import { answerBest } from "./answer.ts";
+import { fitOnce, widest } from "./fit.ts";
+import { topRows } from "./order.ts";
+import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./schedule.ts";
+
+const rewardName = z.string().min(1).nullable().default(null);
+
+const optionsSchema = z.strictObject({
+  early: rewardName.describe("cheap reward for many coarse previews; null takes the run's reward"),
+  late: rewardName.describe(
+    "expensive reward for few fine previews and the final choice; null takes the run's reward",
+  ),
+  earlyScale: placeSchema.default(0.5),
+  lateScale: placeSchema.default(0.75),
+  shape: z
+    .tuple([z.number().positive(), z.number().positive(), z.number().positive()])
+    .default([12, 3, 1])
+    .describe("candidates before the early cut, after it, and after the late cut, relative to each other"),
+  preview: previewSchema.default(0.5).describe("side of early previews relative to the full image"),
+  latePreview: previewSchema.default(1).describe("the same for late previews"),
+});
+type CascadeOptions = z.output<typeof optionsSchema>;
+
+/** Verifiers by price: a cheap one thins out many early, an expensive one chooses among few late. */
+export const cascade = defineStrategy({
+  name: "cascade",
+  summary: "a cheap reward early on many candidates, an expensive one late on few",
+  source: "Viola and Jones 2001; verifier cascades of GridAR and SANA-1.5",
+  options: optionsSchema,
+  create: (options) => {
+    const family = (multiplier: number) => (space: SearchSpace) => run(space, options, multiplier);
+    const fitted = fitOnce(family, widest);
+    return (space) => family(fitted(space))(space);
+  },
+});
+
+function* run(space: SearchSpace, options: CascadeOptions, multiplier: number): SearchProgram<SearchOutcome> {
+  const count = space.scales.length;
+  const [early, late] = resolvePlaces(
+    [options.earlyScale, options.lateScale],
+    count,
+    count - 2,
+    "earlyScale, lateScale",
+  );
+  const [wide, middle, narrow] = scaledWidths(options.shape, multiplier);
+  const stages = [
+    { scale: early, width: middle!, reward: options.early ?? space.reward, preview: options.preview },
+    { scale: late, width: narrow!, reward: options.late ?? space.reward, preview: options.latePreview },
+  ];
+  let population = yield* start(wide!);
+  for (const { scale, width, reward, preview } of stages) {
+    if (scale === undefined || width >= population.ids.length) continue;
+    population = yield* stepTo(population, scale + 1);
+    const scores = yield* score(population, reward, { latent: previewLatent(space, preview) });
+    population = yield* select(population, topRows(population.ids, scores, width), {
+      rule: "cascade",
+      reward,
+      scores,
+    });
+  }
+  return yield* answerBest(space, population, options.late ?? space.reward);
+}

@@ -1,0 +1,153 @@
+import { z } from "zod";
+import {
+  defineStrategy,
+  features,
+  type Population,
+  type SearchOutcome,
+  type SearchProgram,
+  type SearchSpace,
+  score,
+  select,
+  start,
+  step,
+} from "../src/core/strategy.ts";
+import { answerBest } from "./answer.ts";
+import { clusterCentres } from "./cluster.ts";
+import { fitOnce, widest } from "./fit.ts";
+import { pick } from "./order.ts";
+import { POTENTIALS, potential } from "./potentials.ts";
+import { RESAMPLINGS, resample } from "./resample.ts";
+import { placeSchema, previewLatent, previewSchema } from "./schedule.ts";
+import { paperShape, planTtsVar, type TtsVarPlan } from "./tts-var-plan.ts";
+import { effectiveSampleSize, lambdaForEss, logWeights, normalise, standardise } from "./weights.ts";
+
+const widthList = z.array(z.number().positive()).min(1);
+
+export const ttsVarOptions = z.strictObject({
+  multiplier: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe("the paper's N; null: the largest that the budget pays for"),
+  widths: z
+    .array(z.int().positive())
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe("candidates kept after each scale, one value per scale; overrides multiplier and shape"),
+  shape: widthList
+    .default([...paperShape])
+    .describe(
+      "candidates kept after each scale in units of N; mapped to the model's scales by relative position",
+    ),
+  clusterScales: z
+    .array(placeSchema)
+    .nullable()
+    .default(null)
+    .describe("null: the paper's 2 and 5 of 13, by relative position"),
+  resampleScales: z
+    .array(placeSchema)
+    .nullable()
+    .default(null)
+    .describe("null: the paper's 6 and 9 of 13, by relative position"),
+  potential: z.enum(POTENTIALS).default("value"),
+  topQ: z.int().positive().default(2).describe("rewards summed by the potential top-q"),
+  history: z
+    .enum(["resample", "all"])
+    .default("resample")
+    .describe("scales whose rewards potentials look back on; all scores every scale, and pays for it"),
+  lambda: z.number().min(0).nullable().default(null).describe("null takes the reward's suggestion"),
+  targetEss: z
+    .number()
+    .gt(0)
+    .max(1)
+    .nullable()
+    .default(null)
+    .describe("choose lambda so that the effective sample size is this share of the width"),
+  standardise: z
+    .boolean()
+    .default(false)
+    .describe("divide potentials by their spread within the prompt before lambda"),
+  resampling: z.enum(RESAMPLINGS).default("multinomial"),
+  preview: previewSchema.default(0.5),
+});
+export type TtsVarOptions = z.output<typeof ttsVarOptions>;
+
+/**
+ * TTS-VAR by the paper's definitions: a descending batch schedule, clustering on preview features at coarse scales
+ * (keep the candidate nearest each centre), resampling by reward potentials at fine scales, and the best of the
+ * finished ones by raw reward.
+ */
+export const ttsVar = defineStrategy({
+  name: "tts-var",
+  summary: "clustering at coarse scales, potential-weighted resampling at fine scales, shrinking batch",
+  source: "Chen et al. 2025 (TTS-VAR), sections 3.2 and 3.3",
+  options: ttsVarOptions,
+  create: (options) => {
+    const family = (multiplier: number) => (space: SearchSpace) =>
+      run(space, options, planTtsVar(space, options, multiplier));
+    const fitted = fitOnce(family, widest);
+    return (space) => family(options.multiplier ?? (options.widths ? 1 : fitted(space)))(space);
+  },
+});
+
+function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): SearchProgram<SearchOutcome> {
+  const latent = previewLatent(space, options.preview);
+  const resampled = [...plan.decisions].flatMap(([scale, { rule }]) => (rule === "resample" ? [scale] : []));
+  const lastResampled = Math.max(-1, ...resampled);
+  let population = yield* start(plan.start);
+  let histories: number[][] = population.ids.map(() => []);
+  for (const { index: scale } of space.scales) {
+    population = (yield* step(population)).population;
+    const decision = plan.decisions.get(scale);
+    const looksBack = options.history === "all" && scale <= lastResampled;
+    if (decision?.rule === "resample" || looksBack) {
+      const scores = yield* score(population, space.reward, { latent });
+      histories = histories.map((history, row) => [...history, scores[row]!]);
+    }
+    if (!decision) continue;
+    const choice =
+      decision.rule === "cluster"
+        ? yield* cluster(space, population, decision.width, latent)
+        : weigh(space, options, population, histories, decision.width);
+    population = yield* select(population, choice.picks, choice.why);
+    histories = pick(histories, choice.picks);
+  }
+  return yield* answerBest(space, population);
+}
+
+/** Diversity phase: one candidate per cluster of preview features. */
+export function* cluster(
+  space: SearchSpace,
+  population: Population,
+  width: number,
+  latent: ReturnType<typeof previewLatent>,
+  stream = space.rng.stream("cluster", "tts-var", population.stage),
+) {
+  const vectors = yield* features(population, { latent });
+  const { picks, labels } = clusterCentres(population.ids, vectors, width, stream);
+  return { picks, why: { rule: "cluster", labels } };
+}
+
+/** Potential phase: candidates drawn in proportion to exp(lambda * potential). */
+function weigh(
+  space: SearchSpace,
+  options: TtsVarOptions,
+  { ids, stage }: Population,
+  histories: readonly (readonly number[])[],
+  width: number,
+) {
+  const plain = Float64Array.from(histories, (history) =>
+    potential(options.potential, history, options.topQ),
+  );
+  const potentials = options.standardise ? standardise(plain) : plain;
+  const lambda =
+    options.targetEss === null
+      ? (options.lambda ?? space.rewards[space.reward]!.suggestedLambda)
+      : lambdaForEss(potentials, options.targetEss);
+  const logs = logWeights(potentials, lambda);
+  const weights = normalise(logs);
+  const picks = resample(options.resampling, ids, logs, width, space.rng.stream("select", "tts-var", stage));
+  return { picks, why: { rule: "resample", lambda, ess: effectiveSampleSize(weights), weights } };
+}

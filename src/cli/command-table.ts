@@ -1,0 +1,67 @@
+import type { Command } from "commander";
+
+/** A command as `--help` lists it. Its file is imported only when it is asked for. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<{ register(program: Command): void }>;
+}
+
+/** All commands, in the order of `tts-var --help`. A new command is one line here and one file in `commands/`. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "search",
+    summary: "draw a prompt, searching for the best image within a budget",
+    load: () => import("./commands/search.ts"),
+  },
+  {
+    name: "plan",
+    summary: "print what a search would cost, before any model loads",
+    load: () => import("./commands/plan.ts"),
+  },
+  {
+    name: "list",
+    summary: "list strategies, rewards, samplers, features, models or configs",
+    load: () => import("./commands/list.ts"),
+  },
+  {
+    name: "geneval",
+    summary: "evaluate by GenEval's protocol: prompts, images, verdicts, tables, comparisons",
+    load: () => import("./commands/geneval.ts"),
+  },
+  {
+    name: "worker",
+    summary: "work through the queue of a geneval run on other machines",
+    load: () => import("./commands/worker.ts"),
+  },
+  {
+    name: "reward",
+    summary: "check a reward of your own: form, order, finiteness, determinism, time",
+    load: () => import("./commands/reward.ts"),
+  },
+  {
+    name: "replay",
+    summary: "decide a recorded search again from its trace",
+    load: () => import("./commands/replay.ts"),
+  },
+  {
+    name: "calibrate",
+    summary: "measure by scale how well previews predict the final reward",
+    load: () => import("./commands/calibrate.ts"),
+  },
+  {
+    name: "study",
+    summary: "compare strategies at equal cost, with intervals and controls",
+    load: () => import("./commands/study.ts"),
+  },
+  {
+    name: "models",
+    summary: "list and verify the models at hand",
+    load: () => import("./commands/models.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "check this machine and say what to mend",
+    load: () => import("./commands/doctor.ts"),
+  },
+];

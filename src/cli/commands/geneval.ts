@@ -1,0 +1,117 @@
+import type { Command } from "commander";
+import { addOutputFlags, addSearchFlags } from "../flags.ts";
+import type { CompareFlags } from "../geneval/compare.ts";
+import type { JudgeCommandFlags } from "../geneval/judge.ts";
+import { addJudgeFlags } from "../geneval/judge-flags.ts";
+import type { PromptsFlags } from "../geneval/prompts.ts";
+import type { SummarizeFlags } from "../geneval/summarize.ts";
+
+const EXAMPLES = `
+Examples:
+  $ tts-var geneval prompts --seed 1 --out prompts.jsonl
+  $ tts-var geneval run --prompts 553 --samples 4 --strategy tts-var --budget 4 --out results/tts-var-4
+  $ tts-var geneval run --prompts evaluation_metadata.jsonl --out results/official
+  $ tts-var geneval judge DIR --judge ./detr-folder --color-model ./clip-folder --out results.jsonl
+  $ tts-var geneval judge --detections recorded.jsonl
+  $ tts-var geneval summarize results/tts-var-4
+  $ tts-var geneval compare results/best-of-n-4 results/tts-var-4
+  $ tts-var geneval run --queue redis://host:6379 --out results/many   (with \`tts-var worker\` elsewhere)
+
+A run that was interrupted goes on when the same command is given again. Exit code 5: something is missing.`;
+
+const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
+/** `tts-var geneval`: GenEval's prompts, images, verdicts and tables. */
+export function register(program: Command): void {
+  const group = program
+    .command("geneval")
+    .description("Evaluate by GenEval's protocol: prompts, images, verdicts, tables, comparisons.")
+    .addHelpText("after", EXAMPLES);
+  registerPrompts(group);
+  registerRun(group, "run", "make images of all prompts, judge them and print the table", true);
+  registerRun(group, "generate", "make images of all prompts only", false);
+  registerJudge(group);
+  registerSummarize(group);
+  registerCompare(group);
+}
+
+function registerPrompts(group: Command): void {
+  group
+    .command("prompts")
+    .description("generate prompts of GenEval's grammar, as official metadata rows")
+    .option("--count <n>", "Prompts, split over the six tasks as in the official set", "553")
+    .option("--per-tag <tag=n,...>", "Prompts by task instead; tasks that are not named get none")
+    .option("--seed <seed>", "Seed of the generator", "0")
+    .option("--disjoint-from <file>", "Metadata file whose scenes must not occur; repeatable", collect)
+    .option("-o, --out <file>", "Write there instead of stdout")
+    .option("--json", "Print one JSON object on stdout")
+    .action(async (flags: PromptsFlags) => (await import("../geneval/prompts.ts")).promptsCommand(flags));
+}
+
+function registerRun(group: Command, name: string, summary: string, judged: boolean): void {
+  const command = group.command(name).description(summary);
+  command
+    .option("--prompts <file|n>", "Official metadata file, or a number of generated prompts", "553")
+    .option("--prompt-seed <seed>", "Seed of the generated prompts", "0")
+    .option("--samples <n>", "Images per prompt", "4")
+    .option(
+      "--workers <n>",
+      "Worker processes; 0: search in this process (default: one per core for larger sets)",
+    )
+    .option("--queue <url>", "Search on `tts-var worker` processes by Redis: redis://host:port")
+    .option("--queue-name <name>", "Name of the queue, the same for workers")
+    .option(
+      "--results <how>",
+      "How workers of a queue deliver: queue, or shared (they see --out themselves)",
+      "queue",
+    )
+    .option(
+      "--adaptive",
+      "Spend --budget units per image on average: in rounds, where they are expected to help",
+    )
+    .option("--round <units>", "Units of one round with --adaptive (default: a quarter of the budget)")
+    .option("--stop-at <score>", "With --adaptive: an image whose reward reaches this gets no further round");
+  if (judged) addJudgeFlags(command);
+  addOutputFlags(addSearchFlags(command)).action(async () =>
+    (await import("../geneval/run.ts")).runGeneval(command, judged),
+  );
+}
+
+function registerJudge(group: Command): void {
+  const command = group
+    .command("judge [dir]")
+    .description("judge a folder of images in GenEval's layout, or recorded detections")
+    .option("--detections <file>", "Lines {metadata, detections, colors} to judge instead of images")
+    .option("-o, --out <file>", "Results file (with --detections: stdout if not given)")
+    .option("--allow-partial", "Judge what is there although images are missing");
+  addOutputFlags(addJudgeFlags(command)).action(async (dir: string | undefined, flags: JudgeCommandFlags) =>
+    (await import("../geneval/judge.ts")).judgeCommand(dir, flags),
+  );
+}
+
+function registerSummarize(group: Command): void {
+  group
+    .command("summarize <path>")
+    .description("print GenEval's table of an evaluation folder or a results file (also an official one)")
+    .option("--prompts <file|n>", "Prompts that the set must have, to check that it is complete")
+    .option("--samples <n>", "Images that each prompt must have")
+    .option("--draws <n>", "Bootstrap draws", "10000")
+    .option("--allow-partial", "Summarise an incomplete set, marked as such")
+    .option("--json", "Print one JSON object on stdout")
+    .action(async (path: string, flags: SummarizeFlags) =>
+      (await import("../geneval/summarize.ts")).summarizePath(path, flags),
+    );
+}
+
+function registerCompare(group: Command): void {
+  group
+    .command("compare <a> <b>")
+    .description("compare two evaluations of the same prompts, image by image: B minus A")
+    .option("--draws <n>", "Bootstrap draws", "10000")
+    .option("--flips <n>", "Changed prompts to list, or all", "20")
+    .option("--allow-partial", "Compare what both have")
+    .option("--json", "Print one JSON object on stdout")
+    .action(async (a: string, b: string, flags: CompareFlags) =>
+      (await import("../geneval/compare.ts")).comparePaths(a, b, flags),
+    );
+}

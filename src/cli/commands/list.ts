@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import { featureRegistry, rewardRegistry, samplerRegistry, strategyRegistry } from "../../builtins.ts";
+import { type Listing, unknownName } from "../../core/registry.ts";
+import { printJson, printResult, table } from "../output.ts";
+import { listPresets } from "../presets.ts";
+
+type Kind = "strategies" | "rewards" | "samplers" | "features" | "models" | "configs";
+
+const LISTS: Readonly<Record<Kind, () => Promise<readonly Listing[]>>> = {
+  strategies: async () => strategyRegistry.list(),
+  rewards: async () => rewardRegistry.list(),
+  samplers: async () => samplerRegistry.list(),
+  features: async () => featureRegistry.list(),
+  models: async () => (await import("../model-list.ts")).listModels(),
+  configs: async () => listPresets(),
+};
+
+const EXAMPLES = `
+Examples:
+  $ tts-var list strategies
+  $ tts-var list rewards --json`;
+
+/** `tts-var list KIND`. */
+export function register(program: Command): void {
+  program
+    .command("list")
+    .description(
+      "List what can be named on the command line: strategies, rewards, samplers, features, models, configs.",
+    )
+    .argument("<kind>", Object.keys(LISTS).join(", "))
+    .option("--json", "Print a JSON array of {name, summary, source}")
+    .addHelpText("after", EXAMPLES)
+    .action(async (kind: string, options: { json?: boolean }) => {
+      if (!Object.hasOwn(LISTS, kind)) throw unknownName("kind of list", kind, Object.keys(LISTS));
+      const rows = await LISTS[kind as Kind]();
+      if (options.json) printJson(rows);
+      else {
+        printResult(
+          table(rows, [
+            { title: "name", cell: (row) => row.name },
+            { title: "what it does", cell: (row) => row.summary },
+            { title: "source", cell: (row) => row.source ?? "" },
+          ]),
+        );
+      }
+    });
+}

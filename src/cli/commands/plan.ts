@@ -1,0 +1,75 @@
+import type { Command } from "commander";
+import { COST_KINDS } from "../../core/budget.ts";
+import type { SearchPlan } from "../../engine/plan.ts";
+import { addSearchFlags, resolveFlags } from "../flags.ts";
+import { type Column, printJson, printResult, quantity, table } from "../output.ts";
+import { createProgress } from "../progress.ts";
+import { pluginHost } from "./search.ts";
+
+const EXAMPLES = `
+Examples:
+  $ tts-var plan --budget 8
+  $ tts-var plan --strategy best-of-n --budget 32 --reward geneval --json
+
+The table is a dry run of the strategy's own program: what it will compute, decode and score at each scale, at most.
+No model is loaded. A budget that is too small ends with exit code 4.`;
+
+/** `tts-var plan`: what a search would cost. */
+export function register(program: Command): void {
+  const command = program
+    .command("plan")
+    .description("Print what a search would cost by scale and kind, before any model loads.");
+  addSearchFlags(command)
+    .option("--json", "Print one JSON object on stdout")
+    .addHelpText("after", EXAMPLES)
+    .action(async (options: { json?: boolean }) => {
+      // What a search costs does not depend on its prompt.
+      if (command.opts()["prompt"] === undefined) command.setOptionValue("prompt", "any prompt");
+      const { config } = await resolveFlags(command);
+      const { planConfig } = await import("../../open-search.ts");
+      const { plan } = await planConfig(config, pluginHost(config.allowDownload, createProgress(false)));
+      const names = { strategy: config.strategy.name, model: config.model, reward: config.reward.name };
+      if (options.json) printJson({ schemaVersion: 1, ...names, ...plan });
+      else printResult(describePlan(plan, names));
+    });
+}
+
+type PlanRow = SearchPlan["rows"][number];
+
+function describePlan(plan: SearchPlan, names: Readonly<Record<string, string>>): string {
+  const kinds = COST_KINDS.filter((kind) => plan.spending.byKind[kind] > 0);
+  const count = (title: string, read: (row: PlanRow) => number): Column<PlanRow> => ({
+    title,
+    align: "right",
+    cell: (row) => String(read(row)),
+  });
+  const columns: Column<PlanRow>[] = [
+    count("scale", (row) => row.scale),
+    { title: "grid", align: "right", cell: (row) => `${row.h}x${row.w}` },
+    count("in", (row) => row.widthIn),
+    count("out", (row) => row.widthOut),
+    count("decodes", (row) => row.decodes),
+    count("scores", (row) => row.scores),
+    count("features", (row) => row.features),
+    ...kinds.map(
+      (kind): Column<PlanRow> => ({
+        title: kind,
+        align: "right",
+        cell: (row) => quantity(row.flops[kind]),
+      }),
+    ),
+  ];
+  const totals = kinds.map(
+    (kind) => `${kind} ${((100 * plan.spending.byKind[kind]) / plan.spending.total).toFixed(1)} %`,
+  );
+  return [
+    Object.entries(names)
+      .map(([key, value]) => `${key} ${value}`)
+      .join(", "),
+    "",
+    table(plan.rows, columns),
+    "",
+    `total  ${quantity(plan.spending.total)}FLOPs = ${plan.total.toFixed(3)} of ${plan.units} units (${totals.join(", ")})`,
+    `unit   ${quantity(plan.unit)}FLOPs: one whole image, its decode and its score`,
+  ].join("\n");
+}

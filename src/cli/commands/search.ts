@@ -1,0 +1,67 @@
+import type { Command } from "commander";
+import type { PluginHost } from "../../core/plugin.ts";
+import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
+import { watchInterrupts } from "../interrupt.ts";
+import { printJson, printResult } from "../output.ts";
+import { createProgress, type Progress } from "../progress.ts";
+
+const EXAMPLES = `
+Examples:
+  $ tts-var search --prompt "a photo of two dogs and a red umbrella" --budget 8
+  $ tts-var search -p "a photo of a green cup" --strategy best-of-n --budget 4 --seed 7
+  $ tts-var search -p "a photo of three cats" --reward geneval --json
+  $ tts-var search -p "a photo of a cow" --reward ./my-reward.mjs --out results/cow
+  $ tts-var search -p "a photo of a clock" --config tts-var-paper --set sampling.topP=0.9
+
+--budget N allows the cost of N whole images, however the strategy spends it; see \`tts-var plan\`.
+The run folder holds best.png, sheet.png (the search at a glance), images/, run.json, trace.jsonl,
+candidates.jsonl, metrics.json and timing.jsonl. Equal settings and seed give equal pixels.`;
+
+/** `tts-var search`: the main job. */
+export function register(program: Command): void {
+  const command = program
+    .command("search")
+    .description("Draw a prompt, searching for the best image within a budget.");
+  addOutputFlags(addSearchFlags(command))
+    .addHelpText("after", EXAMPLES)
+    .action(async (options: { json?: boolean; quiet?: boolean }) => {
+      const interrupts = watchInterrupts();
+      try {
+        const progress = createProgress(options.quiet ?? false);
+        const resolved = await resolveFlags(command);
+        const { planConfig } = await import("../../open-search.ts");
+        const { runPlanned } = await import("../run-planned.ts");
+        const { describeSearch } = await import("../search-output.ts");
+        const planned = await planConfig(
+          resolved.config,
+          pluginHost(resolved.config.allowDownload, progress),
+        );
+        await warnOfPrompt(planned.found.dir, resolved.config.prompt, progress);
+        progress.line(`plan: ${planned.plan.total.toFixed(2)} of ${resolved.config.budget} units`);
+        const summary = await runPlanned(planned, resolved, interrupts.signal, progress);
+        if (options.json) printJson(summary);
+        else printResult(describeSearch(summary, resolved.config.sheet !== "none"));
+      } finally {
+        interrupts.stop();
+      }
+    });
+}
+
+/** What plug-ins may use: paths relative to the working directory, messages through the progress. */
+export function pluginHost(allowDownload: boolean, progress: Progress): PluginHost {
+  return {
+    baseDir: process.cwd(),
+    allowDownload,
+    log: (level, message) => {
+      if (level === "warn") progress.warn(message);
+      else if (level === "info") progress.line(message);
+    },
+  };
+}
+
+async function warnOfPrompt(modelDir: string | null, prompt: string, progress: Progress): Promise<void> {
+  if (modelDir === null) return;
+  const { checkPrompt, promptWarnings } = await import("../../prompt-check.ts");
+  const check = await checkPrompt(modelDir, prompt);
+  for (const warning of check ? promptWarnings(check) : []) progress.warn(warning);
+}

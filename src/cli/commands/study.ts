@@ -1,0 +1,208 @@
+import { readFile } from "node:fs/promises";
+import { basename, extname, join } from "node:path";
+import type { Command } from "commander";
+import { parse as parseYaml } from "yaml";
+import { Disposal } from "../../core/disposal.ts";
+import { TtsVarError } from "../../core/errors.ts";
+import type { StudyCell, StudyParts, StudyPlan, TreeRow } from "../../study/run-study.ts";
+import type { StudyConfig } from "../../study/study-config.ts";
+import { openJudgeOf } from "../geneval/judge-flags.ts";
+import { loadPrompts, parseCount } from "../geneval/prompt-source.ts";
+import { watchInterrupts } from "../interrupt.ts";
+import { printJson, printResult } from "../output.ts";
+import { createProgress, type Progress } from "../progress.ts";
+import { pluginHost } from "./search.ts";
+
+const EXAMPLES = `
+Examples:
+  $ tts-var study run configs/studies/smoke.yaml
+  $ tts-var study run configs/studies/strategies.yaml --jobs 4 --out results
+
+Draws one tree of whole images per prompt and replicate, decides on it offline every strategy that never copies, runs the
+others live, and judges all answers. An interrupted study continues where it stopped. Writes
+<out>/<name>/{table.json,table.md,scores.svg,README.md}.`;
+
+interface RunOptions {
+  readonly out: string;
+  readonly jobs: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** `tts-var study`: strategies against each other, with intervals. */
+export function register(program: Command): void {
+  const study = program
+    .command("study")
+    .description("Compare strategies at equal cost, with intervals and controls.");
+  study
+    .command("run")
+    .description("Run or continue a study and write its report.")
+    .argument("<file>", "Study configuration (YAML)")
+    .option("--out <dir>", "Folder of all studies", "results")
+    .option("--jobs <n>", "Searches at a time", "2")
+    .option("--json", "Print one JSON object on stdout")
+    .option("-q, --quiet", "No progress on stderr; warnings and errors only")
+    .addHelpText("after", EXAMPLES)
+    .action(async (file: string, options: RunOptions) => {
+      const interrupts = watchInterrupts();
+      try {
+        const progress = createProgress(options.quiet ?? false);
+        const { table, dir } = await runStudyFile(file, options, progress, interrupts.signal);
+        const { describeTable } = await import("../../study/study-report.ts");
+        if (options.json) printJson({ schemaVersion: 1, dir, ...table });
+        else printResult(`${describeTable(table)}\n${join(dir, "README.md")}`);
+      } finally {
+        interrupts.stop();
+      }
+    });
+}
+
+async function runStudyFile(file: string, options: RunOptions, progress: Progress, signal: AbortSignal) {
+  const { parseStudy } = await import("../../study/study-config.ts");
+  const { runStudy } = await import("../../study/run-study.ts");
+  const { tabulate } = await import("../../study/study-table.ts");
+  const { writeReport } = await import("../../study/study-report.ts");
+  const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    throw new TtsVarError("CONFIG_NOT_FOUND", `cannot read the study ${file} (${cause.code})`, { cause });
+  });
+  const config = parseStudy(parseYaml(text), file);
+  const name = basename(file, extname(file));
+  const dir = join(options.out, name);
+  const owned = new Disposal();
+  return owned.during(async () => {
+    const { parts, plan } = await openStudy(config, owned, progress);
+    const store = await openStore(dir, config, parts);
+    try {
+      const { trees, cells } = await runStudy(plan, parts, store, {
+        jobs: parseCount(options.jobs, "--jobs"),
+        signal,
+        onProgress: (done, of) => progress.status(`${done} of ${of} searches`),
+      });
+      const table = tabulate(trees, cells, config);
+      const { sampler, rewards, features, judge } = parts;
+      const versions = {
+        model: `${sampler.name}@${sampler.version}`,
+        ...Object.fromEntries(
+          Object.entries(rewards).map(([key, { version }]) => [`reward ${key}`, version]),
+        ),
+        ...(features ? { features: `${features.name}@${features.version}` } : {}),
+        judge: judge.id,
+      };
+      await writeReport(dir, config, table, { command: `tts-var study run ${file}`, versions });
+      return { table, dir };
+    } finally {
+      store.close();
+      await owned[Symbol.asyncDispose]();
+    }
+  });
+}
+
+async function openStudy(
+  config: StudyConfig,
+  owned: Disposal,
+  progress: Progress,
+): Promise<{ parts: StudyParts; plan: StudyPlan }> {
+  const { searchSchema } = await import("../../config/schema.ts");
+  const { expandNames } = await import("../../config/load.ts");
+  const { openSearch, planConfig } = await import("../../open-search.ts");
+  const { openFeatures } = await import("../../open-features.ts");
+  const { rewardRegistry, strategyRegistry } = await import("../../builtins.ts");
+  const { loadReward } = await import("../../plugins/load-reward.ts");
+  const { loadStrategy } = await import("../../plugins/load-strategy.ts");
+  const { createScoring } = await import("../../scoring/create-scoring.ts");
+  const settings = { ...config.search, prompt: "any prompt", strategy: "single", budget: 1 };
+  expandNames(settings as never);
+  const parsed = searchSchema.safeParse(settings);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(({ path, message }) => `search.${path.join(".")}: ${message}`);
+    throw new TtsVarError("CONFIG_INVALID", problems.join("; "), { details: { problems } });
+  }
+  const search = parsed.data;
+  const host = pluginHost(search.allowDownload, progress);
+  const planned = await planConfig(search, host);
+  const open = owned.use(await openSearch(planned));
+  const rewards = { [search.reward.name]: open.reward };
+  for (const [key, { name, options }] of Object.entries(config.rewards)) {
+    const { value } = await loadReward(name, options, { ...host, registry: rewardRegistry });
+    rewards[key] = owned.use(createScoring(value, { options }));
+  }
+  const arms = [];
+  for (const arm of config.arms) {
+    const where = { registry: strategyRegistry, baseDir: host.baseDir };
+    const { value } = await loadStrategy(arm.strategy.name, arm.strategy.options, where);
+    arms.push({ name: arm.name, search: value.search, budgets: arm.budgets ?? config.budgets });
+  }
+  const judge = owned.use(await openJudgeOf({ judge: config.judge }));
+  const features = owned.use(await openFeatures(search.features, host));
+  const { h, w } = open.sampler.latent;
+  const previews = config.tree.previews.map((fraction) =>
+    fraction === 1
+      ? null
+      : { h: Math.max(1, Math.round(h * fraction)), w: Math.max(1, Math.round(w * fraction)) },
+  );
+  return {
+    parts: {
+      sampler: open.sampler,
+      rewards,
+      primaryReward: search.reward.name,
+      features,
+      settings: planned.settings,
+      calibration: planned.calibration,
+      judge,
+    },
+    plan: {
+      seed: config.seed,
+      prompts: await loadPrompts(String(config.prompts.count), config.prompts.seed),
+      replicates: config.replicates,
+      treeWidth: config.tree.width,
+      previews,
+      arms,
+    },
+  };
+}
+
+/** Rows of an earlier attempt, and files to append to. Rows are only used again for the same searches. */
+async function openStore(dir: string, config: StudyConfig, parts: StudyParts) {
+  const { canonicalJson } = await import("../../config/resolve.ts");
+  const { writeJsonAtomic } = await import("../../io/atomic.ts");
+  const { JsonlWriter, readJsonl } = await import("../../io/jsonl.ts");
+  const { createHash } = await import("node:crypto");
+  const { existsSync } = await import("node:fs");
+  const { title: _title, question: _question, draws: _draws, reference: _reference, ...decisive } = config;
+  const versions = [
+    parts.sampler.version,
+    parts.judge.id,
+    ...Object.values(parts.rewards).map(({ version }) => version),
+  ];
+  const hash = createHash("sha256")
+    .update(canonicalJson({ ...decisive, versions }))
+    .digest("hex");
+  const work = join(dir, "work");
+  const stamp = join(work, "study.json");
+  if (existsSync(stamp)) {
+    const before = JSON.parse(await readFile(stamp, "utf8")) as { hash: string };
+    if (before.hash !== hash) {
+      throw new TtsVarError(
+        "EVAL_DATA",
+        `${work} holds results of another version of this study (configuration or models have changed); delete it, or name the study anew`,
+      );
+    }
+  } else {
+    await writeJsonAtomic(stamp, { hash });
+  }
+  const rowsOf = async <Row>(path: string): Promise<Row[]> =>
+    existsSync(path) ? (await readJsonl<Row>(path)).rows : [];
+  const [treesPath, cellsPath] = [join(work, "trees.jsonl"), join(work, "cells.jsonl")];
+  const [trees, cells] = [await rowsOf<TreeRow>(treesPath), await rowsOf<StudyCell>(cellsPath)];
+  const [treeWriter, cellWriter] = [new JsonlWriter(treesPath), new JsonlWriter(cellsPath)];
+  return {
+    trees,
+    cells,
+    addTree: (row: TreeRow) => treeWriter.write(row),
+    addCell: (row: StudyCell) => cellWriter.write(row),
+    close() {
+      treeWriter.close();
+      cellWriter.close();
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import { dirname } from "node:path";
+import { TtsVarError } from "../../core/errors.ts";
+import { judgeDetectionsFile } from "../../eval/judge-file.ts";
+import { judgeFolder } from "../../eval/judge-folder.ts";
+import { probeWritable, writeFileAtomic } from "../../io/atomic.ts";
+import { watchInterrupts } from "../interrupt.ts";
+import { printJson, printResult } from "../output.ts";
+import { createProgress } from "../progress.ts";
+import { type JudgeFlags, openJudgeOf, parseRuleOptions } from "./judge-flags.ts";
+
+export interface JudgeCommandFlags extends JudgeFlags {
+  readonly detections?: string;
+  readonly out?: string;
+  readonly allowPartial?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** `geneval judge DIR --out FILE`, or `geneval judge --detections FILE [--out FILE]`. */
+export async function judgeCommand(dir: string | undefined, flags: JudgeCommandFlags): Promise<void> {
+  if ((dir === undefined) === (flags.detections === undefined)) {
+    throw new TtsVarError("USAGE", "give either a folder of images or --detections FILE");
+  }
+  if (flags.detections !== undefined) return judgeRecorded(flags.detections, flags);
+  if (flags.out === undefined) throw new TtsVarError("USAGE", "--out FILE is needed: where the verdicts go");
+  await probeWritable(dirname(flags.out));
+  const interrupts = watchInterrupts();
+  const progress = createProgress(flags.quiet ?? false);
+  try {
+    progress.status("loading the judge");
+    await using judge = await openJudgeOf(flags);
+    const rows = await judgeFolder({
+      dir: dir!,
+      out: flags.out,
+      judge,
+      allowPartial: flags.allowPartial ?? false,
+      signal: interrupts.signal,
+      onProgress: (done, total) => progress.status(`${done}/${total} images judged`),
+    });
+    const correct = rows.filter((row) => row.correct).length;
+    progress.end();
+    if (flags.json)
+      printJson({ schemaVersion: 1, judge: judge.id, images: rows.length, correct, out: flags.out });
+    else printResult(`${rows.length} images judged by ${judge.id}, ${correct} correct: ${flags.out}`);
+  } finally {
+    progress.end();
+    interrupts.stop();
+  }
+}
+
+async function judgeRecorded(path: string, flags: JudgeCommandFlags): Promise<void> {
+  const lines = await judgeDetectionsFile(path, parseRuleOptions(flags.options));
+  const text = lines.map(({ row }) => `${JSON.stringify(row)}\n`).join("");
+  if (flags.out === undefined) {
+    printResult(text);
+    return;
+  }
+  await writeFileAtomic(flags.out, text);
+  const correct = lines.filter(({ verdict }) => verdict.correct).length;
+  if (flags.json) printJson({ schemaVersion: 1, images: lines.length, correct, out: flags.out });
+  else printResult(`${lines.length} recorded images judged, ${correct} correct: ${flags.out}`);
+}

@@ -1,0 +1,45 @@
+import { TtsVarError } from "../../core/errors.ts";
+import { distributeCounts, generatePrompts } from "../../geneval/prompts.ts";
+import { tags } from "../../geneval/vocabulary.ts";
+import { writeFileAtomic } from "../../io/atomic.ts";
+import { printJson, printNote, printResult } from "../output.ts";
+import { describeShort, parseCount, parsePerTag, readPrompts } from "./prompt-source.ts";
+
+export interface PromptsFlags {
+  readonly count: string;
+  readonly perTag?: string;
+  readonly seed: string;
+  readonly disjointFrom?: readonly string[];
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** `geneval prompts`: rows of the official format, on stdout or in a file. */
+export async function promptsCommand(flags: PromptsFlags): Promise<void> {
+  const disjointFrom = [];
+  for (const path of flags.disjointFrom ?? []) disjointFrom.push(...(await readPrompts(path)));
+  const counts =
+    flags.perTag === undefined
+      ? distributeCounts(parseCount(flags.count, "--count"))
+      : parsePerTag(flags.perTag);
+  const { prompts, short } = generatePrompts({ seed: flags.seed, counts, disjointFrom });
+  if (short.length > 0) {
+    if (flags.perTag !== undefined || disjointFrom.length === 0) {
+      throw new TtsVarError("USAGE", `${describeShort(short)}; ask for fewer`);
+    }
+    printNote(`note: ${describeShort(short)}`);
+  }
+  const text = prompts.map((row) => `${JSON.stringify(row)}\n`).join("");
+  if (flags.out !== undefined) await writeFileAtomic(flags.out, text);
+  const got = Object.fromEntries(tags.map((tag) => [tag, prompts.filter((row) => row.tag === tag).length]));
+  if (flags.json) {
+    printJson({
+      schemaVersion: 1,
+      seed: flags.seed,
+      counts: got,
+      short,
+      ...(flags.out ? { out: flags.out } : { prompts }),
+    });
+  } else if (flags.out === undefined) printResult(text);
+  else printResult(`${prompts.length} prompts: ${flags.out}`);
+}

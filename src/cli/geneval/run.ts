@@ -1,0 +1,149 @@
+import { join } from "node:path";
+import type { Command } from "commander";
+import { configHash } from "../../config/resolve.ts";
+import type { SearchConfig } from "../../config/schema.ts";
+import { TtsVarError } from "../../core/errors.ts";
+import { type AdaptiveSettings, type EvaluationRecord, hashPrompts } from "../../eval/evaluation-record.ts";
+import { layout } from "../../eval/layout.ts";
+import { runEvaluation } from "../../eval/run-evaluation.ts";
+import { modelVersions, SampleRunner } from "../../eval/run-sample.ts";
+import { probeWritable } from "../../io/atomic.ts";
+import { resolveFlags } from "../flags.ts";
+import { watchInterrupts } from "../interrupt.ts";
+import { printJson, printResult } from "../output.ts";
+import { createProgress } from "../progress.ts";
+import { openBackend } from "./backend.ts";
+import { type JudgeFlags, openJudgeOf } from "./judge-flags.ts";
+import { showEvaluation } from "./live-status.ts";
+import { partsOpener, seconds } from "./open-parts.ts";
+import { loadPrompts, parseCount } from "./prompt-source.ts";
+import { summarizeRows } from "./summarize.ts";
+
+/** Flags of `geneval run` and `geneval generate` beside those of a search. */
+export interface RunFlags extends JudgeFlags {
+  readonly prompts: string;
+  readonly promptSeed: string;
+  readonly samples: string;
+  readonly workers?: string;
+  readonly queue?: string;
+  readonly queueName?: string;
+  readonly results: string;
+  readonly adaptive?: boolean;
+  readonly round?: string;
+  readonly stopAt?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** The configuration of every search is the same; prompt, seed and metadata are each job's own. */
+const eachJobsOwn = "(one of the evaluation's prompts)";
+
+/** `geneval run` (images, verdicts, table) and `geneval generate` (images only). */
+export async function runGeneval(command: Command, judged: boolean): Promise<void> {
+  const flags = command.opts<RunFlags>();
+  const interrupts = watchInterrupts();
+  const progress = createProgress(flags.quiet ?? false);
+  try {
+    command.setOptionValue("prompt", eachJobsOwn);
+    const { config: given } = await resolveFlags(command);
+    const { seed, out } = given;
+    if (out === undefined) throw new TtsVarError("USAGE", "--out DIR is needed: the folder of the images");
+    const prompts = await loadPrompts(flags.prompts, flags.promptSeed);
+    const samples = parseCount(flags.samples, "--samples");
+    const images = prompts.length * samples;
+    const adaptive = adaptiveSettings(flags, given, images);
+    const config: SearchConfig = {
+      ...withoutOutput(given),
+      seed: 0,
+      budget: adaptive?.roundUnits ?? given.budget,
+    };
+    const hash = configHash(config);
+    await probeWritable(out);
+
+    const judge = judged ? await openJudgeOf(flags) : null;
+    const runner = new SampleRunner(partsOpener(progress), seconds);
+    progress.status("loading the models");
+    const parts = await runner.open({ config, configHash: hash });
+    const record: EvaluationRecord = {
+      schemaVersion: 1,
+      configHash: hash,
+      config,
+      models: modelVersions(parts),
+      rewardModel: parts.reward.modelId ?? null,
+      seed,
+      prompts: prompts.length,
+      promptsHash: hashPrompts(prompts),
+      samples,
+      adaptive,
+    };
+    const reward = { name: config.reward.name, direction: parts.reward.direction };
+    await using backend = await openBackend(
+      {
+        ...(flags.workers === undefined ? {} : { workers: parseWorkers(flags.workers) }),
+        ...(flags.queue === undefined ? {} : { queue: flags.queue }),
+        ...(flags.queueName === undefined ? {} : { queueName: flags.queueName }),
+        results: flags.results === "shared" ? "shared" : "queue",
+      },
+      images,
+      out,
+      runner,
+      progress,
+    );
+    progress.line(
+      `${prompts.length} prompts x ${samples} samples with ${config.strategy.name}, ${backend.description}`,
+    );
+    const rows = await runEvaluation({
+      dir: out,
+      record,
+      prompts,
+      backend,
+      judge,
+      reward,
+      signal: interrupts.signal,
+      onProgress: showEvaluation(progress, seconds),
+    });
+    await judge?.[Symbol.asyncDispose]();
+    progress.end();
+    if (rows === null) {
+      if (flags.json) printJson({ schemaVersion: 1, dir: out, prompts: prompts.length, samples, images });
+      else printResult(`${images} images in ${out}`);
+    } else {
+      progress.line(`verdicts: ${join(out, layout.results)}`);
+      await summarizeRows(
+        { rows, tornTail: false },
+        { dir: out, json: flags.json ?? false, allowPartial: false },
+      );
+    }
+  } finally {
+    progress.end();
+    interrupts.stop();
+  }
+}
+
+function withoutOutput({ out: _out, ...config }: SearchConfig): SearchConfig {
+  return config;
+}
+
+function parseWorkers(text: string): number {
+  return text === "0" ? 0 : parseCount(text, "--workers");
+}
+
+/** `--adaptive`: `--budget` units per image on average, given out in rounds. @throws USAGE */
+function adaptiveSettings(flags: RunFlags, config: SearchConfig, images: number): AdaptiveSettings | null {
+  if (!flags.adaptive) {
+    if (flags.round !== undefined || flags.stopAt !== undefined) {
+      throw new TtsVarError("USAGE", "--round and --stop-at belong to --adaptive");
+    }
+    return null;
+  }
+  const roundUnits = flags.round === undefined ? Math.max(1, config.budget / 4) : Number(flags.round);
+  if (!(roundUnits >= 1 && roundUnits <= config.budget)) {
+    throw new TtsVarError(
+      "USAGE",
+      `--round ${flags.round}: must be a number of units from 1 to the budget, ${config.budget}`,
+    );
+  }
+  const stopAt = flags.stopAt === undefined ? null : Number(flags.stopAt);
+  if (Number.isNaN(stopAt)) throw new TtsVarError("USAGE", `--stop-at ${flags.stopAt}: must be a score`);
+  return { totalUnits: config.budget * images, roundUnits, stopAt };
+}

@@ -1,0 +1,91 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { TtsVarError } from "../../core/errors.ts";
+import { readEvaluation } from "../../eval/evaluation-record.ts";
+import { layout } from "../../eval/layout.ts";
+import { type ResultsFile, readResults } from "../../eval/results.ts";
+import { requireComplete, type Summary, summarize } from "../../eval/summary.ts";
+import { formatSummary } from "../../eval/summary-table.ts";
+import { readJsonl } from "../../io/jsonl.ts";
+import { printJson, printResult } from "../output.ts";
+import { loadPrompts, parseCount } from "./prompt-source.ts";
+
+export interface SummarizeFlags {
+  readonly prompts?: string;
+  readonly promptSeed?: string;
+  readonly samples?: string;
+  readonly allowPartial?: boolean;
+  readonly draws?: string;
+  readonly json?: boolean;
+}
+
+/** Results of a folder (its results.jsonl) or of a file. */
+export async function openResults(path: string): Promise<ResultsFile & { readonly dir: string | null }> {
+  const entry = await stat(path).catch(() => null);
+  if (entry === null)
+    throw new TtsVarError(
+      "EVAL_DATA",
+      `${path} does not exist; give a results file or an evaluation's folder`,
+    );
+  if (!entry.isDirectory()) return { ...(await readResults(path)), dir: null };
+  const file = join(path, layout.results);
+  if ((await stat(file).catch(() => null)) === null) {
+    throw new TtsVarError(
+      "EVAL_PARTIAL",
+      `${path} has no verdicts yet; finish it with the same \`tts-var geneval run\`, or judge it: tts-var geneval judge ${path} --out ${file}`,
+    );
+  }
+  return { ...(await readResults(file)), dir: path };
+}
+
+/** `geneval summarize`. */
+export async function summarizePath(path: string, flags: SummarizeFlags): Promise<void> {
+  const results = await openResults(path);
+  await summarizeRows(results, {
+    dir: results.dir,
+    json: flags.json ?? false,
+    allowPartial: flags.allowPartial ?? false,
+    ...(flags.prompts === undefined
+      ? {}
+      : { prompts: (await loadPrompts(flags.prompts, flags.promptSeed ?? "0")).length }),
+    ...(flags.samples === undefined ? {} : { samples: parseCount(flags.samples, "--samples") }),
+    ...(flags.draws === undefined ? {} : { draws: parseCount(flags.draws, "--draws") }),
+  });
+}
+
+interface SummarizeOptions {
+  /** Evaluation folder, for what it says of completeness and time. */
+  readonly dir: string | null;
+  readonly json: boolean;
+  readonly allowPartial: boolean;
+  readonly prompts?: number;
+  readonly samples?: number;
+  readonly draws?: number;
+}
+
+/** Prints the table. @throws EVAL_PARTIAL unless the set is complete or incomplete ones are allowed */
+export async function summarizeRows(results: ResultsFile, options: SummarizeOptions): Promise<void> {
+  const evaluation = options.dir === null ? null : await readEvaluation(options.dir);
+  const prompts = options.prompts ?? evaluation?.prompts;
+  const samples = options.samples ?? evaluation?.samples;
+  const summary = summarize(results.rows, {
+    tornTail: results.tornTail,
+    ...(prompts === undefined ? {} : { expectedPrompts: prompts }),
+    ...(samples === undefined ? {} : { expectedSamples: samples }),
+    ...(options.draws === undefined ? {} : { draws: options.draws }),
+    searchSeconds: options.dir === null ? null : await searchSeconds(options.dir),
+  });
+  if (!options.allowPartial) requireComplete(summary.completeness, "the evaluation");
+  if (options.json) printJson(toJson(summary));
+  else printResult(formatSummary(summary));
+}
+
+function toJson(summary: Summary): Record<string, unknown> {
+  return { schemaVersion: 1, partial: summary.completeness.missing.length > 0, ...summary };
+}
+
+/** Time of all searches together; null when the folder has not recorded it. */
+async function searchSeconds(dir: string): Promise<number | null> {
+  const timing = await readJsonl<{ seconds: number }>(join(dir, layout.timing)).catch(() => null);
+  return timing === null ? null : timing.rows.reduce((sum, row) => sum + row.seconds, 0);
+}

@@ -1,0 +1,59 @@
+import { printNote } from "./output.ts";
+
+/** What commands say while they work. All of it goes to stderr. */
+export interface Progress {
+  /** The current state; on a terminal it replaces the former one, elsewhere it is dropped. */
+  status(text: string): void;
+  /** Something worth keeping: printed as a line of its own. */
+  line(text: string): void;
+  warn(text: string): void;
+  /** Clears the status. */
+  end(): void;
+}
+
+export interface ProgressStyle {
+  readonly quiet: boolean;
+  /** A live status line; otherwise plain lines only. */
+  readonly live: boolean;
+  readonly color: boolean;
+}
+
+/** How to show progress here: live on a terminal outside CI; colours unless NO_COLOR is set. */
+export function progressStyle(
+  quiet: boolean,
+  environment: NodeJS.ProcessEnv = process.env,
+  stream: { readonly isTTY?: boolean } = process.stderr,
+): ProgressStyle {
+  const terminal = stream.isTTY === true && environment["TERM"] !== "dumb";
+  const ci = (environment["CI"] ?? "") !== "";
+  const color = terminal && (environment["NO_COLOR"] ?? "") === "";
+  return { quiet, live: terminal && !ci && !quiet, color };
+}
+
+export function createProgress(quiet: boolean, style: ProgressStyle = progressStyle(quiet)): Progress {
+  let shown = false;
+  const clear = (): void => {
+    if (shown) process.stderr.write("\r\u001b[2K");
+    shown = false;
+  };
+  const paint = (code: number, text: string): string =>
+    style.color ? `\u001b[${code}m${text}\u001b[0m` : text;
+  return {
+    status(text) {
+      if (!style.live) return;
+      const room = Math.max(20, process.stderr.columns ?? 80) - 1;
+      process.stderr.write(`\r\u001b[2K${paint(2, text.slice(0, room))}`);
+      shown = true;
+    },
+    line(text) {
+      if (style.quiet) return;
+      clear();
+      printNote(text);
+    },
+    warn(text) {
+      clear();
+      printNote(`${paint(33, "warning:")} ${text}`);
+    },
+    end: clear,
+  };
+}

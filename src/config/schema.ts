@@ -1,0 +1,134 @@
+import { z } from "zod";
+
+/**
+ * The one description of a search's configuration: validation, defaults, `--help` texts, `configs/schema.json` and the
+ * reference page all come from here.
+ */
+
+export const MIN_BUDGET = 1;
+export const MAX_BUDGET = 4096;
+const MAX_PROMPT = 100_000;
+
+const anyOptions = z.record(z.string(), z.unknown());
+
+const perScale = (what: string, allowed: (value: number) => boolean) =>
+  z
+    .union([z.number(), z.array(z.number()).min(1)], {
+      error: `must be ${what}, or a list of such numbers, one per scale`,
+    })
+    .refine((value) => [value].flat().every(allowed), {
+      error: `must be ${what}, or a list of such numbers, one per scale`,
+    });
+
+const namedPlugin = (what: string, name: string) =>
+  z.strictObject({
+    name: z.string().min(1).default(name).describe(what),
+    options: anyOptions.prefault({}).describe("Options of its own; see `tts-var list`"),
+  });
+
+export const searchSchema = z.strictObject({
+  prompt: z
+    .string("must be a text; give it with --prompt")
+    .max(MAX_PROMPT, `must have at most ${MAX_PROMPT} characters`)
+    .refine(
+      (text) => text.trim() !== "",
+      "must not be empty; describe a scene, such as 'a photo of two dogs'",
+    )
+    .describe("What to draw"),
+  negativePrompt: z
+    .string()
+    .optional()
+    .describe("What guidance leads away from (default: nothing in particular)"),
+  metadata: anyOptions
+    .prefault({})
+    .describe("What rewards may know of the prompt beyond its text, such as a GenEval row"),
+  seed: z
+    .int(`must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`)
+    .min(0, `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`)
+    .default(0)
+    .describe("Seed of all randomness; equal seeds give equal images"),
+  budget: z
+    .number(`must be a number from ${MIN_BUDGET} to ${MAX_BUDGET}`)
+    .min(MIN_BUDGET, `must be at least ${MIN_BUDGET} and at most ${MAX_BUDGET}`)
+    .max(MAX_BUDGET, `must be at least ${MIN_BUDGET} and at most ${MAX_BUDGET}`)
+    .default(8)
+    .describe("Cost limit in units; one unit = one full generation, its decode and its score"),
+  strategy: namedPlugin("How to search; see `tts-var list strategies`", "tts-var").prefault({}),
+  reward: namedPlugin(
+    "What to search for: a name (`tts-var list rewards`), ./file.mjs, npm:package or http://host:port",
+    "clip",
+  ).prefault({}),
+  model: z
+    .string()
+    .min(1)
+    .default("embedded")
+    .describe("Generator: a name (`tts-var list models`) or a folder"),
+  features: z
+    .strictObject({
+      model: z.string().min(1).default("dual-encoder").describe("Encoder whose tokens are clustered"),
+      reduction: z.string().min(1).default("pca").describe("How its tokens become one vector per image"),
+      options: anyOptions.prefault({}).describe("Options of the encoder"),
+    })
+    .prefault({}),
+  sampling: z
+    .strictObject({
+      guidance: perScale("a number from 0 to 100", (value) => value >= 0 && value <= 100)
+        .optional()
+        .describe("Classifier-free guidance weight, one for all scales or a list (default: the model's)"),
+      temperature: perScale("a number above 0 and at most 100", (value) => value > 0 && value <= 100)
+        .optional()
+        .describe(
+          "Temperature of the token distribution, one for all scales or a list (default: the model's)",
+        ),
+      topP: z
+        .number()
+        .gt(0, "must be above 0 and at most 1")
+        .max(1, "must be above 0 and at most 1")
+        .optional()
+        .describe("Nucleus threshold in (0, 1] (default: the model's)"),
+      guidanceUntil: z
+        .int()
+        .min(0)
+        .optional()
+        .describe("First scale without guidance, at half the cost (default: the model's)"),
+    })
+    .prefault({}),
+  calibration: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("File of `tts-var calibrate`: how well previews predict the final reward, scale by scale"),
+  allowDownload: z
+    .boolean()
+    .default(false)
+    .describe("Let models that are named by hub id be fetched; everything embedded works offline"),
+  threads: z
+    .int("must be a whole number from 1 to 256")
+    .min(1, "must be a whole number from 1 to 256")
+    .max(256, "must be a whole number from 1 to 256")
+    .optional()
+    .describe("Inference threads (default: as many as there are cores); does not change the images"),
+  out: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Folder of the run (default: results/runs/<time>-<prompt>-<hash>)"),
+  sheet: z
+    .enum(["seen", "full", "none"], { error: 'must be "seen", "full" or "none"' })
+    .default("seen")
+    .describe("Contact sheet: previews the search looked at, all previews (extra decodes), or none"),
+});
+
+/** A complete, validated configuration. */
+export type SearchConfig = z.output<typeof searchSchema>;
+
+/** Settings that cannot change a result; left out of the configuration's hash. */
+export const OUTPUT_SETTINGS = ["out", "threads", "sheet", "allowDownload"] as const satisfies readonly (keyof SearchConfig)[];
+
+/** Places where a bare string stands for an object with that `name`: `strategy: tts-var`. */
+export const NAMED_PLUGINS = ["strategy", "reward"] as const satisfies readonly (keyof SearchConfig)[];
+
+/** Places that may hold a path; in a configuration file it is relative to the file. */
+export const PATH_SETTINGS: readonly string[] = ["reward.name", "strategy.name", "model", "features.model"];
+/** Places that always hold a path. */
+export const FILE_SETTINGS: readonly string[] = ["calibration", "out"];

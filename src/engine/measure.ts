@@ -1,0 +1,86 @@
+import { TtsVarError } from "../core/errors.ts";
+import type { CandidateId } from "../core/ids.ts";
+import type { RgbImage } from "../core/image.ts";
+import type { Reward, RewardContext } from "../core/reward.ts";
+import type { Tensor } from "../core/tensor.ts";
+import type { FeatureSource } from "./feature-source.ts";
+
+export interface ScoredImages {
+  /** As the reward gave them. */
+  readonly raw: Float64Array;
+  readonly details: readonly (Readonly<Record<string, unknown>> | undefined)[];
+}
+
+/** What one batch of images is scored for. */
+export interface ScoreRequest {
+  readonly name: string;
+  readonly reward: Reward;
+  readonly prompt: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly context: RewardContext;
+}
+
+/**
+ * Scores one batch.
+ *
+ * @throws REWARD_VALUE naming reward and candidate for a score that is missing, not applicable or not finite;
+ *   REWARD_FAILED when the number of scores is wrong
+ */
+export async function scoreImages(
+  request: ScoreRequest,
+  ids: readonly CandidateId[],
+  images: readonly RgbImage[],
+): Promise<ScoredImages> {
+  const { name, reward, prompt, metadata, context } = request;
+  const batch = images.map((image, index) => ({ image, prompt, metadata, id: ids[index]! }));
+  const answer = await reward.score(batch, context);
+  if (answer.scores.length !== batch.length) {
+    throw new TtsVarError(
+      "REWARD_FAILED",
+      `reward ${name} gave ${answer.scores.length} scores for ${batch.length} images`,
+    );
+  }
+  const raw = new Float64Array(batch.length);
+  for (let index = 0; index < batch.length; index++) {
+    const value = answer.scores[index];
+    if (typeof value !== "number" || !Number.isFinite(value)) {
+      throw new TtsVarError(
+        "REWARD_VALUE",
+        `reward ${name} gave ${value} for candidate ${ids[index]} at ${context.stage.kind} scale ${context.stage.scale}; ` +
+          "scores must be finite numbers",
+        { details: { reward: name, candidate: ids[index], value: String(value), stage: context.stage } },
+      );
+    }
+    raw[index] = value;
+  }
+  return { raw, details: answer.details ?? batch.map(() => undefined) };
+}
+
+/**
+ * Feature vectors of one batch.
+ *
+ * @throws MODEL_RUNTIME for a wrong shape or a value that is not finite
+ */
+export async function extractVectors(
+  source: FeatureSource,
+  ids: readonly CandidateId[],
+  images: readonly RgbImage[],
+): Promise<Tensor> {
+  const vectors = await source.vectors(images);
+  const [count, dim] = vectors.dims;
+  if (vectors.dims.length !== 2 || count !== images.length || vectors.data.length !== count * dim!) {
+    throw new TtsVarError(
+      "MODEL_RUNTIME",
+      `features ${source.name} gave shape [${vectors.dims.join(", ")}] for ${images.length} images; expected [${images.length}, dim]`,
+    );
+  }
+  const bad = vectors.data.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) {
+    const id = ids[Math.floor(bad / dim!)];
+    throw new TtsVarError(
+      "MODEL_RUNTIME",
+      `features ${source.name} gave a value that is not finite for candidate ${id}`,
+    );
+  }
+  return vectors;
+}

@@ -1,0 +1,119 @@
+import type { CostKind, Spending } from "../core/budget.ts";
+import { dryRun } from "../core/dry-run.ts";
+import { TtsVarError } from "../core/errors.ts";
+import type { RewardTraits } from "../core/reward.ts";
+import { createRng } from "../core/rng.ts";
+import type { SamplingSettings } from "../core/sampler.ts";
+import type { Calibration, SearchFunction, SearchSpace } from "../core/strategy.ts";
+import { createCostModel, type SamplerShape } from "./cost-model.ts";
+
+/** Everything that decides what a search costs. No weights: traits and manifests are enough. */
+export interface PlanInput {
+  readonly sampler: SamplerShape;
+  readonly strategy: SearchFunction;
+  readonly rewards: Readonly<Record<string, RewardTraits>>;
+  readonly primaryReward: string;
+  /** FLOPs per image of the feature source, or null without one. */
+  readonly features: { readonly flops: number } | null;
+  readonly settings: Pick<SamplingSettings, "guidanceUntil">;
+  readonly units: number;
+  readonly calibration: Calibration | null;
+  readonly seed?: number | string;
+  readonly prompt?: string;
+}
+
+export interface PlanRow {
+  readonly scale: number;
+  readonly h: number;
+  readonly w: number;
+  /** Candidates that the scale is computed for, and that go on after it. */
+  readonly widthIn: number;
+  readonly widthOut: number;
+  readonly decodes: number;
+  readonly scores: number;
+  readonly features: number;
+  readonly decisions: number;
+  readonly flops: Readonly<Record<CostKind, number>>;
+}
+
+/** What a search will cost at most, by scale and kind, before any model is loaded. */
+export interface SearchPlan {
+  readonly rows: readonly PlanRow[];
+  readonly spending: Spending;
+  /** FLOPs of one unit, and of the whole budget. */
+  readonly unit: number;
+  readonly limit: number;
+  /** The budget and the plan's total, in units. */
+  readonly units: number;
+  readonly total: number;
+}
+
+/** The search space that a strategy sees; `remaining` is the driver's. */
+export function createSpace(input: PlanInput, remaining: (limit: number) => number): SearchSpace {
+  if (!(input.units > 0) || !Number.isFinite(input.units)) {
+    throw new TtsVarError(
+      "CONFIG_INVALID",
+      `--budget must be a positive number of units, not ${input.units}`,
+    );
+  }
+  const { sampler } = input;
+  const cost = createCostModel({ ...input, featureFlops: input.features?.flops ?? null });
+  const limit = input.units * cost.unit;
+  return {
+    scales: sampler.scales,
+    latent: sampler.latent,
+    cost,
+    units: input.units,
+    limit,
+    remaining: () => remaining(limit),
+    rng: createRng(input.seed ?? 0, input.prompt ?? ""),
+    reward: input.primaryReward,
+    rewards: input.rewards,
+    calibration: input.calibration,
+  };
+}
+
+/**
+ * Prices a strategy by a dry run of its own program.
+ *
+ * @throws BUDGET_INFEASIBLE with the numbers when the program needs more than the budget;
+ *   CONFIG_INVALID when it needs features and the run has no feature source
+ */
+export function planSearch(input: PlanInput): SearchPlan {
+  const space = createSpace(input, (limit) => limit);
+  const { rows, spending } = dryRun(input.strategy, space);
+  const { unit } = space.cost;
+  if (spending.total > space.limit * (1 + 1e-9)) {
+    const needed = spending.total / unit;
+    throw new TtsVarError(
+      "BUDGET_INFEASIBLE",
+      `this search needs ${needed.toFixed(3)} units (${spending.total.toExponential(3)} FLOPs) but --budget allows ` +
+        `${input.units} (${space.limit.toExponential(3)}); raise --budget to ${Math.ceil(needed * 100) / 100} or narrow the schedule`,
+      {
+        details: {
+          needed,
+          units: input.units,
+          flops: spending.total,
+          limit: space.limit,
+          unit,
+          byKind: spending.byKind,
+        },
+      },
+    );
+  }
+  if (!input.features && rows.some((row) => row.features > 0)) {
+    throw new TtsVarError(
+      "CONFIG_INVALID",
+      "this strategy clusters on image features, but the run has no feature source; set features",
+    );
+  }
+  const grid = input.sampler.scales;
+  return {
+    rows: rows.map((row, scale) => ({ ...row, h: grid[scale]!.h, w: grid[scale]!.w })),
+    spending,
+    unit,
+    limit: space.limit,
+    units: input.units,
+    total: spending.total / unit,
+  };
+}

@@ -1,0 +1,21 @@
+import type { CostKind } from "../core/budget.ts";
+
+/** Where a search stands; emitted after every action. */
+export interface ProgressEvent {
+  readonly action: "start" | "step" | "score" | "features" | "select" | "branch" | "release" | "end";
+  /** Stages done by the population concerned, of how many. */
+  readonly stage: number;
+  readonly scales: number;
+  readonly width: number;
+  /** FLOPs. */
+  readonly spent: number;
+  readonly limit: number;
+}
+
+/**
+ * Measures durations; implemented outside the engine, which has no clock. `begin` is called before a model runs, and
+ * the function it returns when the model is done.
+ */
+export interface SearchTimer {
+  begin(kind: CostKind, scale: number, count: number): () => void;
+}

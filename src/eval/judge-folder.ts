@@ -1,0 +1,190 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { TtsVarError } from "../core/errors.ts";
+import { JsonlWriter } from "../io/jsonl.ts";
+import { decodePng } from "../io/png.ts";
+import { type EvaluationRecord, readEvaluation } from "./evaluation-record.ts";
+import type { Judge } from "./judge.ts";
+import { type FoundImage, type FoundSet, layout, scanImages } from "./layout.ts";
+import { promptKey, type ResultRow, readResults, toFileRow, writeResults } from "./results.ts";
+import type { SampleRecord } from "./sample-job.ts";
+import { sha256Of } from "./sample-store.ts";
+import { requireComplete } from "./summary.ts";
+
+/** Facts about a set that result rows repeat, so that a results file can be understood on its own. */
+export interface SetFacts {
+  readonly expected: number;
+  readonly rewardModel: string | null;
+}
+
+/**
+ * Verdicts as they are made, kept beside the results file until that is complete, so that an interrupted judge goes on
+ * where it was. A verdict is used again only for the same image bytes, metadata and judge.
+ */
+export class VerdictLog {
+  readonly #known = new Map<string, ResultRow>();
+  readonly #judge: Judge;
+  readonly #dir: string;
+  readonly #facts: SetFacts;
+  readonly #partial: string;
+  #writer: JsonlWriter | null = null;
+
+  private constructor(judge: Judge, dir: string, facts: SetFacts, partial: string) {
+    this.#judge = judge;
+    this.#dir = dir;
+    this.#facts = facts;
+    this.#partial = partial;
+  }
+
+  /** @param out the results file that will be written in the end */
+  static async open(judge: Judge, dir: string, facts: SetFacts, out: string): Promise<VerdictLog> {
+    const log = new VerdictLog(judge, dir, facts, `${out}.partial`);
+    for (const path of [out, log.#partial]) {
+      const earlier = await readResults(path).catch(() => null);
+      for (const row of earlier?.rows ?? []) {
+        if (row.judge === judge.id && row.expected === facts.expected) log.#known.set(row.filename, row);
+      }
+    }
+    return log;
+  }
+
+  /** Verdicts on images of the folder, in order. @throws EVAL_DATA naming an image that cannot be read */
+  async judge(images: readonly FoundImage[]): Promise<ResultRow[]> {
+    const loaded = await Promise.all(images.map((image) => this.#load(image)));
+    const fresh = loaded.filter((entry) => entry.known === null);
+    const pixels = await Promise.all(
+      fresh.map(({ image, bytes }) => decodeNamed(bytes, join(this.#dir, image.filename))),
+    );
+    const judged = await this.#judge.judge(
+      fresh.map(({ image }, index) => ({ image: pixels[index]!, metadata: image.metadata })),
+    );
+    fresh.forEach((entry, index) => {
+      const { verdict, details } = judged[index]!;
+      const { metadata, filename } = entry.image;
+      const row: ResultRow = {
+        filename,
+        tag: metadata.tag,
+        prompt: metadata.prompt,
+        correct: verdict.correct,
+        reason: verdict.reason,
+        metadata,
+        details,
+        judge: this.#judge.id,
+        sha256: entry.sha256,
+        expected: this.#facts.expected,
+        ...(this.#facts.rewardModel === null ? {} : { rewardModel: this.#facts.rewardModel }),
+        ...(entry.flops === null ? {} : { flops: entry.flops }),
+      };
+      this.#writer ??= new JsonlWriter(this.#partial);
+      this.#writer.write(toFileRow(row));
+      this.#known.set(filename, row);
+    });
+    return images.map(({ filename }) => this.#known.get(filename)!);
+  }
+
+  close(): void {
+    this.#writer?.close();
+    this.#writer = null;
+  }
+
+  /** The results file is written: its working copy is no longer needed. */
+  async finish(): Promise<void> {
+    this.close();
+    await rm(this.#partial, { force: true });
+  }
+
+  async #load(image: FoundImage) {
+    const path = join(this.#dir, image.filename);
+    const bytes = await readFile(path);
+    const sha256 = sha256Of(bytes);
+    const record = await readRecord(this.#dir, image);
+    if (record !== null && record.sha256 !== sha256) {
+      throw new TtsVarError(
+        "EVAL_DATA",
+        `${path} is damaged: it is not the image that its record describes; run the same \`tts-var geneval run\` again to make it anew`,
+      );
+    }
+    const earlier = this.#known.get(image.filename);
+    const same = earlier?.sha256 === sha256 && promptKey(earlier) === promptKey(image);
+    return { image, bytes, sha256, flops: record?.spending.total ?? null, known: same ? earlier : null };
+  }
+}
+
+async function decodeNamed(bytes: Uint8Array, path: string) {
+  try {
+    return await decodePng(bytes);
+  } catch (error) {
+    const reason = (error as Error).message.replace("the given bytes: ", "");
+    throw new TtsVarError("EVAL_DATA", `${path}: ${reason}; make or fetch the image again`, { cause: error });
+  }
+}
+
+async function readRecord(dir: string, image: FoundImage): Promise<SampleRecord | null> {
+  const text = await readFile(join(dir, layout.record(image.promptIndex, image.sample)), "utf8").catch(
+    () => null,
+  );
+  return text === null ? null : (JSON.parse(text) as SampleRecord);
+}
+
+export interface JudgeFolderInput {
+  readonly dir: string;
+  readonly out: string;
+  readonly judge: Judge;
+  readonly allowPartial: boolean;
+  readonly signal: AbortSignal;
+  onProgress?(done: number, total: number): void;
+}
+
+/**
+ * Judges all images of a folder in GenEval's layout and writes the results file, sorted, when all are done.
+ *
+ * @throws EVAL_PARTIAL when images are missing, unless allowed; EVAL_DATA for bad images or metadata
+ */
+export async function judgeFolder(input: JudgeFolderInput): Promise<ResultRow[]> {
+  const found = await scanImages(input.dir);
+  const evaluation = await readEvaluation(input.dir);
+  const { images, expected, missing } = checkSet(found, evaluation);
+  if (!input.allowPartial) {
+    requireComplete({ images: images.length, expectedImages: expected, missing }, input.dir);
+  }
+  const facts = { expected, rewardModel: evaluation?.rewardModel ?? null };
+  const log = await VerdictLog.open(input.judge, input.dir, facts, input.out);
+  const rows: ResultRow[] = [];
+  const step = 32;
+  try {
+    for (let from = 0; from < images.length; from += step) {
+      input.signal.throwIfAborted();
+      rows.push(...(await log.judge(images.slice(from, from + step))));
+      input.onProgress?.(rows.length, images.length);
+    }
+  } finally {
+    log.close();
+  }
+  await writeResults(input.out, rows);
+  await log.finish();
+  return rows;
+}
+
+/** The images that belong to the set, how many there should be, and which are missing. */
+function checkSet(
+  { images, prompts }: FoundSet,
+  evaluation: EvaluationRecord | null,
+): { images: readonly FoundImage[]; expected: number; missing: string[] } {
+  const promptCount = evaluation?.prompts ?? Math.max(...prompts.keys()) + 1;
+  const counts = new Map<number, number>();
+  const inside = images.filter(
+    ({ promptIndex, sample }) =>
+      evaluation === null || (promptIndex < evaluation.prompts && sample < evaluation.samples),
+  );
+  for (const { promptIndex } of inside) counts.set(promptIndex, (counts.get(promptIndex) ?? 0) + 1);
+  const samples = evaluation?.samples ?? Math.max(0, ...counts.values());
+  const missing: string[] = [];
+  for (let index = 0; index < promptCount; index++) {
+    const have = counts.get(index) ?? 0;
+    if (have < samples || samples === 0)
+      missing.push(`${layout.prompt(index)} has ${have} of ${samples} images`);
+  }
+  const shown =
+    missing.length > 5 ? [...missing.slice(0, 4), `and ${missing.length - 4} prompts more`] : missing;
+  return { images: inside, expected: promptCount * samples, missing: shown };
+}

@@ -1,0 +1,158 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { GenevalMetadata } from "../geneval/rules.ts";
+import { writeFileAtomic } from "../io/atomic.ts";
+import { JsonlWriter } from "../io/jsonl.ts";
+import { decodePng, encodePng } from "../io/png.ts";
+import type { Backend } from "../queue/backend.ts";
+import { runAdaptive } from "./adaptive-run.ts";
+import { beginEvaluation, type EvaluationRecord } from "./evaluation-record.ts";
+import { gridOf } from "./grid.ts";
+import type { Judge } from "./judge.ts";
+import { judgeFolder, VerdictLog } from "./judge-folder.ts";
+import { layout } from "./layout.ts";
+import { LiveJudge } from "./live-judge.ts";
+import type { ResultRow } from "./results.ts";
+import { runJobs } from "./run-jobs.ts";
+import { type SampleJob, type SampleRecord, type SampleResult, sampleSeed } from "./sample-job.ts";
+import { SampleStore } from "./sample-store.ts";
+
+/** Where an evaluation stands. */
+export interface EvaluationProgress {
+  readonly done: number;
+  readonly total: number;
+  /** Searches done by this program, without those found done; what a rate can be computed from. */
+  readonly performed: number;
+  /** Verdicts so far, in the order in which they were made. */
+  readonly judged: readonly ResultRow[];
+}
+
+export interface EvaluationInput {
+  readonly dir: string;
+  readonly record: EvaluationRecord;
+  readonly prompts: readonly GenevalMetadata[];
+  readonly backend: Backend<SampleJob, SampleResult>;
+  /** Null: make images only. */
+  readonly judge: Judge | null;
+  /** Whether a lower reward is a better one, and the primary reward's name. */
+  readonly reward: { readonly name: string; readonly direction: "higher" | "lower" };
+  readonly signal: AbortSignal;
+  onProgress?(progress: EvaluationProgress): void;
+}
+
+/**
+ * Makes (and judges) all images of an evaluation in GenEval's folder layout. What is already there is kept, so that the
+ * same call completes an interrupted evaluation; the folder in the end is the same as that of an undisturbed one.
+ *
+ * @returns the verdicts, sorted by prompt and sample; null without a judge
+ */
+export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[] | null> {
+  const { dir, record, prompts, judge, signal } = input;
+  await beginEvaluation(dir, record, prompts);
+  using timing = new JsonlWriter(join(dir, layout.timing));
+  const judged: ResultRow[] = [];
+  const total = prompts.length * record.samples;
+  let done = 0;
+  let performed = 0;
+  const report = (): void => input.onProgress?.({ done, total, performed, judged });
+
+  const out = join(dir, layout.results);
+  const facts = { expected: total, rewardModel: record.rewardModel };
+  const log = judge === null ? null : await VerdictLog.open(judge, dir, facts, out);
+  const live =
+    log === null
+      ? null
+      : new LiveJudge(log, (rows) => {
+          judged.push(...rows);
+          report();
+        });
+  const finished = async (job: SampleJob): Promise<void> => {
+    done++;
+    report();
+    const { promptIndex, sample, metadata } = job;
+    await live?.add({ promptIndex, sample, filename: layout.sample(promptIndex, sample), metadata });
+  };
+  const noteTime = (job: SampleJob, seconds: number | null): void => {
+    if (seconds === null) return;
+    performed++;
+    const { promptIndex, sample, round } = job;
+    timing.write({ promptIndex, sample, ...(round === null ? {} : { round }), seconds });
+  };
+
+  try {
+    const jobs = jobsOf(input);
+    const store = new SampleStore(dir);
+    if (record.adaptive === null) {
+      await runJobs({
+        jobs,
+        backend: input.backend,
+        store,
+        signal,
+        async onDone(job, _record: SampleRecord, seconds) {
+          noteTime(job, seconds);
+          await finished(job);
+        },
+      });
+    } else {
+      await runAdaptive({
+        ...input,
+        jobs,
+        store,
+        settings: record.adaptive,
+        onRound: noteTime,
+        onImage: finished,
+      });
+    }
+    await live?.finish();
+  } finally {
+    log?.close();
+  }
+  await writeGrids(dir, prompts.length, record.samples);
+  return judge === null ? null : judgeFolder({ dir, out, judge, allowPartial: false, signal });
+}
+
+/**
+ * Jobs in an order that mixes the tasks, so that the live table is about the whole set from the start. Results do not
+ * depend on it.
+ */
+function jobsOf({ record, prompts }: EvaluationInput): SampleJob[] {
+  const seen = new Map<string, number>();
+  const ranks = prompts.map(({ tag }) => {
+    const rank = seen.get(tag) ?? 0;
+    seen.set(tag, rank + 1);
+    return rank;
+  });
+  const order = prompts
+    .map((metadata, promptIndex) => ({
+      metadata,
+      promptIndex,
+      at: ranks[promptIndex]! / seen.get(metadata.tag)!,
+    }))
+    .sort((a, b) => a.at - b.at || a.promptIndex - b.promptIndex);
+  return Array.from({ length: record.samples }, (_, sample) =>
+    order.map(
+      ({ metadata, promptIndex }): SampleJob => ({
+        config: record.config,
+        configHash: record.configHash,
+        models: record.models,
+        promptIndex,
+        sample,
+        round: null,
+        metadata,
+        seed: sampleSeed(record.seed, sample, null),
+      }),
+    ),
+  ).flat();
+}
+
+async function writeGrids(dir: string, prompts: number, samples: number): Promise<void> {
+  for (let index = 0; index < prompts; index++) {
+    const images = [];
+    for (let sample = 0; sample < samples; sample++)
+      images.push(await decodePng(join(dir, layout.sample(index, sample))));
+    const path = join(dir, layout.grid(index));
+    const png = await encodePng(gridOf(images));
+    const before = await readFile(path).catch(() => null);
+    if (before === null || !before.equals(png)) await writeFileAtomic(path, png);
+  }
+}

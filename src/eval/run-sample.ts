@@ -1,0 +1,129 @@
+import type { SearchConfig } from "../config/schema.ts";
+import { TtsVarError } from "../core/errors.ts";
+import type { Reward } from "../core/reward.ts";
+import type { Sampler } from "../core/sampler.ts";
+import type { FeatureSource } from "../engine/feature-source.ts";
+import { runSearch, type SearchInput } from "../engine/run-search.ts";
+import { encodePng } from "../io/png.ts";
+import type { SampleJob, SampleResult } from "./sample-job.ts";
+import { SampleStore, sha256Of } from "./sample-store.ts";
+
+/** The opened parts of a configuration that a search needs. */
+export interface SearchParts
+  extends AsyncDisposable,
+    Pick<SearchInput, "sampler" | "strategy" | "features" | "settings" | "calibration"> {
+  readonly reward: Reward;
+}
+
+export type OpenParts = (config: SearchConfig) => Promise<SearchParts>;
+
+/** Versions that decide pixels and scores; equal on all machines of a run. */
+export function modelVersions(parts: {
+  readonly sampler: Pick<Sampler, "name" | "version">;
+  readonly reward: Pick<Reward, "name" | "version">;
+  readonly features: Pick<FeatureSource, "name" | "version"> | null;
+}): Record<string, string> {
+  const { sampler, reward, features } = parts;
+  return {
+    [`sampler ${sampler.name}`]: sampler.version,
+    [`reward ${reward.name}`]: reward.version,
+    ...(features === null ? {} : { [`features ${features.name}`]: features.version }),
+  };
+}
+
+/**
+ * Runs sample jobs. The models of the last configuration stay open, so that a worker loads them once per run.
+ * `folder`: write results there (a folder shared with the coordinator) instead of returning the image.
+ */
+export class SampleRunner implements AsyncDisposable {
+  readonly #open: OpenParts;
+  readonly #now: () => number;
+  #current: { readonly key: string; readonly parts: Promise<SearchParts> } | null = null;
+
+  /** @param now clock in seconds, for the reported duration only */
+  constructor(open: OpenParts, now: () => number) {
+    this.#open = open;
+    this.#now = now;
+  }
+
+  /** Opens the models of a configuration before the first job needs them. */
+  async open(setup: Pick<SampleJob, "config" | "configHash">): Promise<SearchParts> {
+    if (this.#current?.key !== setup.configHash) {
+      await this[Symbol.asyncDispose]();
+      this.#current = { key: setup.configHash, parts: this.#open(setup.config) };
+    }
+    return this.#current!.parts;
+  }
+
+  async run(
+    job: SampleJob,
+    options: { readonly signal?: AbortSignal; readonly folder?: string } = {},
+  ): Promise<SampleResult> {
+    const parts = await this.open(job);
+    expectSameModels(job, modelVersions(parts));
+    const start = this.#now();
+    const { config, metadata } = job;
+    const result = await runSearch({
+      sampler: parts.sampler,
+      strategy: parts.strategy,
+      rewards: { [config.reward.name]: parts.reward },
+      primaryReward: config.reward.name,
+      features: parts.features,
+      prompt: metadata.prompt,
+      metadata: { ...metadata },
+      seed: job.seed,
+      settings: parts.settings,
+      units: config.budget,
+      calibration: parts.calibration,
+      describe: { strategy: config.strategy.name, options: config.strategy.options },
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    const png = await encodePng(result.best.image);
+    const { promptIndex, sample, round, seed, configHash } = job;
+    const done: SampleResult & { png: string } = {
+      record: {
+        schemaVersion: 1,
+        prompt: metadata.prompt,
+        promptIndex,
+        sample,
+        round,
+        seed,
+        configHash,
+        best: result.best.id,
+        candidates: result.candidates.map(({ id, parent, pixelHash, scores }) => ({
+          id,
+          parent,
+          pixelHash,
+          scores,
+        })),
+        units: result.units,
+        limit: result.limit,
+        spending: result.spending,
+        sha256: sha256Of(png),
+      },
+      png: png.toString("base64"),
+      seconds: this.#now() - start,
+    };
+    if (options.folder === undefined) return done;
+    await new SampleStore(options.folder).save(job, done);
+    return { ...done, png: null };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const current = this.#current;
+    this.#current = null;
+    const parts = await current?.parts.catch(() => null);
+    await parts?.[Symbol.asyncDispose]();
+  }
+}
+
+function expectSameModels(job: SampleJob, mine: Readonly<Record<string, string>>): void {
+  for (const [name, version] of Object.entries(job.models)) {
+    if (mine[name] === version) continue;
+    throw new TtsVarError(
+      "MODEL_INVALID",
+      `this worker has ${name} at version ${mine[name] ?? "none"}, but the run needs ${version}; ` +
+        "install the same models and the same tts-var on every machine",
+    );
+  }
+}

@@ -1,0 +1,41 @@
+import type { Interval } from "./bootstrap.ts";
+import type { Summary } from "./summary.ts";
+
+const percent = (share: number): string => `${(100 * share).toFixed(2)}%`;
+const range = ({ low, high }: Interval): string => `[${percent(low)}, ${percent(high)}]`;
+
+/** GenEval's own table, line by line, with the interval after each accuracy. */
+export function formatSummary(summary: Summary): string {
+  const { intervals, completeness, cost } = summary;
+  const partial = completeness.missing.length > 0;
+  const lines = [
+    summary.label,
+    ...(partial ? [`PARTIAL: ${completeness.images} of ${completeness.expectedImages} images`] : []),
+    "",
+    "Summary",
+    "=======",
+    `Total images: ${summary.images}`,
+    `Total prompts: ${summary.prompts}`,
+    `% correct images: ${percent(summary.correctImages / summary.images)}`,
+    `% correct prompts: ${percent(summary.correctPrompts / summary.prompts)}`,
+    "",
+    "Task breakdown",
+    "==============",
+    ...summary.byTag.map(
+      ({ tag, accuracy, correct, images }) =>
+        `${tag.padEnd(16)} = ${percent(accuracy)} (${correct} / ${images})  ${range(intervals.byStratum[tag]!)}`,
+    ),
+    "",
+    `Overall score (avg. over tasks): ${summary.overall.toFixed(5)}${partial ? " (partial)" : ""}`,
+    `${100 * intervals.level}% interval: [${intervals.overall.low.toFixed(5)}, ${intervals.overall.high.toFixed(5)}]` +
+      ` (${intervals.method}, ${intervals.draws} bootstrap draws of prompts within tasks, then of images)`,
+    ...(cost === null ? [] : [costLine(cost)]),
+    ...summary.warnings.map((warning) => `WARNING: ${warning}`),
+  ];
+  return lines.join("\n");
+}
+
+function costLine(cost: NonNullable<Summary["cost"]>): string {
+  const time = cost.searchSeconds === null ? "" : `; ${cost.searchSeconds.toFixed(1)} s of search`;
+  return `Cost: ${cost.flops.toExponential(3)} FLOPs, ${cost.flopsPerImage.toExponential(3)} per image${time}`;
+}

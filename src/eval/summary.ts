@@ -1,0 +1,161 @@
+import { TtsVarError } from "../core/errors.ts";
+import { tags } from "../geneval/vocabulary.ts";
+import { bootstrap, type Cell, type Intervals } from "./bootstrap.ts";
+import { type Provenance, provenanceOf } from "./label.ts";
+import { groupByPrompt, type ResultRow } from "./results.ts";
+
+/** What a set of images must be to be called complete. */
+export interface Completeness {
+  readonly images: number;
+  readonly expectedImages: number;
+  /** One line per thing that is missing; empty if complete. */
+  readonly missing: readonly string[];
+}
+
+export interface TagScore {
+  readonly tag: string;
+  readonly correct: number;
+  readonly images: number;
+  readonly accuracy: number;
+}
+
+/** Cost of the images, where it was recorded. */
+export interface EvaluationCost {
+  readonly flops: number;
+  readonly flopsPerImage: number;
+  /** Time spent in searches, summed over workers; null if unknown. */
+  readonly searchSeconds: number | null;
+}
+
+/** GenEval's table and what it lacks: intervals, cost, provenance, completeness. */
+export interface Summary extends Provenance {
+  readonly images: number;
+  readonly prompts: number;
+  readonly correctImages: number;
+  /** Prompts with at least one right image. */
+  readonly correctPrompts: number;
+  readonly byTag: readonly TagScore[];
+  /** Unweighted mean of the accuracies of the tags that occur. */
+  readonly overall: number;
+  readonly intervals: Intervals;
+  readonly cost: EvaluationCost | null;
+  readonly completeness: Completeness;
+}
+
+export interface SummaryOptions {
+  readonly seed?: number | string;
+  readonly draws?: number;
+  readonly level?: number;
+  /** Expected numbers, when they are known from elsewhere than the rows. */
+  readonly expectedPrompts?: number;
+  readonly expectedSamples?: number;
+  readonly tornTail?: boolean;
+  readonly searchSeconds?: number | null;
+}
+
+/**
+ * The official summary with bootstrap intervals over new prompts.
+ *
+ * @throws EVAL_DATA without rows, or when judges are mixed
+ */
+export function summarize(rows: readonly ResultRow[], options: SummaryOptions = {}): Summary {
+  if (rows.length === 0)
+    throw new TtsVarError("EVAL_PARTIAL", "no judged images: there is nothing to summarise");
+  const prompts = groupByPrompt(rows);
+  const byTag = scoreTags(rows);
+  const cells: Cell[] = [...prompts.values()].map((images) => ({
+    stratum: images[0]!.tag,
+    values: images.map((row) => Number(row.correct)),
+  }));
+  const correctImages = rows.filter((row) => row.correct).length;
+  return {
+    ...provenanceOf(rows),
+    images: rows.length,
+    prompts: prompts.size,
+    correctImages,
+    correctPrompts: [...prompts.values()].filter((images) => images.some((row) => row.correct)).length,
+    byTag,
+    overall: byTag.reduce((sum, { accuracy }) => sum + accuracy, 0) / byTag.length,
+    intervals: bootstrap(cells, {
+      seed: options.seed ?? 0,
+      scope: "new-prompts",
+      ...(options.draws === undefined ? {} : { draws: options.draws }),
+      ...(options.level === undefined ? {} : { level: options.level }),
+    }),
+    cost: costOf(rows, options.searchSeconds ?? null),
+    completeness: completenessOf(rows, prompts, options),
+  };
+}
+
+/** Accuracy by tag: the official tasks in their order, then any others. */
+export function scoreTags(rows: readonly Pick<ResultRow, "tag" | "correct">[]): TagScore[] {
+  const names = new Set(rows.map((row) => row.tag));
+  const ordered = [...tags.filter((tag) => names.has(tag)), ...[...names].filter((tag) => !isOfficial(tag))];
+  return ordered.map((tag) => {
+    const images = rows.filter((row) => row.tag === tag);
+    const correct = images.filter((row) => row.correct).length;
+    return { tag, correct, images: images.length, accuracy: correct / images.length };
+  });
+}
+
+function isOfficial(tag: string): boolean {
+  return (tags as readonly string[]).includes(tag);
+}
+
+function costOf(rows: readonly ResultRow[], searchSeconds: number | null): EvaluationCost | null {
+  if (rows.some((row) => row.flops === undefined)) return null;
+  const flops = rows.reduce((sum, row) => sum + row.flops!, 0);
+  return { flops, flopsPerImage: flops / rows.length, searchSeconds };
+}
+
+function completenessOf(
+  rows: readonly ResultRow[],
+  prompts: ReadonlyMap<string, readonly ResultRow[]>,
+  options: SummaryOptions,
+): Completeness {
+  const missing: string[] = [];
+  if (options.tornTail) missing.push("the last line of the results file is cut off");
+  const samples =
+    options.expectedSamples ?? Math.max(...[...prompts.values()].map((images) => images.length));
+  const short = [...prompts.values()].filter((images) => images.length < samples);
+  if (short.length > 0) {
+    missing.push(
+      `${short.length} prompts have fewer than ${samples} images, first "${short[0]![0]!.prompt}"`,
+    );
+  }
+  const wantedPrompts = options.expectedPrompts ?? Math.max(prompts.size, highestFolder(rows) + 1);
+  if (prompts.size < wantedPrompts)
+    missing.push(`${wantedPrompts - prompts.size} of ${wantedPrompts} prompts have no images`);
+  const declared = Math.max(0, ...rows.map((row) => row.expected ?? 0));
+  const expectedImages = Math.max(wantedPrompts * samples, declared);
+  if (missing.length === 0 && rows.length < expectedImages) {
+    missing.push(`${expectedImages - rows.length} of ${expectedImages} images are missing`);
+  }
+  return { images: rows.length, expectedImages, missing };
+}
+
+/** Largest prompt number in the file names (`.../00042/samples/0001.png`); -1 if they have none. */
+function highestFolder(rows: readonly ResultRow[]): number {
+  let highest = -1;
+  for (const { filename } of rows) {
+    const match = /(?:^|[\\/])(\d+)[\\/]samples[\\/][^\\/]+$/.exec(filename);
+    if (match) highest = Math.max(highest, Number(match[1]));
+  }
+  return highest;
+}
+
+/**
+ * Refuses incomplete sets: half a benchmark has no score.
+ *
+ * @throws EVAL_PARTIAL listing what is missing
+ */
+export function requireComplete(completeness: Completeness, what: string): void {
+  if (completeness.missing.length === 0) return;
+  throw new TtsVarError(
+    "EVAL_PARTIAL",
+    `${what} is incomplete (${completeness.images} of ${completeness.expectedImages} images):\n` +
+      completeness.missing.map((line) => `  ${line}\n`).join("") +
+      "run the same `tts-var geneval` command again to complete it, or pass --allow-partial",
+    { details: { ...completeness } },
+  );
+}

@@ -1,0 +1,33 @@
+import type { FeatureDefinition } from "../core/plugin.ts";
+import type { Listing } from "../core/registry.ts";
+
+/** A built-in feature extractor: its listing, and its lazily imported definition. */
+export interface FeatureEntry extends Listing {
+  load(): Promise<FeatureDefinition>;
+}
+
+/** All built-in feature extractors. Nothing is imported before one is asked for by name. */
+export const features: readonly FeatureEntry[] = [
+  {
+    name: "dual-encoder",
+    summary: "patch tokens of the embedded dual encoder's vision tower",
+    async load() {
+      const { embeddedModelPath } = await import("../models/model-folder.ts");
+      const { dualEncoderDefinition } = await import("./dual-encoder.ts");
+      return dualEncoderDefinition(await embeddedModelPath("dual-encoder")) as FeatureDefinition;
+    },
+  },
+];
+
+/** What can be chosen as `features.reduction`. */
+export const reductionListings: readonly Listing[] = [
+  { name: "pca", summary: "patches on each image's own first principal axis, signs aligned" },
+  {
+    name: "pca-reference",
+    summary: "the same with arbitrary signs",
+    source: "Chen et al. 2025 (TTS-VAR), code",
+  },
+  { name: "pca-shared", summary: "patches on one principal axis of all images" },
+  { name: "pool", summary: "mean of the patch tokens" },
+  { name: "cls", summary: "summary token" },
+];

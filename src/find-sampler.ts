@@ -1,0 +1,39 @@
+import { basename, resolve } from "node:path";
+import { samplerRegistry } from "./builtins.ts";
+import { unknownName } from "./core/registry.ts";
+import { embeddedModelPath, listEmbeddedModels } from "./models/model-folder.ts";
+import { samplerOfFolder } from "./samplers/index.ts";
+import type { SamplerDefinition } from "./samplers/sampler-definition.ts";
+
+/** A generator that `--model` names. */
+export interface FoundSampler {
+  readonly definition: SamplerDefinition;
+  /** Folder of its files; null for samplers without weights. */
+  readonly dir: string | null;
+}
+
+/**
+ * Finds a generator by registry name, by the name of a folder in models/, or by path.
+ *
+ * @throws TtsVarError PLUGIN_UNKNOWN with a suggestion, MODEL_NOT_FOUND
+ */
+export async function findSampler(model: string): Promise<FoundSampler> {
+  if (samplerRegistry.has(model)) {
+    const definition = await samplerRegistry.load(model);
+    return { definition, dir: model === "embedded" ? await embeddedModelPath("generator") : null };
+  }
+  if (/[/\\]|^\.\.?$/.test(model)) {
+    const dir = resolve(model);
+    return { definition: await samplerOfFolder(dir), dir };
+  }
+  const folders = (await listEmbeddedModels()).map(({ dir }) => dir);
+  const dir = folders.find((folder) => basename(folder) === model);
+  if (dir === undefined) {
+    const known = [
+      ...samplerRegistry.list().map(({ name }) => name),
+      ...folders.map((folder) => basename(folder)),
+    ];
+    throw unknownName("model", model, known);
+  }
+  return { definition: await samplerOfFolder(dir), dir };
+}

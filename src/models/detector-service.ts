@@ -1,0 +1,93 @@
+/** Detectors through transformers.js, and the service module that runs them inside an inference worker. */
+import { join } from "node:path";
+import * as z from "zod";
+import { TtsVarError } from "../core/errors.ts";
+import type { RgbImage } from "../core/image.ts";
+import type { Tensor } from "../core/tensor.ts";
+import type { Detection, Detector, DetectorMethods } from "./detector.ts";
+import { readDetections } from "./detector-output.ts";
+import { fitImage, readInputSize } from "./image-input.ts";
+import { openModelFolder, parseWith } from "./model-folder.ts";
+import { sessionOptions } from "./ort-session.ts";
+import { readJson } from "./read-json.ts";
+import { transformers } from "./transformers.ts";
+import type { Service } from "./worker/protocol.ts";
+
+const configSchema = z.looseObject({ model_type: z.string(), id2label: z.record(z.string(), z.string()) });
+
+export interface DetectorServiceOptions {
+  readonly dir: string;
+  readonly threads?: number;
+  readonly minimumScore?: number;
+}
+
+/** @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_RUNTIME */
+export async function openDetector({
+  dir,
+  threads,
+  minimumScore = 0.05,
+}: DetectorServiceOptions): Promise<Detector> {
+  const folder = await openModelFolder(dir, { allowBare: true });
+  const configPath = join(folder.dir, "config.json");
+  const config = parseWith(configSchema, await readJson(configPath), configPath);
+  const labels = Object.keys(config.id2label).map((_, index) => config.id2label[index] ?? "");
+  const layout = { modelType: config.model_type, labels };
+  const library = await transformers();
+  const failed = (cause: unknown): never => {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new TtsVarError("MODEL_RUNTIME", `transformers.js cannot load ${folder.dir}: ${message}`, {
+      cause,
+    });
+  };
+  const options = { session_options: sessionOptions(threads === undefined ? {} : { threads }) };
+  const processor = await library.AutoProcessor.from_pretrained(folder.dir).catch(failed);
+  const model = await library.AutoModelForObjectDetection.from_pretrained(folder.dir, options).catch(failed);
+  const size = await readInputSize(folder.dir);
+
+  async function one(image: RgbImage): Promise<Detection[]> {
+    const { data, width, height } = await fitImage(image, size);
+    const { pixel_values, pixel_mask } = await processor([new library.RawImage(data, width, height, 3)]);
+    // `forward` gives all outputs; the typed call would drop those that transformers.js does not know.
+    const output = await model.forward({ pixel_values, pixel_mask });
+    const tensors = {
+      logits: plain(output["logits"], "logits", folder.dir),
+      boxes: plain(output["pred_boxes"], "pred_boxes", folder.dir),
+      colors: output["color_logits"] ? plain(output["color_logits"], "color_logits", folder.dir) : null,
+    };
+    return readDetections(tensors, layout, image, minimumScore);
+  }
+
+  const flops =
+    (folder.manifest["flops"] as { image?: unknown } | undefined)?.image ?? folder.manifest["flops"];
+  return {
+    modelId: folder.modelId,
+    flops: typeof flops === "number" ? flops : 0,
+    labels,
+    // One at a time: a row's bits could otherwise depend on the number of rows (see decision record 0003).
+    async detect(images) {
+      const found: Detection[][] = [];
+      for (const image of images) found.push(await one(image));
+      return found;
+    },
+    async dispose() {
+      await model.dispose();
+    },
+  };
+}
+
+function plain(tensor: { dims: number[]; data: unknown } | undefined, name: string, dir: string): Tensor {
+  if (tensor?.data instanceof Float32Array) return { dims: tensor.dims, data: tensor.data };
+  throw new TtsVarError("MODEL_INVALID", `the detector in ${dir} has no float32 output ${name}`);
+}
+
+export async function openService(options: DetectorServiceOptions): Promise<Service<DetectorMethods>> {
+  const detector = await openDetector(options);
+  const { modelId, flops, labels } = detector;
+  return {
+    methods: {
+      describe: async () => ({ modelId, flops, labels }),
+      detect: (images) => detector.detect(images),
+    },
+    close: () => detector.dispose(),
+  };
+}

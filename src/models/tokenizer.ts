@@ -1,0 +1,32 @@
+import { join } from "node:path";
+import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { readJson } from "./read-json.ts";
+
+/** Text to token ids, with the end token kept when the text is cut. */
+export interface Tokenizer {
+  /** Ids including the special tokens, at most `maxLength`. */
+  encode(text: string): number[];
+}
+
+/**
+ * Loads `tokenizer.json` and `tokenizer_config.json` of a folder with the tokenizer library of transformers.js, without
+ * the rest of it (which takes ten times longer to import).
+ *
+ * The library cuts ids after the special tokens were added, which would delete the end token that text encoders pool
+ * at; so the cut is made here: the last id that remains is replaced by the last id of the full text.
+ *
+ * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID
+ */
+export async function loadTokenizer(dir: string, maxLength?: number): Promise<Tokenizer> {
+  const definition = await readJson(join(dir, "tokenizer.json"));
+  const config = await readJson(join(dir, "tokenizer_config.json"));
+  const tokenizer = new HuggingFaceTokenizer(definition, config);
+  const declared = config["model_max_length"];
+  const limit = maxLength ?? (typeof declared === "number" && declared < 1e6 ? declared : 512);
+  return {
+    encode(text) {
+      const { ids } = tokenizer.encode(text);
+      return ids.length <= limit ? ids : [...ids.slice(0, limit - 1), ids.at(-1)!];
+    },
+  };
+}

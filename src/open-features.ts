@@ -1,0 +1,74 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { modelFlops } from "../rewards/model-cost.ts";
+import { featureRegistry } from "./builtins.ts";
+import type { SearchConfig } from "./config/schema.ts";
+import type { FeatureExtractor, FeatureReduction } from "./core/features.ts";
+import type { PluginHost } from "./core/plugin.ts";
+import { unknownName } from "./core/registry.ts";
+import { createFeatureSource, type FeatureSource } from "./engine/feature-source.ts";
+import { embeddedModelPath, openModelFolder } from "./models/model-folder.ts";
+import { loadFeatures } from "./plugins/load-features.ts";
+import { specKind } from "./plugins/load-module.ts";
+import { parseOptions } from "./plugins/parse-options.ts";
+
+type FeatureConfig = SearchConfig["features"];
+
+/**
+ * FLOPs per image of a feature source, from manifests alone where it is a model folder.
+ *
+ * @throws TtsVarError PLUGIN_UNKNOWN, MODEL_NOT_FOUND, PLUGIN_INVALID
+ */
+export async function featureCost(config: FeatureConfig, host: PluginHost): Promise<{ flops: number }> {
+  await findReduction(config.reduction);
+  const folder = await folderOf(config.model, host);
+  if (folder !== null) {
+    return { flops: await modelFlops(await openModelFolder(folder, { verify: false, allowBare: true })) };
+  }
+  const extractor = await openExtractor(config, host);
+  await extractor[Symbol.asyncDispose]();
+  return { flops: extractor.flops };
+}
+
+/**
+ * Opens the encoder that `features.model` names, with its reduction: a registry name, a model folder in CLIP layout,
+ * `./file.mjs` or `npm:package`.
+ *
+ * @throws as `featureCost`, MODEL_INVALID, MODEL_RUNTIME
+ */
+export async function openFeatures(
+  config: FeatureConfig,
+  host: PluginHost,
+): Promise<FeatureSource & AsyncDisposable> {
+  const reduce = await findReduction(config.reduction);
+  const extractor = await openExtractor(config, host);
+  return {
+    ...createFeatureSource(extractor, config.reduction, reduce),
+    [Symbol.asyncDispose]: () => extractor[Symbol.asyncDispose](),
+  };
+}
+
+async function openExtractor({ model, options }: FeatureConfig, host: PluginHost): Promise<FeatureExtractor> {
+  const folder = featureRegistry.has(model) ? null : await folderOf(model, host);
+  if (folder === null && specKind(model) !== "name") return (await loadFeatures(model, options, host)).value;
+  const { dualEncoderDefinition } = await import("./features/dual-encoder.ts");
+  const definition = folder === null ? await featureRegistry.load(model) : dualEncoderDefinition(folder);
+  return definition.create(
+    (await parseOptions(definition.options, options, `features ${model}`)) as never,
+    host,
+  );
+}
+
+/** The folder whose manifest prices the encoder; null for plug-ins. */
+async function folderOf(model: string, host: PluginHost): Promise<string | null> {
+  if (model === "dual-encoder") return embeddedModelPath(model);
+  const path = resolve(host.baseDir, model);
+  return /[/\\]/.test(model) && existsSync(resolve(path, "config.json")) ? path : null;
+}
+
+async function findReduction(name: string): Promise<FeatureReduction> {
+  const { reductions } = await import("./features/reduce.ts");
+  const reduce = Object.hasOwn(reductions, name) ? reductions[name] : undefined;
+  if (!reduce) throw unknownName("reduction of features", name, Object.keys(reductions));
+  return reduce;
+}

@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { readFile, realpath } from "node:fs/promises";
+import { basename, extname, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { TtsVarError } from "../core/errors.ts";
+import { importTypeScript } from "./import-typescript.ts";
+import { resolvePackage } from "./resolve-package.ts";
+
+/** Where a plug-in came from; goes to the run folder so that a result can be traced to the code behind it. */
+export interface PluginProvenance {
+  readonly kind: "builtin" | "file" | "package" | "http";
+  readonly spec: string;
+  /** Real path of the module; absent for names and servers. */
+  readonly path?: string;
+  /** SHA-256 of the module's own file (not of what it imports). */
+  readonly sha256?: string;
+}
+
+export interface LoadedPlugin<T> {
+  readonly value: T;
+  readonly provenance: PluginProvenance;
+}
+
+export interface LoadedModule {
+  /** The default export. */
+  readonly value: unknown;
+  /** The file's name without its extension: default name of the plug-in. */
+  readonly name: string;
+  readonly provenance: PluginProvenance & { readonly path: string; readonly sha256: string };
+}
+
+/** Milliseconds that a module may take to load. */
+export const moduleTimeoutMs = 30_000;
+const javascript = new Set([".mjs", ".js", ".cjs"]);
+const typescript = new Set([".ts", ".mts", ".cts"]);
+
+/** How a plug-in spec is to be read: a registry name, a module file, `npm:package`, or a server's address. */
+export function specKind(spec: string): "name" | "file" | "package" | "http" {
+  if (/^https?:\/\//.test(spec)) return "http";
+  if (spec.startsWith("npm:")) return "package";
+  if (/^(\.|\/|file:|[A-Za-z]:[\\/])/.test(spec)) return "file";
+  return javascript.has(extname(spec)) || typescript.has(extname(spec)) ? "file" : "name";
+}
+
+/**
+ * Imports the module behind a file or `npm:` spec and returns its default export. One mechanism for all plug-ins.
+ *
+ * @param kind    what the user called it ("reward", "strategy", "features"), for messages
+ * @param baseDir folder against which relative paths and package names are resolved
+ * @throws PLUGIN_INVALID: missing file, wrong extension, syntax error, error or hang while loading, no default export
+ */
+export async function loadModule(kind: string, spec: string, baseDir: string): Promise<LoadedModule> {
+  const fail = (problem: string, cause?: unknown): TtsVarError =>
+    new TtsVarError("PLUGIN_INVALID", `${kind} plug-in ${spec}: ${problem}`, {
+      cause,
+      details: { kind, spec },
+    });
+
+  const wanted =
+    specKind(spec) === "package"
+      ? await resolvePackage(spec.slice("npm:".length), baseDir, fail)
+      : resolve(baseDir, spec.startsWith("file:") ? fileURLToPath(spec) : spec);
+  const path = await realpath(wanted).catch((error: unknown) => {
+    throw fail(`no such file (looked for ${wanted}); relative paths start at ${baseDir}`, error);
+  });
+  const extension = extname(path);
+  if (!javascript.has(extension) && !typescript.has(extension)) {
+    throw fail(`a module ends in .mjs, .js, .cjs or .ts, this one in "${extension || basename(path)}"`);
+  }
+  const sha256 = createHash("sha256")
+    .update(await readFile(path).catch((error: unknown) => Promise.reject(fail("cannot be read", error))))
+    .digest("hex");
+  const imported = await withTimeout(
+    typescript.has(extension) ? importTypeScript(path, fail) : import(pathToFileURL(path).href),
+    () =>
+      fail(`did not finish loading within ${moduleTimeoutMs / 1000} s; remove what its top level waits for`),
+  ).catch((error: unknown) => {
+    throw error instanceof TtsVarError ? error : fail(loadProblem(error, path), error);
+  });
+  const value = defaultExport(imported as Record<string, unknown>);
+  if (value === undefined || value === null) {
+    const named = Object.keys(imported as object).filter((key) => key !== "default");
+    const hint = named.length > 0 ? ` (it exports ${named.join(", ")})` : "";
+    throw fail(`has no default export${hint}; write "export default ..."`);
+  }
+  return {
+    value,
+    name: basename(path).replace(/\.[^.]+$/, ""),
+    provenance: { kind: specKind(spec) === "package" ? "package" : "file", spec, path, sha256 },
+  };
+}
+
+/** CommonJS compiled from ES modules arrives as `{ default: { default: ... } }`. */
+function defaultExport(imported: Record<string, unknown>): unknown {
+  const value = imported["default"];
+  const nested = value as { __esModule?: boolean; default?: unknown } | null | undefined;
+  return nested?.__esModule ? nested.default : value;
+}
+
+/** Node keeps the place of a syntax error to itself, but `node --check` prints it. */
+function loadProblem(error: unknown, path: string): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof SyntaxError)) return `failed while loading: ${message}`;
+  const place = typescript.has(extname(path)) ? "" : `; node --check ${path} shows where`;
+  return `syntax error: ${message}${place}`;
+}
+
+async function withTimeout<T>(work: Promise<T>, onTimeout: () => Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(onTimeout()), moduleTimeoutMs);
+  });
+  return Promise.race([work, limit]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,100 @@
+import type { PluginHost, RewardDefinition, RewardHost } from "../core/plugin.ts";
+import type { Registry } from "../core/registry.ts";
+import type { Reward, RewardTraits } from "../core/reward.ts";
+import { createScoring } from "../scoring/create-scoring.ts";
+import { isolatedReward } from "./isolated-reward.ts";
+import { type LoadedPlugin, specKind } from "./load-module.ts";
+import { parseOptions } from "./parse-options.ts";
+
+/** What loading a reward needs: the named rewards, and the surroundings handed to factories. */
+export interface RewardLoadHost extends PluginHost {
+  readonly registry: Registry<RewardDefinition>;
+}
+
+/**
+ * Loads a reward by its spec: a registry name, `./file.mjs|js|cjs|ts`, `npm:package`, or `http://host:port`.
+ * The result is not yet checked while scoring; wrap it with `createScoring` of src/scoring.
+ *
+ * @param options the reward's own options; undefined for none
+ * @throws PLUGIN_UNKNOWN, PLUGIN_INVALID, CONFIG_INVALID, or what the reward's factory throws
+ */
+export async function loadReward(
+  spec: string,
+  options: unknown,
+  host: RewardLoadHost,
+): Promise<LoadedPlugin<Reward>> {
+  const rewardHost = rewardHostOf(host);
+  switch (specKind(spec)) {
+    case "name": {
+      const value = await fromDefinition(await host.registry.load(spec), options, rewardHost);
+      return { value, provenance: { kind: "builtin", spec } };
+    }
+    case "http": {
+      const value = await fromDefinition(
+        await host.registry.load("http"),
+        withUrl(options, spec),
+        rewardHost,
+      );
+      return { value, provenance: { kind: "http", spec } };
+    }
+    default: {
+      return isolatedReward({
+        spec,
+        options,
+        baseDir: host.baseDir,
+        allowDownload: host.allowDownload,
+        log: rewardHost.log,
+      });
+    }
+  }
+}
+
+/**
+ * A reward's traits without loading its weights where the reward can say so; for plans.
+ * @throws as `loadReward`
+ */
+export async function describeReward(
+  spec: string,
+  options: unknown,
+  host: RewardLoadHost,
+): Promise<RewardTraits> {
+  const kind = specKind(spec);
+  if (kind === "name" || kind === "http") {
+    const definition = await host.registry.load(kind === "http" ? "http" : spec);
+    if (definition.traits) {
+      const given = kind === "http" ? withUrl(options, spec) : options;
+      const parsed = await parseOptions(definition.options, given, `reward ${definition.name}`);
+      return definition.traits(parsed, rewardHostOf(host));
+    }
+  }
+  const reward = (await loadReward(spec, options, host)).value;
+  await reward[Symbol.asyncDispose]();
+  return reward;
+}
+
+function rewardHostOf(host: RewardLoadHost): RewardHost {
+  return {
+    baseDir: host.baseDir,
+    allowDownload: host.allowDownload,
+    log: (level, message) => host.log(level, message),
+    // Parts of mixtures are checked as rewards are, but may answer null.
+    loadReward: async (spec, options) =>
+      createScoring((await loadReward(spec, options, host)).value, { options, nulls: true }),
+    describeReward: (spec, options) => describeReward(spec, options, host),
+  };
+}
+
+function withUrl(options: unknown, url: string): object {
+  return { ...(typeof options === "object" ? options : {}), url };
+}
+
+async function fromDefinition(
+  definition: RewardDefinition,
+  options: unknown,
+  host: RewardHost,
+): Promise<Reward> {
+  return definition.create(
+    await parseOptions(definition.options, options, `reward ${definition.name}`),
+    host,
+  );
+}

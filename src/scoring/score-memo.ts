@@ -1,0 +1,51 @@
+import { createHash } from "node:crypto";
+import { pixelHash, type RgbImage } from "../core/image.ts";
+import type { RewardItem } from "../core/reward.ts";
+
+/** One remembered score with its explanation. */
+export interface ScoredItem {
+  readonly score: number | null;
+  readonly detail?: Readonly<Record<string, unknown>>;
+}
+
+/** Scores by what they depend on. In memory; a score is a few dozen bytes, so nothing is evicted. */
+export class ScoreMemo {
+  readonly #scores = new Map<string, ScoredItem>();
+  readonly #hashes = new WeakMap<RgbImage, string>();
+
+  get size(): number {
+    return this.#scores.size;
+  }
+
+  get(key: string): ScoredItem | undefined {
+    return this.#scores.get(key);
+  }
+
+  set(key: string, scored: ScoredItem): void {
+    this.#scores.set(key, scored);
+  }
+
+  /** Identity of one evaluation: reward, version, options, pixels, prompt and metadata; never the candidate's name. */
+  key(identity: string, item: RewardItem): string {
+    let hash = this.#hashes.get(item.image);
+    if (hash === undefined) {
+      hash = pixelHash(item.image);
+      this.#hashes.set(item.image, hash);
+    }
+    return createHash("sha256")
+      .update(JSON.stringify([identity, hash, item.prompt]))
+      .update(canonicalJson(item.metadata))
+      .digest("base64");
+  }
+}
+
+/** JSON with sorted keys, so that equal metadata gives equal text. */
+export function canonicalJson(value: unknown): string {
+  return (
+    JSON.stringify(value, (_key, inner: unknown) =>
+      typeof inner === "object" && inner !== null && !Array.isArray(inner)
+        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+        : inner,
+    ) ?? "null"
+  );
+}

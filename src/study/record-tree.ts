@@ -1,0 +1,142 @@
+import type { LatentSize, StageSignals } from "../core/sampler.ts";
+import type { SearchFunction, SearchOutcome, SearchProgram, SearchSpace } from "../core/strategy.ts";
+import {
+  branch,
+  features,
+  type Population,
+  release,
+  score,
+  select,
+  start,
+  step,
+  stepTo,
+} from "../core/strategy.ts";
+import type { TraceEvent } from "../core/trace.ts";
+import { runSearch, type SearchInput, type SearchResult } from "../engine/run-search.ts";
+
+/**
+ * Everything that could be seen of a number of independent candidates of one prompt: their rewards at every scale and
+ * preview size, their features, and the finished images. Any strategy that never copies can be decided on it afterwards
+ * (decide-offline.ts), and preview quality can be measured (calibrate.ts).
+ */
+export interface Tree {
+  readonly width: number;
+  /** Raw scores of all roots by `viewKey`. */
+  readonly scores: Readonly<Record<string, readonly number[]>>;
+  /** Feature vectors by `viewKey` with the reward `features`: base64 float32 and their dimensions. */
+  readonly features: Readonly<Record<string, { readonly dims: readonly number[]; readonly base64: string }>>;
+  /** Free signals by scale. */
+  readonly signals: readonly {
+    readonly tokens: readonly string[];
+    readonly logProb: readonly number[];
+    readonly entropy: readonly number[];
+    readonly guidanceGap: readonly number[];
+  }[];
+  /**
+   * Final scores of second continuations: `copies[scale][root]` shares the root's tokens up to and including that scale.
+   */
+  readonly copies: readonly (readonly number[])[];
+}
+
+export interface TreeOptions {
+  readonly width: number;
+  /** Rewards to score at every scale. */
+  readonly rewards: readonly string[];
+  /** Preview sizes; null: full size. */
+  readonly previews: readonly (LatentSize | null)[];
+  /** Preview size at which features are taken, or false. */
+  readonly featurePreview: LatentSize | null | false;
+  /** Roots of which a second continuation is drawn from every scale. */
+  readonly copies: number;
+}
+
+/** Name of one view of the population: what was looked at, after which scale, at which size. */
+export function viewKey(what: string, scale: number, latent: LatentSize | null): string {
+  return `${what}@${scale}${latent ? `:${latent.h}x${latent.w}` : ""}`;
+}
+
+/** Draws a tree, through the same engine as every search. Its budget is whatever it needs. */
+export async function recordTree(
+  input: Omit<SearchInput, "strategy" | "units" | "trace">,
+  options: TreeOptions,
+): Promise<{ tree: Tree; result: SearchResult }> {
+  const events: TraceEvent[] = [];
+  const result = await runSearch({
+    ...input,
+    strategy: treeProgram(options),
+    units: 1e6,
+    describe: { strategy: "tree", options },
+    trace: { event: (event) => events.push(event) },
+  });
+  return { tree: treeOf(events, options), result };
+}
+
+function treeProgram(options: TreeOptions): SearchFunction {
+  return function* (space) {
+    const last = space.scales.length - 1;
+    let population = yield* start(options.width);
+    for (const { index: scale } of space.scales) {
+      population = (yield* step(population)).population;
+      const views = scale === last ? [null] : options.previews;
+      for (const latent of views) {
+        for (const reward of options.rewards) yield* score(population, reward, { latent });
+      }
+      if (options.featurePreview !== false && scale < last) {
+        yield* features(population, { latent: options.featurePreview });
+      }
+      if (options.copies > 0 && scale < last) yield* secondContinuations(space, population, options.copies);
+    }
+    return { finalists: population, best: 0 } satisfies SearchOutcome;
+  };
+}
+
+/** Rolls out one extra copy of each of the first roots; the first child would only repeat its parent. */
+function* secondContinuations(
+  space: SearchSpace,
+  population: Population,
+  count: number,
+): SearchProgram<void> {
+  const picks = population.ids.slice(0, count).flatMap((_, row) => [row, row]);
+  const both = yield* branch(population, picks, { rule: "copy" });
+  const copies = yield* select(
+    both,
+    picks.flatMap((_, row) => (row % 2 === 1 ? [row] : [])),
+    { rule: "copy" },
+  );
+  const finished = yield* stepTo(copies, space.scales.length);
+  yield* score(finished, space.reward);
+  yield* release(finished);
+}
+
+function treeOf(events: readonly TraceEvent[], { width }: TreeOptions): Tree {
+  const scores: Record<string, readonly number[]> = {};
+  const vectors: Record<string, { dims: readonly number[]; base64: string }> = {};
+  const signals: Tree["signals"][number][] = [];
+  const copies: number[][] = [];
+  for (const event of events) {
+    // The main population keeps its key 0; all others are copies.
+    if (event.type === "step" && event.population === 0) {
+      const { tokens, logProb, entropy, guidanceGap } = event;
+      signals.push({ tokens, logProb, entropy, guidanceGap });
+    } else if (event.type === "scores" && event.population === 0) {
+      scores[viewKey(event.reward, event.scale, event.latent)] = event.raw;
+    } else if (event.type === "scores") {
+      copies.push([...event.raw]);
+    } else if (event.type === "features") {
+      vectors[viewKey("features", event.scale, event.latent)] = { dims: event.dims, base64: event.base64 };
+    }
+  }
+  return { width, scores, features: vectors, signals, copies };
+}
+
+/** Signals of a stage for some of a tree's roots. */
+export function signalsOf(tree: Tree, scale: number, roots: readonly number[]): StageSignals {
+  const { tokens, logProb, entropy, guidanceGap } = tree.signals[scale]!;
+  const of = (values: readonly number[]): Float64Array => Float64Array.from(roots, (root) => values[root]!);
+  return {
+    tokenHash: roots.map((root) => tokens[root]!),
+    logProb: of(logProb),
+    entropy: of(entropy),
+    guidanceGap: of(guidanceGap),
+  };
+}

@@ -1,0 +1,148 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import sharp from "sharp";
+import { afterEach, describe, expect, test } from "vitest";
+import { loadReward } from "../../src/plugins/load-reward.ts";
+import { createScoring } from "../../src/scoring/create-scoring.ts";
+import { greyItems, rewardContext, rewardHost } from "../fixtures/reward-host.ts";
+
+type Answer = (body: never, response: ServerResponse, request: IncomingMessage, call: number) => void;
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+/** A server on loopback that answers as told; returns its address and the bodies it received. */
+async function serve(answer: Answer): Promise<{ url: string; bodies: unknown[] }> {
+  const bodies: unknown[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = JSON.parse(Buffer.concat(chunks).toString());
+    bodies.push(body);
+    answer(body as never, response, request, bodies.length);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  closing.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, bodies };
+}
+
+const json = (response: ServerResponse, content: unknown) => response.end(JSON.stringify(content));
+
+async function scoreWith(spec: string, options: object, levels: number[], signal?: AbortSignal) {
+  const { value } = await loadReward(spec, options, rewardHost("."));
+  const { scores, details } = await createScoring(value, { options }).score(
+    greyItems(levels),
+    rewardContext(signal),
+  );
+  return { scores: Array.from(scores), details };
+}
+
+describe("a reward behind HTTP", () => {
+  test("the example server in Python scores, batch by batch and in order", async () => {
+    const script = fileURLToPath(new URL("../../examples/reward-server.py", import.meta.url));
+    const server = spawn("python3", [script, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+    closing.push(() => server.kill());
+    const [line] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
+    const url = line.replace("scoring on ", "");
+    const { scores } = await scoreWith(url, { maxBatch: 2 }, [0, 128, 255]);
+    const alone = await scoreWith(url, {}, [255]);
+    expect(scores.every((score) => typeof score === "number" && score > 0 && score < 1)).toBe(true);
+    expect(scores[2]).toBe(alone.scores[0]);
+  });
+
+  test("images arrive lossless with id, prompt and metadata; details come back", async () => {
+    const { url, bodies } = await serve((body: { items: unknown[] }, response) =>
+      json(response, { scores: body.items.map((_, i) => i), details: body.items.map((_, i) => ({ i })) }),
+    );
+    const { scores, details } = await scoreWith(url, {}, [10, 20]);
+    expect(scores).toEqual([0, 1]);
+    expect(details).toEqual([{ i: 0 }, { i: 1 }]);
+    const [{ schemaVersion, items }] = bodies as [
+      { schemaVersion: number; items: Record<string, unknown>[] },
+    ];
+    expect([schemaVersion, items.length]).toEqual([1, 2]);
+    expect(items[1]).toMatchObject({ id: "c1", prompt: "a photo of a dog", metadata: {} });
+    const png = Buffer.from(items[1]!["imagePngBase64"] as string, "base64");
+    const { data, info } = await sharp(png).raw().toBuffer({ resolveWithObject: true });
+    expect([info.width, info.channels, ...new Set(data)]).toEqual([8, 3, 20]);
+  });
+
+  test("a server that fails for a while is asked again, and nothing scored is lost", async () => {
+    const { url, bodies } = await serve((body: { items: unknown[] }, response, _request, call) => {
+      if (call === 2) response.writeHead(503).end("warming up");
+      else json(response, { scores: body.items.map(() => call) });
+    });
+    expect((await scoreWith(url, { maxBatch: 1 }, [1, 2])).scores).toEqual([1, 3]);
+    expect(bodies.length).toBe(3);
+  });
+
+  test.each<[string, object, RegExp, number, Answer]>([
+    [
+      "slow",
+      { timeoutMs: 80, retries: 1 },
+      /did not answer within 0\.08 s \(asked 2 times\)/,
+      2,
+      () => undefined,
+    ],
+    [
+      "failing",
+      { retries: 2 },
+      /answered 500: out of memory \(asked 3 times\)/,
+      3,
+      (_, r) => r.writeHead(500).end("out of memory"),
+    ],
+    ["refusing", {}, /answered 403: no/, 1, (_, r) => r.writeHead(403).end("no")],
+    ["malformed", {}, /not JSON: <html>/, 1, (_, r) => r.end("<html>")],
+    ["of another form", {}, /another form .*scores/s, 1, (_, r) => json(r, { score: 1 })],
+    ["wrong-length", {}, /returned 1 scores for 2 images \(c0, c1\)/, 1, (_, r) => json(r, { scores: [1] })],
+  ])(
+    "a %s server gives a clear error after bounded attempts",
+    async (_name, options, message, calls, answer) => {
+      const { url, bodies } = await serve(answer);
+      await expect(scoreWith(url, options, [1, 2])).rejects.toMatchObject({
+        code: "REWARD_FAILED",
+        message: expect.stringMatching(message),
+      });
+      expect(bodies.length).toBe(calls);
+    },
+  );
+
+  test("an interrupt ends the waiting", async () => {
+    const { url } = await serve(() => undefined);
+    const controller = new AbortController();
+    const scoring = scoreWith(url, {}, [1], controller.signal);
+    controller.abort(new Error("interrupted"));
+    await expect(scoring).rejects.toThrow("interrupted");
+  });
+
+  test("vlm: probability of yes over all spellings, from an OpenAI-compatible endpoint", async () => {
+    const top = [
+      { token: " Yes", logprob: Math.log(0.5) },
+      { token: "yes", logprob: Math.log(0.1) },
+      { token: "No", logprob: Math.log(0.2) },
+      { token: "Maybe", logprob: Math.log(0.2) },
+    ];
+    const { url, bodies } = await serve((_, response) =>
+      json(response, { choices: [{ logprobs: { content: [{ top_logprobs: top }] } }] }),
+    );
+    const { scores } = await scoreWith("vlm", { url: `${url}/v1`, model: "some-vlm" }, [1]);
+    expect(scores[0]).toBeCloseTo(0.75, 12);
+    const text = JSON.stringify(bodies[0]);
+    expect(text).toContain('Does this figure show \\"a photo of a dog\\"? Please answer yes or no.');
+    expect(text).toContain("data:image/png;base64,");
+    const mute = await serve((_, response) => json(response, { choices: [{ message: { content: "Yes" } }] }));
+    await expect(scoreWith("vlm", { url: mute.url, model: "m" }, [1])).rejects.toThrow(
+      /must support logprobs/,
+    );
+  });
+});

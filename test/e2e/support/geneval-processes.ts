@@ -1,0 +1,142 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join, relative, resolve } from "node:path";
+
+const bin = resolve("bin/tts-var.mjs");
+
+/** A search without weights: the toy sampler and a reward in a file. */
+export const toySearch: readonly string[] = [
+  ...["--model", "toy", "--reward", resolve("test/fixtures/brightness.mjs")],
+  ...["--strategy", "best-of-n", "--budget", "4", "--seed", "5"],
+];
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const environment = { ...process.env, NO_COLOR: "1", CI: "1" };
+
+/** Runs a command line to its end. */
+export function runCli(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+  return new Promise((done) => {
+    const options = { env: { ...environment, ...env }, maxBuffer: 2 ** 26 };
+    const child = execFile(process.execPath, [bin, ...argv], options, (_error, stdout, stderr) => {
+      done({ code: child.exitCode, stdout, stderr });
+    });
+  });
+}
+
+/** A program that may be killed. */
+export interface Running {
+  readonly child: ChildProcess;
+  /** Exit code; null when killed. */
+  readonly ended: Promise<number | null>;
+  stderr(): string;
+}
+
+export function startCli(argv: readonly string[]): Running {
+  return watch(
+    spawn(process.execPath, [bin, ...argv], { env: environment, stdio: ["ignore", "ignore", "pipe"] }),
+  );
+}
+
+/** @throws with the command that installs it when redis-server is missing */
+export async function startRedis(port: number, dir: string): Promise<Running> {
+  const args = [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+    "--dir",
+    dir,
+  ];
+  const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
+  await new Promise<void>((ready, fail) => {
+    child.once("error", () =>
+      fail(new Error("redis-server is missing; install it: apt-get install redis-server")),
+    );
+    child.once("exit", (code) => fail(new Error(`redis-server ended with code ${code}`)));
+    child.stdout.on("data", (text: Buffer) => {
+      if (text.includes("Ready to accept connections")) ready();
+    });
+  });
+  return watch(child);
+}
+
+function watch(child: ChildProcess): Running {
+  let text = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    text += chunk;
+  });
+  const ended = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
+  return { child, ended, stderr: () => text };
+}
+
+export async function kill(running: Running, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+  running.child.kill(signal);
+  await running.ended;
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
+/** Process ids of the children of a process. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  return text.trim().split(" ").filter(Boolean).map(Number);
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Hashes of all files by path; durations, which may differ, are left out. */
+export async function folderHashes(dir: string): Promise<Record<string, string>> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const hashes: Record<string, string> = {};
+  for (const path of paths.sort()) {
+    const name = relative(dir, path);
+    if (name === "timing.jsonl") continue;
+    hashes[name] = createHash("sha256")
+      .update(await readFile(path))
+      .digest("hex")
+      .slice(0, 16);
+  }
+  return hashes;
+}
+
+/** Searches finished so far: records on disk. */
+export async function countRecords(dir: string): Promise<number> {
+  const entries = await readdir(dir, { recursive: true }).catch(() => []);
+  return entries.filter((name) => /records\/\d+\.json$/.test(name)).length;
+}
+
+/** Waits until `count` searches are finished or the program has ended. */
+export async function untilRecords(dir: string, count: number, running: Running): Promise<void> {
+  while (running.child.exitCode === null && running.child.signalCode === null) {
+    if ((await countRecords(dir)) >= count) return;
+    await new Promise((next) => setTimeout(next, 20));
+  }
+}

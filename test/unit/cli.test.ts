@@ -1,0 +1,231 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { addSearchFlags, resolveFlags } from "../../src/cli/flags.ts";
+import { orAborted } from "../../src/cli/interrupt.ts";
+import { quantity, table } from "../../src/cli/output.ts";
+import { progressStyle } from "../../src/cli/progress.ts";
+import { buildProgram } from "../../src/cli/run.ts";
+import { claimFolder, runName } from "../../src/cli/run-name.ts";
+import type { TraceEvent } from "../../src/core/trace.ts";
+import { decodePng } from "../../src/io/png.ts";
+import { renderContactSheet, sheetKey } from "../../src/report/contact-sheet.ts";
+import { byLineage, readHistory } from "../../src/report/search-history.ts";
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "tts-var-cli-"));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+async function parse(...argv: string[]) {
+  const command = addSearchFlags(new Command("search")).exitOverride();
+  command.parse(argv, { from: "user" });
+  return resolveFlags(command);
+}
+
+describe("flags", () => {
+  it("become configuration values with their origin", async () => {
+    const { config, origins } = await parse(
+      ...["-p", "a cup", "-b", "4", "--strategy", "single", "--guidance", "3,2", "--temperature", "0.8"],
+      ...["--widths", "8,4", "--seed", "12", "--set", "sampling.topP=0.5", "--set", "reward.options.a=[1]"],
+    );
+    expect(config).toMatchObject({
+      prompt: "a cup",
+      budget: 4,
+      seed: 12,
+      strategy: { name: "single", options: { widths: [8, 4] } },
+      reward: { name: "clip", options: { a: [1] } },
+      sampling: { guidance: [3, 2], temperature: 0.8, topP: 0.5 },
+    });
+    expect(origins).toMatchObject({
+      budget: "--budget",
+      "strategy.options.widths": "--widths",
+      "sampling.topP": "--set",
+    });
+    expect(origins["model"]).toBe("default");
+  });
+
+  it.each([
+    ["--budget", "abc", 'budget (--budget): must be a number from 1 to 4096, not "abc"'],
+    ["--budget", "", 'budget (--budget): must be a number from 1 to 4096, not ""'],
+    ["--budget", "NaN", 'not "NaN"'],
+    ["--budget", "1e9", "at most 4096, not 1000000000"],
+    ["--budget", "-1", "at least 1"],
+    ["--seed", "1.5", "whole number"],
+    ["--threads", "0", "from 1 to 256"],
+    ["--top-p", "0", "above 0"],
+    ["--guidance", "1,x", "must be a number from 0 to 100"],
+    ["--sheet", "some", '"seen", "full" or "none"'],
+  ])("%s %j is refused with the reason", async (flag, value, reason) => {
+    await expect(parse("-p", "a cup", flag, value)).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining(reason),
+    });
+  });
+
+  it("find presets by name", async () => {
+    const { origins } = await parse("-p", "a cup", "--config", "default");
+    expect(origins["budget"]).toMatch(/configs\/default\.yaml:\d+$/);
+    await expect(parse("-p", "a cup", "--config", "no-such")).rejects.toMatchObject({
+      code: "CONFIG_NOT_FOUND",
+    });
+  });
+});
+
+describe("help", () => {
+  it("of search teaches every flag, default and an example", async () => {
+    const program = await buildProgram(["search"]);
+    const search = program.commands.find((command) => command.name() === "search")!;
+    let help = "";
+    search.configureOutput({ getOutHelpWidth: () => 110, writeOut: (text) => (help += text) });
+    search.outputHelp();
+    expect(help).toMatchSnapshot();
+  });
+
+  it("lists every command once", async () => {
+    const names = (await buildProgram([])).commands.map((command) => command.name());
+    expect(new Set(names).size).toBe(names.length);
+    expect(names).toEqual(expect.arrayContaining(["search", "plan", "list", "models", "doctor"]));
+  });
+});
+
+describe("progress", () => {
+  const terminal = { isTTY: true };
+  it.each([
+    [{}, terminal, { live: true, color: true }],
+    [{ NO_COLOR: "1" }, terminal, { live: true, color: false }],
+    [{ CI: "true" }, terminal, { live: false, color: true }],
+    [{ TERM: "dumb" }, terminal, { live: false, color: false }],
+    [{}, {}, { live: false, color: false }],
+  ])("with %j on %j is %j", (environment, stream, style) => {
+    expect(progressStyle(false, environment, stream)).toMatchObject(style);
+    expect(progressStyle(true, environment, stream).live).toBe(false);
+  });
+});
+
+describe("interrupts", () => {
+  it("win over work that does not end, and lose against work that is done", async () => {
+    const controller = new AbortController();
+    const endless = orAborted(new Promise(() => {}), controller.signal);
+    expect(await orAborted(Promise.resolve(1), controller.signal)).toBe(1);
+    controller.abort(new Error("stop"));
+    await expect(endless).rejects.toThrow("stop");
+    await expect(orAborted(Promise.resolve(1), controller.signal)).rejects.toThrow("stop");
+  });
+});
+
+describe("run folders", () => {
+  const noon = new Date("2026-11-23T19:15:00.123Z");
+  it.each([
+    ["A photo of TWO dogs!", "20261123T191500Z-a-photo-of-two-dogs-1f3a9c2e"],
+    ["../../etc/passwd", "20261123T191500Z-etc-passwd-1f3a9c2e"],
+    ["狗", "20261123T191500Z-1f3a9c2e"],
+    ["dog ".repeat(100), `20261123T191500Z-${"dog-".repeat(10).slice(0, -1)}-1f3a9c2e`],
+  ])("of the prompt %j are named %s", (prompt, name) => {
+    expect(runName(noon, prompt, `1f3a9c2e${"0".repeat(56)}`)).toBe(name);
+  });
+
+  it("never share a name", async () => {
+    const made = await Promise.all([1, 2, 3].map(() => claimFolder(join(dir, "runs"), "same")));
+    expect(new Set(made).size).toBe(3);
+  });
+});
+
+describe("output", () => {
+  it("aligns columns and scales quantities", () => {
+    const rows = [
+      { name: "a", value: 1 },
+      { name: "long", value: 22 },
+    ];
+    const columns = [
+      { title: "name", cell: (row: { name: string }) => row.name },
+      { title: "n", align: "right" as const, cell: (row: { value: number }) => String(row.value) },
+    ];
+    expect(table(rows, columns)).toBe("name   n\na      1\nlong  22");
+    expect([0, 999, 1234, 5.6e9, 2e15].map(quantity)).toEqual(["0.00", "999", "1.23 k", "5.60 G", "2.00 P"]);
+  });
+});
+
+const step = (scale: number, ids: string[]): TraceEvent => ({
+  ...{ type: "step", population: 0, scale, ids },
+  ...{ tokens: ids, logProb: [], entropy: [], guidanceGap: [] },
+});
+const events: TraceEvent[] = [
+  step(0, ["c0", "c1", "c2"]),
+  {
+    type: "scores",
+    population: 0,
+    scale: 0,
+    reward: "r",
+    latent: null,
+    ids: ["c0", "c1", "c2"],
+    raw: [1, 3, 2],
+  },
+  { type: "scores", population: 0, scale: 0, reward: "other", latent: null, ids: ["c0"], raw: [9] },
+  { type: "select", population: 1, from: 0, picks: [1, 1], ids: ["c1", "c1.1"], why: {} },
+  step(1, ["c1", "c1.1"]),
+  {
+    ...{ type: "end", best: "c1.1", finalists: ["c1", "c1.1"] },
+    spending: {
+      total: 1,
+      byKind: { text: 0, transformer: 1, decode: 0, features: 0, reward: 0 },
+      byScale: [1],
+    },
+  },
+];
+
+describe("search history", () => {
+  it("says who lived, who went on and how they scored", () => {
+    const history = readHistory(events, "r");
+    expect(history.ids).toEqual(["c0", "c1", "c1.1", "c2"]);
+    expect(history.best).toBe("c1.1");
+    expect([...history.scales[0]!.kept]).toEqual(["c1", "c1.1"]);
+    expect([...history.scales[0]!.scores]).toEqual([
+      ["c0", 1],
+      ["c1", 3],
+      ["c2", 2],
+    ]);
+    expect(history.scales[1]!.alive).toEqual(["c1", "c1.1"]);
+  });
+
+  it("orders lineages like numbers", () => {
+    expect(["c10", "c2.10", "c2", "c2.2.1", "c2.2"].sort(byLineage)).toEqual([
+      "c2",
+      "c2.2",
+      "c2.2.1",
+      "c2.10",
+      "c10",
+    ]);
+  });
+});
+
+describe("contact sheet", () => {
+  const red = {
+    width: 4,
+    height: 4,
+    data: new Uint8Array(48).fill(0).map((_, index) => (index % 3 === 0 ? 250 : 0)),
+  };
+
+  it("shows pictures where they were seen and frames the answer in gold", async () => {
+    const bytes = await renderContactSheet({
+      title: "a <cup> & more",
+      history: readHistory(events, "r"),
+      scales: [
+        { index: 0, h: 1, w: 1 },
+        { index: 1, h: 2, w: 2 },
+      ],
+      images: new Map([[sheetKey(1, "c1.1"), red]]),
+    });
+    const { width, height, data } = await decodePng(bytes);
+    expect([width, height]).toEqual([92 + 4 * 122 + 10, 46 + 52 + 138 + 10]);
+    const pixel = (x: number, y: number) => [...data.subarray(3 * (y * width + x), 3 * (y * width + x) + 3)];
+    const left = 92 + 2 * 122;
+    const top = 46 + 52;
+    expect(pixel(left + 56, top + 56)).toEqual([250, 0, 0]);
+    expect(pixel(left + 56, top - 1)).toEqual([0xe0, 0xa1, 0x00]);
+    expect(pixel(92 + 56, top + 56)).toEqual([255, 255, 255]);
+  });
+});

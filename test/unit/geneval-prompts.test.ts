@@ -1,0 +1,85 @@
+import { describe, expect, it } from "vitest";
+import { parseMetadataFile } from "../../src/geneval/metadata.ts";
+import { distributeCounts, generatePrompts } from "../../src/geneval/prompts.ts";
+import { classNames, officialCounts, tags } from "../../src/geneval/vocabulary.ts";
+
+describe("GenEval prompts", () => {
+  const { prompts, short } = generatePrompts({ seed: 7 });
+
+  it("has the official counts, 80 classes, no duplicates and the official row shapes", () => {
+    expect(classNames).toHaveLength(80);
+    expect(short).toEqual([]);
+    const counts = Object.fromEntries(
+      tags.map((tag) => [tag, prompts.filter((row) => row.tag === tag).length]),
+    );
+    expect(counts).toEqual(officialCounts);
+    expect(new Set(prompts.map((row) => JSON.stringify(row))).size).toBe(553);
+    const counting = prompts.find((row) => row.tag === "counting")!;
+    expect(Object.keys(counting)).toEqual(["tag", "include", "exclude", "prompt"]);
+    expect(counting.exclude![0]!.count).toBe(counting.include![0]!.count + 1);
+    const position = prompts.find((row) => row.tag === "position")!;
+    const [reference, placed] = position.include!;
+    expect(placed!.position).toEqual([expect.stringMatching(/^(left of|right of|above|below)$/), 0]);
+    expect(position.prompt).toMatch(
+      new RegExp(`${placed!.class} ${placed!.position![0]} an? ${reference!.class}$`),
+    );
+    expect(prompts.some((row) => row.include!.some((c) => c.class === "person" && c.color))).toBe(false);
+  });
+
+  it("is a function of the seed, and a smaller set is a prefix by task", () => {
+    expect(generatePrompts({ seed: 7 }).prompts).toEqual(prompts);
+    expect(generatePrompts({ seed: 8 }).prompts).not.toEqual(prompts);
+    const small = generatePrompts({ seed: 7, counts: distributeCounts(60) }).prompts;
+    for (const tag of tags) {
+      const of = (rows: typeof prompts) => rows.filter((row) => row.tag === tag);
+      expect(of(small)).toEqual(of(prompts).slice(0, of(small).length));
+    }
+  });
+
+  it("makes disjoint sets, in either word order, and says where the grammar is used up", () => {
+    const other = generatePrompts({ seed: 1, disjointFrom: prompts });
+    expect(other.short).toEqual([{ tag: "single_object", wanted: 80, got: 0 }]);
+    const texts = new Set(prompts.map((row) => row.prompt));
+    expect(other.prompts.filter((row) => texts.has(row.prompt))).toEqual([]);
+    const pairs = (rows: typeof prompts) =>
+      rows
+        .filter((row) => row.tag === "two_object")
+        .map((row) =>
+          row
+            .include!.map((c) => c.class)
+            .sort()
+            .join("+"),
+        );
+    const used = new Set(pairs(prompts));
+    expect(pairs(other.prompts).filter((pair) => used.has(pair))).toEqual([]);
+  });
+
+  it("splits any total in the official proportions, within what the grammar has", () => {
+    expect(distributeCounts(553)).toEqual(officialCounts);
+    for (const total of [0, 1, 7, 553, 2212, 5000]) {
+      expect(Object.values(distributeCounts(total)).reduce((sum, count) => sum + count, 0)).toBe(total);
+    }
+    expect(distributeCounts(5000)).toMatchObject({ single_object: 80, counting: 240, colors: 790 });
+    expect(generatePrompts({ seed: 0, counts: distributeCounts(1500) }).short).toEqual([]);
+  });
+
+  it("reads the official file and names a bad line by its number", () => {
+    const row = (prompt: string) =>
+      JSON.stringify({ tag: "single_object", include: [{ class: "dog", count: 1 }], prompt });
+    expect(parseMetadataFile(`${row("a")}\n${row("b")}\n\n`, "p.jsonl").map((r) => r.prompt)).toEqual([
+      "a",
+      "b",
+    ]);
+    expect(() => parseMetadataFile(`${row("a")}\n{"tag": "x`, "p.jsonl")).toThrow(/^p\.jsonl:2: not JSON/);
+    expect(() => parseMetadataFile(`${row("a")}\n\n${row("b")}`, "p.jsonl")).toThrow(/^p\.jsonl:2: not JSON/);
+    expect(() => parseMetadataFile(`{"include": [], "prompt": "a"}`, "p.jsonl")).toThrow(
+      /^p\.jsonl:1: .*tag/,
+    );
+    expect(() => parseMetadataFile(`${row("a")}\n${row("a")}`, "p.jsonl")).toThrow(
+      /:2: the same row as line 1/,
+    );
+    const early = `{"tag":"position","include":[{"class":"dog","count":1,"position":["above",0]}],"prompt":"a"}`;
+    expect(() => parseMetadataFile(early, "p.jsonl")).toThrow(/must be an earlier one/);
+    expect(() => parseMetadataFile("\n", "p.jsonl")).toThrow(/empty/);
+  });
+});

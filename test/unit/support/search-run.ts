@@ -1,0 +1,93 @@
+import { strategies } from "../../../search/index.ts";
+import type { RewardTraits } from "../../../src/core/reward.ts";
+import type { Calibration, SearchFunction, Strategy } from "../../../src/core/strategy.ts";
+import type { TraceEvent } from "../../../src/core/trace.ts";
+import { type PlanInput, planSearch } from "../../../src/engine/plan.ts";
+import { runSearch, type SearchInput, type SearchResult } from "../../../src/engine/run-search.ts";
+import { analyticFeatures, analyticReward, analyticSampler } from "./analytic-sampler.ts";
+
+export const strategyNames = strategies.map(({ name }) => name);
+
+/** A built-in strategy with the given options. */
+export async function loadStrategy(
+  name: string,
+  options: Record<string, unknown> = {},
+): Promise<SearchFunction> {
+  const strategy: Strategy = await strategies.find((entry) => entry.name === name)!.load();
+  const result = await strategy.options["~standard"].validate(options);
+  if (result.issues) throw new Error(JSON.stringify(result.issues));
+  return strategy.create(result.value);
+}
+
+export interface Overrides extends Partial<SearchInput> {
+  readonly options?: Record<string, unknown>;
+}
+
+/** Input of a search on the analytic sampler. */
+export async function searchInput(
+  name: string,
+  units: number,
+  overrides: Overrides = {},
+): Promise<SearchInput> {
+  const { options = {}, ...rest } = overrides;
+  const sampler = overrides.sampler ?? analyticSampler();
+  return {
+    sampler,
+    strategy: await loadStrategy(name, options),
+    rewards: { sum: analyticReward() },
+    primaryReward: "sum",
+    features: analyticFeatures,
+    prompt: "a red cup",
+    metadata: {},
+    seed: 7,
+    settings: sampler.defaults,
+    units,
+    calibration: null,
+    describe: { strategy: name, options },
+    ...rest,
+  };
+}
+
+export function planOf(input: SearchInput) {
+  return planSearch(input satisfies PlanInput);
+}
+
+export interface Recorded {
+  readonly result: SearchResult;
+  readonly events: TraceEvent[];
+  /** The trace as a file holds it. */
+  readonly text: string;
+}
+
+export async function record(input: SearchInput): Promise<Recorded> {
+  const events: TraceEvent[] = [];
+  const result = await runSearch({ ...input, trace: { event: (event) => events.push(event) } });
+  const text = events.map((event) => `${JSON.stringify(event)}\n`).join("");
+  return {
+    result,
+    events: text
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as TraceEvent),
+    text,
+  };
+}
+
+export const traits: RewardTraits = analyticReward();
+
+/** A calibration that grows more reliable with the scale. */
+export const calibration: Calibration = {
+  schemaVersion: 1,
+  model: "analytic",
+  reward: "sum",
+  scales: [0, 1, 2, 3, 4, 5].map((scale) => {
+    const correlation = Math.sqrt((scale + 1) / 6);
+    return {
+      scale,
+      correlation,
+      slope: 1,
+      residual: Math.sqrt(1 - correlation ** 2) + 0.01,
+      decided: (scale + 1) / 6,
+    };
+  }),
+};

@@ -1,0 +1,1 @@
+"""Training code of tts-var: synthetic world, bitwise visual autoregressive generator, verifiers."""

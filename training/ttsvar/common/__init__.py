@@ -1,0 +1,1 @@
+"""Helpers shared by the trainers: optimisers, weight averaging, checkpoints, logs."""

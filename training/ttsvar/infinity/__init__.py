@@ -1,0 +1,1 @@
+"""Infinity-style bitwise visual autoregressive model: VAE, transformer, training, export."""

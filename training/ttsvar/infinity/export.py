@@ -1,0 +1,144 @@
+"""Export the embedded generator: five ONNX graphs, tokenizer, sidecar weights and the manifest.
+
+    python -m ttsvar.infinity.export --checkpoint checkpoints/generator.pt --vae checkpoints/vae.pt \
+        --out ../models/generator
+
+All weights are rounded to float16 first and stored that way (computation stays float32), so PyTorch with the rounded
+weights and the exported graphs agree to rounding errors of float32 arithmetic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ttsvar.infinity import graphs
+from ttsvar.infinity.flops import flops
+from ttsvar.infinity.generator import Bundle, load_bundle
+from ttsvar.infinity.sample import TOP_P, Settings
+from ttsvar.text.encoder import TextConfig
+from ttsvar.text.tokenizer import Tokenizer, write
+
+LICENSE = "MIT"
+VERSION = "1.0.0"
+GRAPHS = ("text_encoder", "condition", "step", "vae_decode", "vae_encode")
+SIDECAR = ("lvl_embed", "pos_start", "word_embed.bias", "cfg_uncond")
+
+
+@torch.no_grad()
+def round_weights(bundle: Bundle) -> Bundle:
+    """Copy whose parameters are exactly representable in float16, with the head folded to differences."""
+    out = copy.copy(bundle)
+    out.generator, out.vae = copy.deepcopy(bundle.generator), copy.deepcopy(bundle.vae)
+    model = out.generator.model
+    weight, bias = (t.clone() for t in model.folded_head())
+    for parameter, folded in ((model.head.weight, weight), (model.head.bias, bias)):
+        parameter.zero_()
+        parameter[1::2] = folded
+    for module in (out.generator, out.vae):
+        for parameter in module.parameters():
+            parameter.copy_(parameter.half().float())
+    return out
+
+
+def digest(path: Path) -> dict[str, str | int]:
+    data = path.read_bytes()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def write_sidecar(model: nn.Module, path: Path) -> dict:
+    """Host-side tensors, little-endian float32, concatenated."""
+    state: dict[str, Tensor] = model.state_dict()
+    tensors, offset, chunks = {}, 0, []
+    for name in SIDECAR:
+        key = name if name in state else f"{name}.weight"
+        values = state[key].float().contiguous().numpy().astype("<f4")
+        tensors[name] = {"dtype": "float32", "shape": list(values.shape), "offset": offset}
+        chunks.append(values.tobytes())
+        offset += values.nbytes
+    path.write_bytes(b"".join(chunks))
+    return {"file": path.name, **digest(path), "tensors": tensors}
+
+
+def schedule_entry(bundle: Bundle) -> dict:
+    schedule = bundle.schedule
+    positions = [schedule.axis(i) for i in range(len(schedule.scales))]
+    return {
+        "id": "1:1", "ratio": 1.0, "scales": [list(s) for s in schedule.scales],
+        "rope": {"y": [y for y, _ in positions], "x": [x for _, x in positions]},
+    }  # fmt: skip
+
+
+def manifest(bundle: Bundle, folder: Path, sampling: Settings, sidecar: dict, tokenizer_files: list[str]) -> dict:
+    """Content of ``manifest.json``."""
+    c, vae = bundle.generator.model.config, bundle.vae.config
+    return {
+        "schemaVersion": 1, "name": "generator", "family": "infinity", "version": VERSION,
+        "image": {
+            "size": bundle.quantizer.grids[-1][0] * vae.stride, "channels": 3, "stride": vae.stride,
+        },
+        "architecture": {
+            "depth": c.depth, "embedDim": c.width, "heads": c.heads, "ffnHidden": c.hidden,
+            "textChannels": c.text_channels, "textMaxLength": c.text_max_length, "codeChannels": vae.channels,
+            "tokenChannels": c.token_channels, "patchify": bundle.schedule.patchify,
+        },
+        "schedules": [schedule_entry(bundle)],
+        "codeMagnitude": [[float(x) for x in row] for row in bundle.quantizer.magnitude.numpy().astype(np.float32)],
+        "sampling": {
+            "guidance": list(sampling.guidance), "temperature": [round(t, 4) for t in sampling.temperature],
+            "topP": sampling.top_p,
+        },
+        "graphs": {name: {"file": f"{name}.onnx", **digest(folder / f"{name}.onnx")} for name in GRAPHS},
+        "sidecar": sidecar,
+        "flops": flops(bundle),
+        "tokenizer": {"files": {name: digest(folder / name)["sha256"] for name in tokenizer_files}},
+        "training": {k: bundle.info[k] for k in ("step", "images", "minutes", "validation") if k in bundle.info},
+        "license": LICENSE, "card": "card.md",
+    }  # fmt: skip
+
+
+def export(bundle: Bundle, folder: Path, sampling: Settings) -> dict:
+    """Write everything for ``bundle`` to ``folder``; returns the manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle = round_weights(bundle)
+    generator = bundle.generator
+    graphs.export_text(generator.text, folder / "text_encoder.onnx")
+    graphs.export_condition(generator.model, folder / "condition.onnx")
+    graphs.export_step(generator.model, folder / "step.onnx")
+    graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
+    sidecar = write_sidecar(generator.model, folder / "weights.bin")
+    text: TextConfig = generator.text.config
+    if text.vocab_size != len(Tokenizer()):
+        raise ValueError("the checkpoint was trained with another vocabulary")
+    tokenizer_files = write(folder, text.huggingface())
+    content = manifest(bundle, folder, sampling, sidecar, tokenizer_files)
+    (folder / "manifest.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return content
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="checkpoints/generator.pt")
+    parser.add_argument("--vae", default="checkpoints/vae.pt")
+    parser.add_argument("--out", type=Path, default=Path("../models/generator"))
+    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--hot", type=float, default=1.0, help="temperature of the first scale")
+    parser.add_argument("--cold", type=float, default=0.5, help="temperature of the last scale")
+    parser.add_argument("--top-p", type=float, default=TOP_P)
+    a = parser.parse_args()
+    bundle = load_bundle(a.checkpoint, a.vae)
+    settings = Settings.ramp(len(bundle.schedule.scales), a.guidance, a.hot, a.cold, a.top_p)
+    content = export(bundle, a.out, settings)
+    for name, entry in content["graphs"].items():
+        print(f"{name:14s} {entry['bytes'] / 2**20:6.2f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The five inference graphs as modules (cut as in Infinity: text, condition, step, decode, encode) and ONNX export."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ttsvar.infinity.model import Condition, Infinity
+from ttsvar.infinity.vae import Vae
+from ttsvar.text.encoder import TextEncoder
+
+OPSET = 17
+
+
+class ConditionGraph(nn.Module):
+    """text_states ``[G, T, Ct]``, text_bias ``[G, 1, 1, T]`` -> sos, gss, head_ss, ca_k_i, ca_v_i."""
+
+    def __init__(self, model: Infinity):
+        super().__init__()
+        self.model = model
+
+    def forward(self, text_states: Tensor, text_bias: Tensor) -> tuple[Tensor, ...]:
+        c = self.model.condition(text_states, text_bias)
+        return c.sos, c.gss, c.head_ss, *(t for pair in c.memory for t in pair)
+
+
+class StepGraph(nn.Module):
+    """One scale for all guidance groups; see :meth:`Infinity.step`."""
+
+    def __init__(self, model: Infinity):
+        super().__init__()
+        self.model = model
+
+    def forward(self, z, x_add, rope_cos, rope_sin, gss, head_ss, text_bias, *rest):  # noqa: ANN001, ANN002, ANN201
+        depth = self.model.config.depth
+        pairs = [(rest[2 * i], rest[2 * i + 1]) for i in range(2 * depth)]
+        condition = Condition(gss, gss, head_ss, pairs[:depth], text_bias)
+        delta, new = self.model.step(z, x_add, (rope_cos, rope_sin), condition, pairs[depth:])
+        return delta, *(t for pair in new for t in pair)
+
+
+class DecodeGraph(nn.Module):
+    def __init__(self, vae: Vae):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.vae.decode(latent)
+
+
+class EncodeGraph(nn.Module):
+    def __init__(self, vae: Vae):
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.vae.encode(image)
+
+
+def pair_names(prefix: str, depth: int) -> list[str]:
+    """``["<prefix>k_0", "<prefix>v_0", ...]``."""
+    return [f"{prefix}{kind}_{i}" for i in range(depth) for kind in ("k", "v")]
+
+
+def example(model: Infinity, groups: int = 2, batch: int = 3, length: int = 4, past: int = 5, text: int = 6) -> dict:
+    """Random inputs of the step graph in order, for tracing and tests."""
+    c = model.config
+    inputs = {
+        "z": torch.randn(batch, length, c.token_channels),
+        "x_add": torch.randn(groups, 1, c.width),
+        "rope_cos": torch.rand(length, c.head_dim // 2),
+        "rope_sin": torch.rand(length, c.head_dim // 2),
+        "gss": torch.randn(groups, 6, c.width),
+        "head_ss": torch.randn(groups, 2, c.width),
+        "text_bias": torch.zeros(groups, 1, 1, text),
+    }
+    for i in range(c.depth):
+        inputs[f"ca_k_{i}"] = torch.randn(groups, c.heads, c.head_dim, text)
+        inputs[f"ca_v_{i}"] = torch.randn(groups, c.heads, text, c.head_dim)
+    for name in pair_names("past_", c.depth):
+        inputs[name] = torch.randn(groups * batch, c.heads, past, c.head_dim)
+    return inputs
+
+
+def axes(model: Infinity) -> dict[str, dict[int, str]]:
+    """Dynamic axes of the condition and step graphs."""
+    depth = model.config.depth
+    named = {
+        "text_states": {0: "G", 1: "T"}, "text_bias": {0: "G", 3: "T"}, "sos": {0: "G"}, "gss": {0: "G"},
+        "head_ss": {0: "G"}, "z": {0: "B", 1: "L"}, "x_add": {0: "G"}, "rope_cos": {0: "L"}, "rope_sin": {0: "L"},
+        "delta": {0: "G", 1: "B", 2: "L"},
+    }  # fmt: skip
+    for i in range(depth):
+        named |= {f"ca_k_{i}": {0: "G", 3: "T"}, f"ca_v_{i}": {0: "G", 2: "T"}}
+    named |= {name: {0: "R", 2: "P"} for name in pair_names("past_", depth)}
+    named |= {name: {0: "R", 2: "L"} for name in pair_names("new_", depth)}
+    return named
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store float32 initialisers as float16 plus a Cast wherever that loses nothing (weights are pre-rounded)."""
+    graph = model.graph
+    casts, kept = [], []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        exact = values.dtype == np.float32 and np.array_equal(values.astype(np.float16).astype(np.float32), values)
+        if not exact or values.size < 16:
+            kept.append(tensor)
+            continue
+        kept.append(numpy_helper.from_array(values.astype(np.float16), tensor.name + ".half"))
+        casts.append(helper.make_node("Cast", [tensor.name + ".half"], [tensor.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    return model
+
+
+def export_graph(
+    module: nn.Module,
+    inputs: dict[str, Tensor],
+    outputs: list[str],
+    dynamic: dict[str, dict[int, str]],
+    path: Path,
+) -> None:
+    """Trace ``module`` to ``path`` with named inputs and outputs and half-precision weight storage."""
+    buffer = io.BytesIO()
+    used = {n: dynamic[n] for n in [*inputs, *outputs] if n in dynamic}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer reports shape-only decisions that the tests cover
+        torch.onnx.export(
+            module.eval(), tuple(inputs.values()), buffer, input_names=list(inputs), output_names=outputs,
+            dynamic_axes=used, opset_version=OPSET, dynamo=False, do_constant_folding=True,
+        )  # fmt: skip
+    model = halve_weights(onnx.load_from_string(buffer.getvalue()))
+    model.producer_name, model.producer_version = "tts-var", ""
+    model.doc_string = ""
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def export_text(encoder: TextEncoder, path: Path) -> None:
+    dynamic = {"input_ids": {1: "T"}, "text_states": {1: "T"}}
+    export_graph(encoder, {"input_ids": torch.tensor([[3, 4, 5, 1]])}, ["text_states"], dynamic, path)
+
+
+def export_condition(model: Infinity, path: Path) -> None:
+    c = model.config
+    inputs = {"text_states": torch.randn(2, 6, c.text_channels), "text_bias": torch.zeros(2, 1, 1, 6)}
+    outputs = ["sos", "gss", "head_ss", *pair_names("ca_", c.depth)]
+    export_graph(ConditionGraph(model), inputs, outputs, axes(model), path)
+
+
+def export_step(model: Infinity, path: Path) -> None:
+    outputs = ["delta", *pair_names("new_", model.config.depth)]
+    export_graph(StepGraph(model), example(model), outputs, axes(model), path)
+
+
+def export_vae(vae: Vae, decode: Path, encode: Path) -> None:
+    vae = vae.to(memory_format=torch.contiguous_format)
+    side, stride = 4, vae.config.stride
+    spatial, pixels = {0: "B", 2: "h", 3: "w"}, {0: "B", 2: "H", 3: "W"}
+    latent = torch.randn(2, vae.config.channels, side, side + 1)
+    export_graph(DecodeGraph(vae), {"latent": latent}, ["image"], {"latent": spatial, "image": pixels}, decode)
+    image = torch.rand(2, 3, side * stride, (side + 1) * stride) * 2 - 1
+    export_graph(EncodeGraph(vae), {"image": image}, ["features"], {"image": pixels, "features": spatial}, encode)
