@@ -44,7 +44,8 @@ export const geneval: RewardDefinition<GenevalOptions> = {
 };
 
 async function createGeneval(settings: GenevalOptions, host: RewardHost): Promise<Reward> {
-  const detector = await loadDetector(await modelFolder(settings.detector, host));
+  // Even faint detections count: they are what an unsatisfied condition is graded by.
+  const detector = await loadDetector(await modelFolder(settings.detector, host), { minimumScore: 0.001 });
   const rules = {
     ...officialOptions,
     threshold: settings.threshold,

@@ -7,6 +7,7 @@ import { resolveConfig } from "../src/config/resolve.ts";
 import { runSearch } from "../src/engine/run-search.ts";
 import { packageRoot } from "../src/io/package-root.ts";
 import { openSearch, planConfig } from "../src/open-search.ts";
+import { benchGeneval } from "./bench-geneval.ts";
 
 // `npm run bench [-- ROUNDS]`: where a search's time goes, as one JSON object on stdout. Compared variants are
 // interleaved round by round, so that a busy machine slows all of them alike; read `loadAverage` first.
@@ -134,6 +135,8 @@ function push(map: Map<string, number[]>, key: string, value: number): void {
 const loadBefore = loadavg();
 const processes = await benchProcesses();
 const warm = await benchWarm();
+// Prompts per second by backend; the second argument is the number of prompts.
+const geneval = await benchGeneval(Number(process.argv[3] ?? 24));
 console.log(
   JSON.stringify(
     {
@@ -144,6 +147,7 @@ console.log(
       versions: versions(),
       processMs: processes,
       warm,
+      genevalPromptsPerSecond: geneval,
       peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     },
     null,

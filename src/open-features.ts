@@ -7,6 +7,7 @@ import type { FeatureExtractor, FeatureReduction } from "./core/features.ts";
 import type { PluginHost } from "./core/plugin.ts";
 import { unknownName } from "./core/registry.ts";
 import { createFeatureSource, type FeatureSource } from "./engine/feature-source.ts";
+import { reductionListings } from "./features/index.ts";
 import { embeddedModelPath, openModelFolder } from "./models/model-folder.ts";
 import { loadFeatures } from "./plugins/load-features.ts";
 import { specKind } from "./plugins/load-module.ts";
@@ -69,6 +70,11 @@ async function folderOf(model: string, host: PluginHost): Promise<string | null>
 async function findReduction(name: string): Promise<FeatureReduction> {
   const { reductions } = await import("./features/reduce.ts");
   const reduce = Object.hasOwn(reductions, name) ? reductions[name] : undefined;
-  if (!reduce) throw unknownName("reduction of features", name, Object.keys(reductions));
+  if (!reduce)
+    throw unknownName(
+      "reduction of features",
+      name,
+      reductionListings.map((listing) => listing.name),
+    );
   return reduce;
 }

@@ -56,8 +56,8 @@ export function promptWarnings(check: PromptCheck): string[] {
     const shown = check.unknown.slice(0, 8).map((word) => `"${word}"`);
     const more = check.unknown.length > 8 ? ` and ${check.unknown.length - 8} more` : "";
     warnings.push(
-      `the model does not know ${shown.join(", ")}${more} and will draw the rest of the prompt; ` +
-        "see `tts-var models list` for what it was trained on",
+      `the model does not know ${shown.join(", ")}${more} and ignores ${check.unknown.length === 1 ? "it" : "them"}; ` +
+        "what the embedded model can draw is described in README.md",
     );
   }
   if (check.tokens > check.limit) {

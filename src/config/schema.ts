@@ -123,7 +123,12 @@ export const searchSchema = z.strictObject({
 export type SearchConfig = z.output<typeof searchSchema>;
 
 /** Settings that cannot change a result; left out of the configuration's hash. */
-export const OUTPUT_SETTINGS = ["out", "threads", "sheet", "allowDownload"] as const satisfies readonly (keyof SearchConfig)[];
+export const OUTPUT_SETTINGS = [
+  "out",
+  "threads",
+  "sheet",
+  "allowDownload",
+] as const satisfies readonly (keyof SearchConfig)[];
 
 /** Places where a bare string stands for an object with that `name`: `strategy: tts-var`. */
 export const NAMED_PLUGINS = ["strategy", "reward"] as const satisfies readonly (keyof SearchConfig)[];

@@ -49,9 +49,19 @@ export interface ResultsFile {
   readonly tornTail: boolean;
 }
 
-/** A row as the file holds it: metadata and details are JSON texts, as in the official one. */
+/** A row as the file holds it, keys in a fixed order: metadata and details are JSON texts, as in the official one. */
 export function toFileRow(row: ResultRow): Record<string, unknown> {
-  return { ...row, metadata: JSON.stringify(row.metadata), details: JSON.stringify(row.details) };
+  const { filename, tag, prompt, correct, reason, metadata, details, ...own } = row;
+  return {
+    ...{ filename, tag, prompt, correct, reason },
+    metadata: JSON.stringify(metadata),
+    details: JSON.stringify(details),
+    judge: own.judge,
+    sha256: own.sha256,
+    expected: own.expected,
+    rewardModel: own.rewardModel,
+    flops: own.flops,
+  };
 }
 
 /** Parses one line. @throws EVAL_DATA naming `where` */

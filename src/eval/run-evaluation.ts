@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { GenevalMetadata } from "../geneval/rules.ts";
-import { writeFileAtomic } from "../io/atomic.ts";
+import { temporaryName, writeFileAtomic } from "../io/atomic.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
 import { decodePng, encodePng } from "../io/png.ts";
 import type { Backend } from "../queue/backend.ts";
@@ -108,6 +108,7 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
     log?.close();
   }
   await writeGrids(dir, prompts.length, record.samples);
+  await removeTemporaries(dir);
   return judge === null ? null : judgeFolder({ dir, out, judge, allowPartial: false, signal });
 }
 
@@ -154,5 +155,13 @@ async function writeGrids(dir: string, prompts: number, samples: number): Promis
     const png = await encodePng(gridOf(images));
     const before = await readFile(path).catch(() => null);
     if (before === null || !before.equals(png)) await writeFileAtomic(path, png);
+  }
+}
+
+/** Removes what killed programs have left half-written, so that the folder is that of an undisturbed run. */
+async function removeTemporaries(dir: string): Promise<void> {
+  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile() && temporaryName.test(entry.name))
+      await rm(join(entry.parentPath, entry.name), { force: true });
   }
 }

@@ -19,11 +19,9 @@ export function principalAxis(
   channels: number,
 ): { axis: Float64Array; mean: Float64Array } {
   const mean = new Float64Array(channels);
-  for (let row = 0; row < count; row++) {
-    for (let channel = 0; channel < channels; channel++) {
-      mean[channel]! += rows[row * channels + channel]! / count;
-    }
-  }
+  for (let index = 0; index < count * channels; index++) mean[index % channels]! += rows[index]!;
+  // Dividing last keeps the mean of equal values exact.
+  for (let channel = 0; channel < channels; channel++) mean[channel]! /= count;
   const centred = new Float64Array(count * channels);
   for (let index = 0; index < centred.length; index++) {
     centred[index] = rows[index]! - mean[index % channels]!;

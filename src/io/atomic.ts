@@ -57,6 +57,9 @@ export function makeFolder(path: string): string | undefined {
   return missing[0];
 }
 
+/** Names of the temporary files of `writeFileAtomic`; a killed program may leave one behind. */
+export const temporaryName = /^\..+\.\d+-[0-9a-f]{8}$/;
+
 /**
  * Writes a file so that readers see the old content or the new one, never a part: a temporary file in the same folder,
  * flushed to disk, then renamed. Missing parent folders are made. After a failure nothing new is left behind.

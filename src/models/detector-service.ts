@@ -7,6 +7,7 @@ import type { Tensor } from "../core/tensor.ts";
 import type { Detection, Detector, DetectorMethods } from "./detector.ts";
 import { readDetections } from "./detector-output.ts";
 import { fitImage, readInputSize } from "./image-input.ts";
+import { MASK_TYPES, openMaskDetector } from "./mask-detector-service.ts";
 import { openModelFolder, parseWith } from "./model-folder.ts";
 import { sessionOptions } from "./ort-session.ts";
 import { readJson } from "./read-json.ts";
@@ -31,6 +32,9 @@ export async function openDetector({
   const configPath = join(folder.dir, "config.json");
   const config = parseWith(configSchema, await readJson(configPath), configPath);
   const labels = Object.keys(config.id2label).map((_, index) => config.id2label[index] ?? "");
+  if (MASK_TYPES.has(config.model_type)) {
+    return openMaskDetector(folder, labels, { minimumScore, ...(threads === undefined ? {} : { threads }) });
+  }
   const layout = { modelType: config.model_type, labels };
   const library = await transformers();
   const failed = (cause: unknown): never => {

@@ -52,7 +52,7 @@ function deferred<T>(): Deferred<T> {
 class PluginThread {
   readonly #worker: Worker;
   readonly #what: string;
-  readonly #pending = new Map<number, Deferred<RewardScores>>();
+  readonly #pending = new Map<number, Deferred<RewardScores> & { readonly ids: readonly string[] }>();
   readonly #ready = deferred<Extract<FromThread, { type: "ready" }>>();
   readonly #exited: Promise<void>;
   #calls = 0;
@@ -100,7 +100,7 @@ class PluginThread {
     const { signal, stage, seed } = context;
     signal.throwIfAborted();
     const id = ++this.#calls;
-    const pending = deferred<RewardScores>();
+    const pending = { ...deferred<RewardScores>(), ids: batch.map((item) => item.id) };
     this.#pending.set(id, pending);
     this.#worker.ref();
     // Code that does not answer in time can only be stopped with its thread.
@@ -150,7 +150,11 @@ class PluginThread {
     this.#ready.reject(new TtsVarError("PLUGIN_INVALID", `${this.#what} ${problem}`, { cause }));
     this.#ready.promise.catch(() => undefined);
     this.#dead ??= new TtsVarError("REWARD_FAILED", `${this.#what} ${problem}`, { cause });
-    for (const { reject } of this.#pending.values()) reject(this.#dead);
+    for (const { reject, ids } of this.#pending.values()) {
+      reject(
+        new TtsVarError("REWARD_FAILED", `${this.#dead.message} (candidates ${ids.join(", ")})`, { cause }),
+      );
+    }
   }
 }
 

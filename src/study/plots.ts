@@ -17,7 +17,7 @@ export function plotStudy(table: StudyTable): string {
     color: { legend: false, type: "categorical" },
     marks: [
       Plot.ruleX(rows, { x: "spent", y1: "low", y2: "high", stroke: "arm", strokeOpacity: 0.35 }),
-      Plot.lineY(rows, { x: "spent", y: "score", stroke: "arm" }),
+      Plot.lineY(rows, { x: "spent", y: "score", z: "arm", stroke: "arm" }),
       Plot.dot(rows, { x: "spent", y: "score", fill: "arm", r: 2.5 }),
       Plot.text(
         rows,
@@ -64,7 +64,7 @@ export function plotCalibration(
     x: { ticks: cost.stages.length, label: "scale" },
     y: { grid: true, domain: [0, 1], label: null },
     marks: [
-      Plot.lineY(all, { x: "scale", y: "value", stroke: "curve", marker: "dot" }),
+      Plot.lineY(all, { x: "scale", y: "value", z: "curve", stroke: "curve", marker: "dot" }),
       Plot.text(
         all,
         Plot.selectMaxX({

@@ -3,6 +3,9 @@ import { childIds } from "../core/ids.ts";
 import { pixelHash, type RgbImage } from "../core/image.ts";
 import type { Pick, SampleRequest, Sampler, SampleSession } from "../core/sampler.ts";
 
+/** Loading weights on a busy machine takes longer than the runner allows hooks by default. */
+const OPENING_MS = 120_000;
+
 export interface SamplerContractOptions {
   /** Two prompts that the model can draw. */
   readonly prompts?: readonly [string, string];
@@ -24,8 +27,8 @@ export function describeSampler(
     let sampler: Sampler;
     beforeAll(async () => {
       sampler = await open();
-    });
-    afterAll(async () => sampler?.[Symbol.asyncDispose]());
+    }, OPENING_MS);
+    afterAll(async () => sampler?.[Symbol.asyncDispose](), OPENING_MS);
 
     const begin = (ids: readonly string[], change: Partial<SampleRequest> = {}): Promise<SampleSession> =>
       sampler.start({ prompt: prompts[0], seed: 7, ids, settings: sampler.defaults, ...change });

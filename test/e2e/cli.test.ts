@@ -16,6 +16,9 @@ const fixture = (name: string): string => resolve("test/fixtures", name);
 const preload = (name: string): string[] => ["--import", pathToFileURL(fixture(name)).href];
 const toy = ["--model", "toy", "--reward", fixture("brightness.mjs"), "--strategy", "best-of-n"];
 
+// Processes of a busy machine may take long; nothing here is expected to.
+vi.setConfig({ testTimeout: 240_000 });
+
 let dir: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tts-var-e2e-"));

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   childrenOf,
@@ -12,6 +13,7 @@ import {
   toySearch,
   untilRecords,
 } from "./support/geneval-processes.ts";
+import { runHere } from "./support/run-here.ts";
 
 const prompts = 60;
 const images = prompts * 2;
@@ -25,7 +27,7 @@ const generate = (out: string, ...more: readonly string[]): string[] => [
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tts-var-geneval-"));
-  const outcome = await runCli(generate("reference", "--workers", "0"));
+  const outcome = await runHere(generate("reference", "--workers", "0"));
   expect(outcome.stderr).toMatch(/60 prompts x 2 samples with best-of-n, in this process/);
   expect(outcome).toMatchObject({ code: 0, stdout: `${images} images in ${join(dir, "reference")}\n` });
   reference = await folderHashes(join(dir, "reference"));
@@ -63,12 +65,23 @@ describe("geneval generate", { timeout: 180_000 }, () => {
     expect(timing.length, "what was finished was not done again").toBeLessThanOrEqual(images + 2);
   });
 
+  it("stops with a reason when the disk is full, and goes on when there is room again", async () => {
+    const out = join(dir, "full");
+    const preload = ["--import", pathToFileURL(resolve("test/fixtures/full-disk.mjs")).href];
+    const argv = generate("full", "--workers", "0");
+    const outcome = await runCli(argv, { TTS_VAR_FULL_DISK: out }, preload);
+    expect(outcome.stderr).toMatch(/cannot write .*\(ENOSPC\): the disk is full/);
+    expect(outcome).toMatchObject({ code: 2, stdout: "" });
+    expect((await runHere(argv)).code).toBe(0);
+    expect(await folderHashes(out)).toEqual(reference);
+  });
+
   it("makes damaged files anew and keeps the others", async () => {
     const out = join(dir, "reference");
     await writeFile(join(out, "00003/samples/0001.png"), "no picture");
     await writeFile(join(out, "00004/records/0000.json"), '{"schemaVer');
     await rm(join(out, "00005/samples/0000.png"));
-    expect((await runCli(generate("reference", "--workers", "0"))).code).toBe(0);
+    expect((await runHere(generate("reference", "--workers", "0"))).code).toBe(0);
     expect(await folderHashes(out)).toEqual(reference);
   });
 });
@@ -118,7 +131,7 @@ describe("mistakes", () => {
       /has no verdicts yet/,
     ],
   ])("%s", async (_what, argv, code, message) => {
-    const outcome = await runCli(await argv());
+    const outcome = await runHere(await argv());
     expect(outcome.stderr).toMatch(message);
     expect(outcome).toMatchObject({ code, stdout: "" });
   });
@@ -153,7 +166,7 @@ describe("adaptive evaluation", { timeout: 180_000 }, () => {
   ];
 
   it("spends one total where it helps, says what each prompt got, and does not depend on the workers", async () => {
-    expect((await runCli(adaptive("adaptive", "0"))).code).toBe(0);
+    expect((await runHere(adaptive("adaptive", "0"))).code).toBe(0);
     const lines = (await readFile(join(dir, "adaptive/allocation.jsonl"), "utf8")).trim().split("\n");
     const rows = lines.map((line) => JSON.parse(line));
     expect(rows).toHaveLength(24);
@@ -178,7 +191,7 @@ describe("adaptive evaluation", { timeout: 180_000 }, () => {
         "an image stops when it has reached",
       ).toBe(true);
     }
-    const running = startCli(adaptive("adaptive-2", "2"));
+    const running = startCli(adaptive("adaptive-2", "1"));
     expect(await running.ended).toBe(0);
     expect(await folderHashes(join(dir, "adaptive-2"))).toEqual(await folderHashes(join(dir, "adaptive")));
   });

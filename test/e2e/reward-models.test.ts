@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
+import { dot, unit } from "../../rewards/cosine.ts";
 import type { RewardItem } from "../../src/core/reward.ts";
+import { rowOf } from "../../src/core/tensor.ts";
+import { loadClip } from "../../src/models/clip.ts";
+import { embeddedModelPath } from "../../src/models/model-folder.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { createScoring } from "../../src/scoring/create-scoring.ts";
 import { formulaImage } from "../fixtures/formula-image.ts";
@@ -49,7 +53,7 @@ describe("the field's rewards, whole path on tiny random models of their archite
     if (vector.folder.includes("v25")) expect(host.lines.join()).toContain("AGPL-3.0");
   });
 
-  test("clip runs on any CLIP folder, and a damaged file is refused by name", async () => {
+  test("clip runs on any CLIP folder", async () => {
     const host = rewardHost(fixtures);
     const { value } = await loadReward("clip", { model: "./models/pickscore-tiny" }, host);
     open.push(value);
@@ -59,6 +63,43 @@ describe("the field's rewards, whole path on tiny random models of their archite
     const { scores } = await value.score([item!, { ...item!, prompt: "two cats" }], rewardContext());
     expect(scores[0]).not.toBe(scores[1]);
     expect(Math.abs(scores[0]!)).toBeLessThanOrEqual(1);
+  });
+
+  test("clip by default is the embedded dual encoder, equal to the stock transformers.js path", async () => {
+    const { value } = await loadReward("clip", undefined, rewardHost(fixtures));
+    open.push(value);
+    const prompts = ["a photo of a red car", "a photo of a green dog"];
+    const small = formulaImage(64, 64);
+    const batch = prompts.map(
+      (prompt, i): RewardItem => ({ id: `c${i}`, prompt, metadata: {}, image: small }),
+    );
+    const { scores } = await value.score(batch, rewardContext());
+    const stock = await loadClip(await embeddedModelPath("dual-encoder"));
+    const texts = await stock.encodeText(prompts);
+    const { embeds } = await stock.encodeImages([small]);
+    await stock.dispose();
+    for (const [i, score] of Array.from(scores).entries()) {
+      const cosine = dot(unit(rowOf(texts, i), "text"), unit(rowOf(embeds, 0), "image"));
+      expect(score).toBeCloseTo(cosine, 6);
+    }
+  });
+
+  test("geneval scores by the embedded detector, explains, and refuses prompts it cannot read", async () => {
+    const { value } = await loadReward("geneval", undefined, rewardHost(fixtures));
+    open.push(value);
+    const item: RewardItem = { id: "c0", prompt: "two red cups", metadata: {}, image: formulaImage(64, 64) };
+    const given = { tag: "single_object", include: [{ class: "clock", count: 1 }] };
+    const { scores, details } = await value.score([item, { ...item, metadata: given }], rewardContext());
+    for (const score of Array.from(scores)) expect(score! >= 0 && score! < 1).toBe(true);
+    const named = details!.map((detail) =>
+      (detail!["conditions"] as { what: string }[]).map(({ what }) => what),
+    );
+    expect(named).toEqual([["cup 1", "cup 2", "red cup 1", "red cup 2", "fewer than 3 cup"], ["clock 1"]]);
+    expect(value.modelId).toMatch(/^detector-a@/);
+    const unread = { ...item, prompt: "a photo of a dragon" };
+    await expect(value.score([unread], rewardContext())).rejects.toThrow(
+      /does not know "dragon".*choose another reward/,
+    );
   });
 
   test("weights that were not given are asked for with the command that makes them", async () => {

@@ -61,7 +61,7 @@ describe("embedded generator against PyTorch", () => {
   beforeAll(async () => {
     dir = await embeddedModelPath("generator");
     sampler = await loadInfinity(dir);
-  });
+  }, 120_000);
   afterAll(async () => sampler?.[Symbol.asyncDispose]());
 
   it("tokenizes the prompt alike", async () => {
@@ -91,10 +91,9 @@ describe("embedded generator against PyTorch", () => {
       const output = await model.run(state, { stage: scale, width: latents.length, z, guided: true });
       state = output.state;
       const expected = recorded(`delta_${scale}`);
-      const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
       // The first scale is computed once and shared; PyTorch recorded it for every candidate.
       const found = scale > 0 ? output.delta.data : repeatRows(output.delta.data, golden.candidates);
-      expect(worst(found, expected) / size).toBeLessThan(1e-4);
+      expect(worst(found, expected)).toBeLessThan(1e-4);
       const bits = rows(`bits_${scale}`);
       latents = latents.map((latent, row) => code.add(latent, Uint8Array.from(bits[row]!), scale));
       if (scale === golden.keep.afterScale) {

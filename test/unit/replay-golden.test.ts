@@ -10,7 +10,10 @@ describe("golden traces", () => {
     const golden = await readFile(goldenPath(name), "utf8");
     const input = await goldenInput(name);
     expect((await record(input)).text).toBe(golden);
-    const events = golden.split("\n").filter(Boolean).map((line) => JSON.parse(line) as TraceEvent);
+    const events = golden
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as TraceEvent);
     expect(replayTrace(input, events)).toEqual({ agreed: events.length, difference: null });
   });
 
@@ -20,7 +23,9 @@ describe("golden traces", () => {
 
   it("do not depend on other searches running beside them", async () => {
     const names = goldenNames.slice(0, 4);
-    const together = await Promise.all(names.map(async (name) => (await record(await goldenInput(name))).text));
+    const together = await Promise.all(
+      names.map(async (name) => (await record(await goldenInput(name))).text),
+    );
     const golden = await Promise.all(names.map((name) => readFile(goldenPath(name), "utf8")));
     expect(together).toEqual(golden);
   });

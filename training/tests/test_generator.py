@@ -8,10 +8,10 @@ import re
 import pytest
 import torch
 
-from ttsvar.infinity.bits import BitQuantizer, tokens
+from ttsvar.infinity.bits import BitQuantizer, from_tokens, to_tokens, tokens
 from ttsvar.infinity.generator import CLOSED, Bundle, Generator
 from ttsvar.infinity.model import Infinity, InfinityConfig, load_official
-from ttsvar.infinity.sample import Settings, Trace, draw, guided, keyed_noise, sample
+from ttsvar.infinity.sample import Settings, Trace, conditions, draw, guided, keyed_noise, sample
 from ttsvar.infinity.schedule import Schedule
 from ttsvar.infinity.vae import Vae, VaeConfig
 from ttsvar.text.encoder import TextConfig
@@ -133,6 +133,35 @@ def test_padded_text_is_ignored(bundle: Bundle) -> None:
     short = model.condition(states)
     padded = model.condition(torch.cat([states, torch.randn(1, 1, 128)], 1), bias)
     assert torch.allclose(short.sos, padded.sos, atol=1e-5) and torch.allclose(short.gss, padded.gss, atol=1e-5)
+
+
+def test_patches_keep_infinitys_channel_order() -> None:
+    x = torch.arange(2 * 4 * 6).view(1, 2, 4, 6).float()
+    patches = to_tokens(x, patchify=True)
+    assert patches.shape == (1, 6, 8)
+    c, dy, dx, row, column = 1, 1, 0, 1, 2
+    assert patches[0, row * 3 + column, c * 4 + 2 * dy + dx] == x[0, c, 2 * row + dy, 2 * column + dx]
+    assert torch.equal(from_tokens(patches, (2, 3), patchify=True), x)
+
+
+def test_patchified_sampling() -> None:
+    torch.manual_seed(0)
+    schedule = Schedule.square((1, 2), reference=8, patchify=True)
+    config = InfinityConfig(2, 64, 4, 128, 32, 4 * 8, 2)
+    generator = Generator(config, TextConfig(vocab_size=len(Tokenizer()))).eval()
+    vae = Vae(VaeConfig(8, 8, (1, 2), (1, 2), (0, 1), (1, 1), 1, 1, 4))
+    patched = Bundle(generator, vae, BitQuantizer(8, schedule.vae_grids), schedule, {})
+    trace = Trace()
+    latents = sample(patched, ["a dog"], 2, Settings.ramp(2, 3.0, 1.0, 1.0), fast=False, trace=trace)
+    assert latents.shape == (1, 2, 8, 4, 4)
+    assert [b.shape[2:] for b in trace.bits] == [(1, 32), (4, 32)]
+
+
+def test_negative_prompts_may_have_another_length(bundle: Bundle) -> None:
+    both = conditions(bundle, ["a dog"], ["a red cat and a blue car"])
+    alone = conditions(bundle, ["a dog"])
+    assert torch.allclose(both.sos[0], alone.sos[0], atol=1e-5)
+    assert not torch.allclose(both.sos[1], alone.sos[1])
 
 
 def test_guidance_and_top_p() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 
 from ttsvar.text.encoder import TextConfig, TextEncoder
 from ttsvar.text.phrases import vocabulary
@@ -77,7 +78,6 @@ def test_padding_does_not_change_states() -> None:
 
 
 def test_same_as_hugging_face() -> None:
-    transformers = pytest.importorskip("transformers")
     config = TextConfig(d_model=32, d_kv=8, d_ff=48, num_heads=2)
     torch.manual_seed(0)
     ours = TextEncoder(config).eval()

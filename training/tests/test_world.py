@@ -20,12 +20,16 @@ from ttsvar.world import (
     sample_spec,
     spec_from_metadata,
 )
-from ttsvar.world.atlas import CACHE, load_atlas
+from ttsvar.world.atlas import load_atlas
 from ttsvar.world.layout import PALE
+from ttsvar.world.prepare import prepare
 
-pytestmark = pytest.mark.skipif(
-    not (CACHE / "atlas-128.json").exists(), reason="no atlas: run python -m ttsvar.world.prepare"
-)
+
+@pytest.fixture(scope="module", autouse=True)
+def atlas() -> None:
+    """The drawings, installed and rasterised now if they are not at hand."""
+    prepare()
+
 
 CONFIGS = [
     WorldConfig(),

@@ -126,7 +126,7 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
       latent,
       calibration: measureCalibration(trees, {
         model: `${sampler.name}@${sampler.version}`,
-        reward: `${primaryReward}@${reward.version}`,
+        reward: primaryReward,
         direction: reward.direction,
         scales: sampler.scales.length,
         preview: latent,
@@ -145,6 +145,7 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
     const calibration: Calibration = { ...first!.calibration, schedules };
     const base = join(options.dir, `${slug(config.model)}-${slug(primaryReward)}`);
     const measured = {
+      rewardVersion: reward.version,
       prompts: prompts.length,
       samples: width,
       preview: first!.preview,

@@ -6,6 +6,7 @@ import type { SampleRunner } from "../../eval/run-sample.ts";
 import { jobId, type SampleJob, type SampleResult } from "../../eval/sample-job.ts";
 import type { Backend } from "../../queue/backend.ts";
 import { createInProcessBackend } from "../../queue/in-process.ts";
+import { parseRedisUrl } from "../../queue/redis-url.ts";
 import { createWorkerPool } from "../../queue/worker-pool.ts";
 import type { Progress } from "../progress.ts";
 
@@ -18,6 +19,18 @@ export interface BackendOptions {
 }
 
 export type SampleBackend = Backend<SampleJob, SampleResult>;
+
+/** Refuses flags that contradict each other, before anything is loaded. @throws USAGE */
+export function checkBackend({ queue, workers }: BackendOptions): void {
+  if (queue === undefined) return;
+  parseRedisUrl(queue);
+  if (workers !== undefined) {
+    throw new TtsVarError(
+      "USAGE",
+      "--workers counts processes of this machine; with --queue start `tts-var worker` instead",
+    );
+  }
+}
 
 /** Below this many searches per core, starting processes takes longer than it saves. */
 const jobsWorthAProcess = 4;
@@ -37,12 +50,6 @@ export async function openBackend(
   progress: Progress,
 ): Promise<SampleBackend> {
   if (options.queue !== undefined) {
-    if (options.workers !== undefined) {
-      throw new TtsVarError(
-        "USAGE",
-        "--workers counts processes of this machine; with --queue start `tts-var worker` instead",
-      );
-    }
     await runner[Symbol.asyncDispose]();
     const { createBullmqBackend } = await import("../../queue/bullmq-backend.ts");
     return createBullmqBackend<SampleJob, SampleResult>({

@@ -12,7 +12,7 @@ import { resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { createProgress } from "../progress.ts";
-import { openBackend } from "./backend.ts";
+import { type BackendOptions, checkBackend, openBackend } from "./backend.ts";
 import { type JudgeFlags, openJudgeOf } from "./judge-flags.ts";
 import { showEvaluation } from "./live-status.ts";
 import { partsOpener, seconds } from "./open-parts.ts";
@@ -58,6 +58,13 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       budget: adaptive?.roundUnits ?? given.budget,
     };
     const hash = configHash(config);
+    const where: BackendOptions = {
+      ...(flags.workers === undefined ? {} : { workers: parseWorkers(flags.workers) }),
+      ...(flags.queue === undefined ? {} : { queue: flags.queue }),
+      ...(flags.queueName === undefined ? {} : { queueName: flags.queueName }),
+      results: flags.results === "shared" ? "shared" : "queue",
+    };
+    checkBackend(where);
     await probeWritable(out);
 
     const judge = judged ? await openJudgeOf(flags) : null;
@@ -77,18 +84,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       adaptive,
     };
     const reward = { name: config.reward.name, direction: parts.reward.direction };
-    await using backend = await openBackend(
-      {
-        ...(flags.workers === undefined ? {} : { workers: parseWorkers(flags.workers) }),
-        ...(flags.queue === undefined ? {} : { queue: flags.queue }),
-        ...(flags.queueName === undefined ? {} : { queueName: flags.queueName }),
-        results: flags.results === "shared" ? "shared" : "queue",
-      },
-      images,
-      out,
-      runner,
-      progress,
-    );
+    await using backend = await openBackend(where, images, out, runner, progress);
     progress.line(
       `${prompts.length} prompts x ${samples} samples with ${config.strategy.name}, ${backend.description}`,
     );

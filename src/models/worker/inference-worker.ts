@@ -141,7 +141,10 @@ export async function openRemote<M extends Methods>(
   }
   let closing: Promise<void> | undefined;
   return {
-    call: (method, ...args) => worker.request({ type: "call", service, method, args }) as never,
+    call(method, ...args) {
+      if (closing) return Promise.reject(new TtsVarError("MODEL_RUNTIME", "this model was closed")) as never;
+      return worker.request({ type: "call", service, method, args }) as never;
+    },
     [Symbol.asyncDispose]() {
       // A dead thread has nothing left to close; whoever was waiting for it has got the error.
       closing ??= (worker.alive ? worker.request({ type: "close", service }) : Promise.resolve())

@@ -4,6 +4,7 @@ import type { OrtSession } from "../../models/ort-session.ts";
 import { type Condition, createCondition, leadingGroups, type TextGraphs } from "./condition.ts";
 import { KvCache } from "./kv-cache.ts";
 import type { InfinityManifest, Schedule } from "./manifest.ts";
+import { checkMemory, stageBytes } from "./memory.ts";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import type { Sidecar } from "./sidecar.ts";
 import type { StageInput, StageModel, StageOutput } from "./stage-model.ts";
@@ -92,7 +93,9 @@ export class StageGraph implements StageModel<InfinityState> {
     { stage, width, z }: StageInput,
     groups: number,
   ): Promise<StageOutput<InfinityState>> {
-    const { depth, embedDim, heads, tokenChannels } = this.#parts.manifest.architecture;
+    const { manifest } = this.#parts;
+    checkMemory(stageBytes(manifest, this.#schedule, stage, width, groups), stage, width);
+    const { depth, embedDim, heads, tokenChannels } = manifest.architecture;
     const shape = { groups, width, heads, headDim: embedDim / heads };
     const feeds: Record<string, Tensor> = {
       z: z ?? { dims: [width, 1, tokenChannels], data: new Float32Array(width * tokenChannels) },

@@ -20,11 +20,15 @@ export interface Outcome {
 
 const environment = { ...process.env, NO_COLOR: "1", CI: "1" };
 
-/** Runs a command line to its end. */
-export function runCli(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+/** Runs a command line to its end; `node` are options of node itself. */
+export function runCli(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  node: readonly string[] = [],
+): Promise<Outcome> {
   return new Promise((done) => {
     const options = { env: { ...environment, ...env }, maxBuffer: 2 ** 26 };
-    const child = execFile(process.execPath, [bin, ...argv], options, (_error, stdout, stderr) => {
+    const child = execFile(process.execPath, [...node, bin, ...argv], options, (_error, stdout, stderr) => {
       done({ code: child.exitCode, stdout, stderr });
     });
   });

@@ -38,5 +38,9 @@ export function goldenPath(name: string): string {
 /** The search whose trace the golden file of that name records. */
 export async function goldenInput(name: string): Promise<SearchInput> {
   const { strategy, units, options = {}, calibrated = false } = cases[name]!;
-  return searchInput(strategy, units, { options, calibration: calibrated ? calibration : null, seed: 20250724 });
+  return searchInput(strategy, units, {
+    options,
+    calibration: calibrated ? calibration : null,
+    seed: 20250724,
+  });
 }

@@ -19,7 +19,7 @@ _TEXT = """# dual-encoder
 
 A CLIP-like dual encoder for 64 x 64 images of the synthetic icon world and captions in GenEval's grammar. Its cosine is
 the reward `clip`; the patch tokens of its vision tower serve as features for clustering. It may be optimised against,
-so it is **not the judge**: results are scored by `detector-b`, which shares nothing with it.
+so it is **not the judge**: results are scored by `detector-b`, which shares no weights with it.
 
 ## Format
 
@@ -47,22 +47,26 @@ pairs that differ in exactly one colour, class, count, relation, order or colour
 
 ## Recipe
 
-- Vision: strided convolutions, 8 x 8 tokens and {slots} slot tokens, {vision_layers} transformer layers of width {width}; text: {text_layers} layers of
-  width {text_width} over phrase tokens; {parameters:.2f} M parameters in all (patch-wise heads of the training not exported).
-- Batches of {batch} images and up to {captions} captions, {images:,} images seen over both stages, bfloat16, Muon (matrices,
-  kernels) and AdamW (rest), cosine, weight average {ema}. Stage 1: 1,400 steps, peak learning rate 0.002, seed 20240611,
-  without the part loss; order and colour binding were still at chance after 1,000 steps. Stage 2: {steps} steps, {rate},
-  seed {seed}, with it.
+- Vision: strided convolutions, 8 x 8 tokens and {slots} slot tokens, {vision_layers} transformer layers of width {width}; slots and the
+  mean patch of every quadrant are joined by an MLP. Text: {text_layers} layers of width {text_width} over phrase tokens. {parameters:.2f} M
+  parameters in all (patch-wise heads of the training not exported).
+- {images:,} images seen over three stages, bfloat16, Muon (matrices, kernels) and AdamW (rest), cosine, weight average
+  {ema}. Stage 1 (1,400 steps, peak learning rate 0.002, seed 20240611) had neither part loss nor quadrant means: order
+  stayed at chance, colour binding until its end. Stage 2 (700 steps, 0.0015, seed 20240612) learned both at the cost of
+  classes; stage 3 ({steps} steps, {rate}, seed {seed}) recovered them. Whether one stage with all parts on does as well is
+  untested.
 - Contrastive loss both ways. Image to text: against all captions of the batch, of which {negatives} per image differ from its own
   in one thing; captions that hold for the image as well are left out. Text to image: against all images, the partner of
-  the pair and {degraded} damaged copies (blend of two scenes, mosaic, shuffled cells, half erased).
-- Auxiliary losses: class and asked colour of every patch; in stage 2 the part loss, which asks both embeddings for fixed
+  the pair and damaged copies (blend of two scenes, mosaic, shuffled cells, half erased).
+- Auxiliary losses: class and asked colour of every patch; from stage 2 on the part loss, which asks both embeddings for fixed
   random vectors of their parts ("class k on the left", "class k in red", `atoms.py`).
 - Augmentation: shift, zoom, blur down to 12 pixels, noise, colour jitter.
 - Curve: `training/curves/dual-encoder.jsonl` (last line: {last}).
 
-    python -m ttsvar.dual_encoder.train --tokenizer ../models/generator/tokenizer.json --atom-weight 0 --out checkpoints/dual-encoder-1
-    python -m ttsvar.dual_encoder.train --tokenizer ../models/generator/tokenizer.json --init checkpoints/dual-encoder-1/checkpoint.pt --steps {steps} --learning-rate {rate} --seed {seed}
+    T="--tokenizer ../models/generator/tokenizer.json"; C=checkpoints/dual-encoder
+    python -m ttsvar.dual_encoder.train $T --atom-weight 0 --slots-only --out $C-1
+    python -m ttsvar.dual_encoder.train $T --init $C-1/checkpoint.pt --steps 700 --learning-rate 0.0015 --atom-weight 1 --pairs 32 --degraded 8 --seed 20240612 --out $C-2
+    python -m ttsvar.dual_encoder.train $T --init $C-2/checkpoint.pt --steps {steps} --learning-rate {rate} --atom-weight {atom_weight} --degraded {degraded} --seed {seed} --out $C
     python -m ttsvar.dual_encoder.export --checkpoint checkpoints/dual-encoder/checkpoint.pt --tokenizer ../models/generator --out ../models/dual-encoder
     python -m ttsvar.dual_encoder.card --model ../models/dual-encoder --checkpoint checkpoints/dual-encoder/checkpoint.pt
 
@@ -114,7 +118,7 @@ def card(folder: Path, checkpoint: Path, curve: Path, scenes: int) -> str:
         + f" ({trainable} drawings)",
         drawn=2000 * config.chunks,
         parameters=(sum(p.numel() for p in model.parameters()) - heads) / 1e6,
-        steps=config.steps, batch=2 * config.pairs, captions=2 * config.pairs * (1 + config.text_negatives),
+        steps=config.steps, atom_weight=config.atom_weight,
         images=saved["images"], rate=config.learning_rate, ema=config.ema, seed=config.seed,
         negatives=config.text_negatives, degraded=config.degraded,
         last=curve.read_text(encoding="utf-8").splitlines()[-1],

@@ -17,6 +17,7 @@ class ModelConfig:
     vision_layers: int = 3
     vision_heads: int = 3
     slots: int = 4
+    quadrants: bool = True
     text_width: int = 160
     text_layers: int = 2
     text_heads: int = 4

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ttsvar.common.training import load_checkpoint
 
 from .config import ModelConfig
-from .model import DualEncoder, flops
+from .model import DualEncoder, flops, load_weights
 
 VERSION = "1.0.0"
 OPSET = 17
@@ -182,7 +182,7 @@ def main() -> None:
     saved = load_checkpoint(args.checkpoint)
     config = ModelConfig.from_dict(saved["config"]["model"])
     model = DualEncoder(config)
-    model.load_state_dict(saved["model"])
+    load_weights(model, saved["model"])
     details = {"training": {"images": saved["images"], "seed": saved["config"]["seed"]}}
     export(model, args.tokenizer, args.out, details)
 

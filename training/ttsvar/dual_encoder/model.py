@@ -1,7 +1,8 @@
 """The two towers.
 
 Vision: strided convolutions -> 8x8 tokens -> transformer with a few learned slot tokens -> the slots are
-joined by a small MLP (attention pooling: the slots read the patches in every layer) -> projection.
+joined with the mean patch of every quadrant by a small MLP -> projection. The slots are the attention pooling: they
+read the patches in every layer; the quadrant means say plainly what stands where, which slots alone learn slowly.
 Text: phrase embedding -> bidirectional transformer -> state of the last real token (EOS) -> projection.
 Interface and names follow CLIP (Radford et al. 2021) as transformers.js loads it; the inside is the project's own.
 """
@@ -86,7 +87,9 @@ class VisionTower(nn.Module):
         self.norm_in = nn.LayerNorm(w)
         self.blocks = nn.ModuleList(Block(w, c.vision_heads, c.mlp_ratio) for _ in range(c.vision_layers))
         self.norm_out = nn.LayerNorm(w)
-        self.pool_up = nn.Linear(c.slots * w, 2 * w)
+        self.half = c.grid // 2
+        self.quadrants = c.quadrants
+        self.pool_up = nn.Linear((c.slots + 4 * c.quadrants) * w, 2 * w)
         self.pool_down = nn.Linear(2 * w, w)
         self.norm_pool = nn.LayerNorm(w)
         self.projection = nn.Linear(w, c.projection_dim, bias=False)
@@ -99,7 +102,12 @@ class VisionTower(nn.Module):
             x = block(x)
         x = self.norm_out(x)
         slots, patches = x[:, : self.slots_count], x[:, self.slots_count :]
-        pooled = self.norm_pool(self.pool_down(F.relu(self.pool_up(slots.flatten(1))).square()))
+        joined = slots.flatten(1)
+        if self.quadrants:
+            b, _, w = patches.shape
+            means = patches.reshape(b, 2, self.half, 2, self.half, w).mean((2, 4)).flatten(1)
+            joined = torch.cat([joined, means.to(joined.dtype)], 1)
+        pooled = self.norm_pool(self.pool_down(F.relu(self.pool_up(joined)).square()))
         return self.projection(pooled), torch.cat([pooled.unsqueeze(1), patches], 1)
 
 
@@ -147,6 +155,15 @@ class DualEncoder(nn.Module):
         return F.normalize(image.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T
 
 
+def load_weights(model: DualEncoder, state: dict[str, Tensor]) -> None:
+    """Loads a checkpoint; one trained without the quadrant means gets zero weights for them."""
+    key = "vision.pool_up.weight"
+    missing = model.vision.pool_up.in_features - state[key].shape[1]
+    if missing > 0:
+        state = {**state, key: F.pad(state[key], (0, missing))}
+    model.load_state_dict(state)
+
+
 def flops(config: ModelConfig, tokens: int | None = None) -> tuple[int, int]:
     """Forward FLOPs (2 per multiply-add, matrix products and convolutions only) -> (per image, per text)."""
     c = config
@@ -158,7 +175,7 @@ def flops(config: ModelConfig, tokens: int | None = None) -> tuple[int, int]:
     def block(width: int, length: int) -> int:
         return length * width * width * (4 + 2 * c.mlp_ratio) + 2 * length * length * width
 
-    macs += c.vision_layers * block(w, eighth + c.slots) + c.slots * w * 2 * w + 2 * w * w + w * c.projection_dim
+    macs += c.vision_layers * block(w, eighth + c.slots) + (c.slots + 4 * c.quadrants) * w * 2 * w + 2 * w * w + w * c.projection_dim
     length = tokens or c.context_length
     text = c.text_layers * block(c.text_width, length) + c.text_width * c.projection_dim
     return 2 * macs, 2 * text

@@ -20,7 +20,7 @@ from .augment import augment, degrade, to_pixels
 from .config import TRAIN_CONFIGS, ModelConfig, TrainConfig
 from .data import Batch, PairSource
 from .losses import contrastive, patch_loss
-from .model import DualEncoder
+from .model import DualEncoder, load_weights
 from .pool import CACHE, build, load
 from .tokens import CaptionTokenizer
 
@@ -90,7 +90,7 @@ def train(config: TrainConfig, tokenizer: CaptionTokenizer, out: Path, init: Pat
     earlier = 0
     if init is not None:
         saved = load_checkpoint(init)
-        model.load_state_dict(saved["model"])
+        load_weights(model, saved["model"])
         earlier = saved["images"]
     model = model.to(config.device, memory_format=torch.channels_last)
     optimizers = build_optimizers(model, config)
@@ -151,14 +151,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--atom-weight", type=float)
+    parser.add_argument("--pairs", type=int, help="image pairs a batch")
+    parser.add_argument("--degraded", type=int, help="damaged copies a batch")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--chunks", type=int, help="size of the pool in chunks of 1000 pairs")
+    parser.add_argument("--slots-only", action="store_true", help="pool without the quadrant means")
     parser.add_argument("--curve", type=Path, default=CURVE)
     args = parser.parse_args()
     tokenizer = CaptionTokenizer(args.tokenizer)
     base = TRAIN_CONFIGS[args.config]
-    model: ModelConfig = replace(base.model, vocab_size=tokenizer.vocab_size)
-    given = {k: getattr(args, k) for k in ("steps", "learning_rate", "atom_weight", "seed", "chunks")}
+    model: ModelConfig = replace(base.model, vocab_size=tokenizer.vocab_size, quadrants=not args.slots_only)
+    options = ("steps", "learning_rate", "atom_weight", "pairs", "degraded", "seed", "chunks")
+    given = {k: getattr(args, k) for k in options}
     config = replace(base, model=model, **{k: v for k, v in given.items() if v is not None})
     args.curve.parent.mkdir(parents=True, exist_ok=True)
     if args.init is None:

@@ -38,6 +38,17 @@ def tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
+def to_tokens(x: Tensor, patchify: bool = False) -> Tensor:
+    """VAE grid ``[B, d, h, w]`` -> tokens ``[B, L, d]``, or ``[B, L/4, 4d]`` with 2x2 patches (channel c*4+2*dy+dx)."""
+    return tokens(F.pixel_unshuffle(x, 2) if patchify else x)
+
+
+def from_tokens(x: Tensor, grid: Grid, patchify: bool = False) -> Tensor:
+    """Inverse of :func:`to_tokens` for a token grid ``(h, w)``."""
+    x = x.transpose(1, 2).unflatten(2, tuple(grid))
+    return F.pixel_shuffle(x.float(), 2) if patchify else x
+
+
 @dataclass
 class Encoded:
     """Result of quantising a latent.

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ttsvar.infinity.bits import resize, tokens
-from ttsvar.infinity.generator import Bundle, load_bundle, pad
+from ttsvar.infinity.bits import from_tokens, resize, to_tokens
+from ttsvar.infinity.generator import CLOSED, Bundle, load_bundle, pad
 from ttsvar.infinity.model import Condition
 from ttsvar.infinity.vae import to_uint8
 from ttsvar.text.tokenizer import Tokenizer
@@ -69,13 +70,28 @@ def keyed_noise(seed: int, candidate: int, scale: int, shape: tuple[int, ...]) -
     return torch.from_numpy(generator.random(shape, dtype=np.float32))
 
 
-def conditions(bundle: Bundle, prompts: Sequence[str]) -> Condition:
-    """Conditional groups of all prompts, then their unconditional groups: ``G = 2 * len(prompts)``."""
-    ids = pad([Tokenizer().encode(p) for p in prompts])
-    states, bias = bundle.generator.states(ids)
-    model = bundle.generator.model
-    empty = model.unconditional(ids.shape[1]).expand(len(prompts), -1, -1)
-    return model.condition(torch.cat([states, empty]), torch.cat([bias, bias]))
+def _padded(states: Tensor, bias: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Extend text states ``[N, T, Ct]`` and bias ``[N, 1, 1, T]`` to ``length`` with closed positions."""
+    extra = length - states.shape[1]
+    return functional.pad(states, (0, 0, 0, extra)), functional.pad(bias, (0, extra), value=CLOSED)
+
+
+def conditions(bundle: Bundle, prompts: Sequence[str], negative: Sequence[str] | None = None) -> Condition:
+    """Conditional groups of all prompts, then their unconditional groups: ``G = 2 * len(prompts)``.
+
+    ``negative`` prompts replace the learned unconditional text; their lengths may differ.
+    """
+    tokenizer, generator = Tokenizer(), bundle.generator
+    states, bias = generator.states(pad([tokenizer.encode(p) for p in prompts]))
+    if negative is None:
+        other = generator.model.unconditional(states.shape[1]).expand(len(prompts), -1, -1)
+        other_bias = bias
+    else:
+        other, other_bias = generator.states(pad([tokenizer.encode(p) for p in negative]))
+    length = max(states.shape[1], other.shape[1])
+    states, bias = _padded(states, bias, length)
+    other, other_bias = _padded(other, other_bias, length)
+    return generator.model.condition(torch.cat([states, other]), torch.cat([bias, other_bias]))
 
 
 @torch.no_grad()
@@ -87,23 +103,24 @@ def sample(
     seed: int = 0,
     fast: bool = True,
     trace: Trace | None = None,
+    negative: Sequence[str] | None = None,
 ) -> Tensor:
     """Final latents ``[len(prompts), candidates, d, H, W]``; ``fast`` computes in bfloat16."""
     model, quantizer, schedule = bundle.generator.model, bundle.quantizer, bundle.schedule
-    count, d = len(prompts), quantizer.dim
+    count, d, channels = len(prompts), quantizer.dim, model.config.token_channels
     height, width = quantizer.grids[-1]
     latent = torch.zeros(count * candidates, d, height, width)
     past: list | None = None
     with torch.autocast("cpu", torch.bfloat16) if fast else nullcontext():
-        condition = conditions(bundle, prompts)
+        condition = conditions(bundle, prompts, negative)
         for scale, length in enumerate(schedule.lengths):
             if scale == 0:
-                z = torch.zeros(count * candidates, 1, d)
+                z = torch.zeros(count * candidates, length, channels)
                 x_add = model.first_input(condition)
             else:
-                z = tokens(resize(latent, quantizer.grids[scale]))
+                z = to_tokens(resize(latent, quantizer.grids[scale]), schedule.patchify)
                 x_add = model.level_input(scale, 2 * count)
-            grouped = z.view(count, candidates, length, d)
+            grouped = z.view(count, candidates, length, channels)
             rope = schedule.rope(scale, model.config.head_dim)
             delta, new = model.step(torch.cat([grouped, grouped]), x_add, rope, condition, past)
             past = [
@@ -111,11 +128,10 @@ def sample(
             ] if past else new  # fmt: skip
             cond, uncond = delta.float().chunk(2)
             logits = guided(cond, uncond, settings.guidance[scale], settings.temperature[scale])
-            noise = torch.stack([keyed_noise(seed, c, scale, (length, d)) for c in range(candidates)])
+            noise = torch.stack([keyed_noise(seed, c, scale, (length, channels)) for c in range(candidates)])
             bits = draw(logits, noise[None], settings.top_p)
-            h, w = quantizer.grids[scale]
-            flat = bits.reshape(count * candidates, h, w, d).permute(0, 3, 1, 2)
-            latent = latent + quantizer.contribution(flat, scale)
+            grid = from_tokens(bits.flatten(0, 1), schedule.scales[scale], schedule.patchify)
+            latent = latent + quantizer.contribution(grid, scale)
             if trace is not None:
                 trace.deltas.append(delta)
                 trace.inputs.append(z)

@@ -1,0 +1,2 @@
+/** Contract suites for authors of plug-ins (needs vitest): `import { describeSampler } from "tts-var/testing"`. */
+export { describeSampler, type SamplerContractOptions } from "./sampler-contract.ts";

@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { openRemote, type Remote } from "../../src/models/worker/inference-worker.ts";
+import type { CalculatorMethods } from "../fixtures/worker/calculator.ts";
+
+const module = new URL("../fixtures/worker/calculator.ts", import.meta.url);
+const open = (offset: number): Promise<Remote<CalculatorMethods>> =>
+  openRemote(module, { offset }, "scoring");
+
+describe("inference worker", () => {
+  it("hosts several services in one thread and keeps calls apart", async () => {
+    const [one, two] = await Promise.all([open(1), open(100)]);
+    const sums = await Promise.all([one.call("add", 1, 2), two.call("add", 1, 2), one.call("add", 5, 5)]);
+    expect(sums).toEqual([4, 103, 11]);
+    await one[Symbol.asyncDispose]();
+    expect(await two.call("add", 0, 0)).toBe(100);
+    expect([...(await two.call("ramp", 4))]).toEqual([0, 1, 2, 3]);
+    await two[Symbol.asyncDispose]();
+    await two[Symbol.asyncDispose]();
+  });
+
+  it("brings coded errors over as what they were, and others with name and message", async () => {
+    await expect(open(-1)).rejects.toMatchObject({ code: "CONFIG_INVALID", details: { offset: -1 } });
+    const remote = await open(0);
+    await expect(remote.call("refuse")).rejects.toMatchObject({
+      name: "TtsVarError",
+      code: "MODEL_INVALID",
+      exitCode: 3,
+      details: { file: "x" },
+    });
+    await expect(remote.call("trip")).rejects.toMatchObject({ name: "RangeError", message: "tripped" });
+    expect(await remote.call("add", 1, 1)).toBe(2);
+    await remote[Symbol.asyncDispose]();
+  });
+
+  it("rejects every open call when the thread dies, and starts a new thread afterwards", async () => {
+    const remote = await open(0);
+    const calls = [remote.call("exit"), remote.call("add", 1, 1)];
+    for (const call of calls) await expect(call).rejects.toMatchObject({ code: "MODEL_RUNTIME" });
+    await expect(remote.call("add", 1, 1)).rejects.toThrow(/stopped with code 9/);
+    await remote[Symbol.asyncDispose]();
+    const next = await open(2);
+    expect(await next.call("add", 1, 1)).toBe(4);
+    await next[Symbol.asyncDispose]();
+  });
+});

@@ -1,0 +1,106 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { listedFiles } from "../../src/models/model-files.ts";
+import { embeddedModelPath, openModelFolder } from "../../src/models/model-folder.ts";
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+describe("openModelFolder", () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "model-"));
+    await mkdir(join(dir, "onnx"));
+    await writeFile(join(dir, "onnx/model.onnx"), "weights");
+    await writeFile(join(dir, "config.json"), "{}");
+    await writeFile(
+      join(dir, "manifest.json"),
+      JSON.stringify({
+        schemaVersion: 1,
+        name: "small",
+        version: "1.0.0",
+        kind: "detector",
+        files: {
+          "onnx/model.onnx": { sha256: sha256("weights"), bytes: 7 },
+          "config.json": { sha256: sha256("{}"), bytes: 2 },
+        },
+      }),
+    );
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  it("accepts files that are what the manifest says", async () => {
+    const folder = await openModelFolder(dir);
+    expect(folder).toMatchObject({ name: "small", version: "1.0.0", kind: "detector" });
+    expect(folder.files.map((file) => file.path)).toEqual(["config.json", "onnx/model.onnx"]);
+    expect(folder.modelId).toMatch(/^small@[0-9a-f]{16}$/);
+  });
+
+  it("names file, expected and found hash when a byte is another", async () => {
+    await openModelFolder(dir);
+    await writeFile(join(dir, "onnx/model.onnx"), "Weights");
+    const opened = openModelFolder(dir);
+    await expect(opened).rejects.toMatchObject({ code: "MODEL_INVALID", exitCode: 3 });
+    await expect(opened).rejects.toThrow(/model\.onnx has SHA-256/);
+    await expect(opened).rejects.toThrow(sha256("weights"));
+    await expect(opened).rejects.toThrow(sha256("Weights"));
+    await expect(opened).rejects.toThrow(/copy the model folder again/);
+  });
+
+  it("sees a truncated copy by its size", async () => {
+    await truncate(join(dir, "onnx/model.onnx"), 3);
+    await expect(openModelFolder(dir)).rejects.toThrow(
+      /has 3 bytes, but its manifest says 7 \(a truncated copy\?\)/,
+    );
+  });
+
+  it("says which file is missing", async () => {
+    await rm(join(dir, "config.json"));
+    await expect(openModelFolder(dir)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+    await expect(openModelFolder(dir)).rejects.toThrow(/config\.json is missing/);
+  });
+
+  it("explains broken manifests", async () => {
+    await writeFile(join(dir, "manifest.json"), "{");
+    await expect(openModelFolder(dir)).rejects.toThrow(/manifest\.json is not valid JSON/);
+    await writeFile(join(dir, "manifest.json"), JSON.stringify({ schemaVersion: 2, name: "small" }));
+    await expect(openModelFolder(dir)).rejects.toThrow(/schemaVersion[\s\S]*version/);
+    await writeFile(
+      join(dir, "manifest.json"),
+      JSON.stringify({ schemaVersion: 1, name: "small", version: "1", files: { "../x": sha256("") } }),
+    );
+    await expect(openModelFolder(dir)).rejects.toThrow(/outside the model folder/);
+  });
+
+  it("takes folders without a manifest only when asked to, and then by their content", async () => {
+    await rm(join(dir, "manifest.json"));
+    await expect(openModelFolder(dir)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+    const before = (await openModelFolder(dir, { allowBare: true })).modelId;
+    await writeFile(join(dir, "onnx/model.onnx"), "others!");
+    expect((await openModelFolder(dir, { allowBare: true })).modelId).not.toBe(before);
+  });
+});
+
+describe("listedFiles", () => {
+  it("finds files wherever a manifest puts them", () => {
+    const manifest = {
+      graphs: { step: { file: "step.onnx", sha256: "a", bytes: 1 } },
+      sidecar: { file: "weights.bin", sha256: "b", tensors: { x: { offset: 0 } } },
+      tokenizer: { files: { "tokenizer.json": "c" } },
+    };
+    expect(listedFiles(manifest)).toEqual([
+      { path: "step.onnx", sha256: "a", bytes: 1 },
+      { path: "tokenizer.json", sha256: "c" },
+      { path: "weights.bin", sha256: "b" },
+    ]);
+  });
+});
+
+describe("embeddedModelPath", () => {
+  it("suggests the nearest name", async () => {
+    await expect(embeddedModelPath("generater")).rejects.toThrow(/did you mean "generator"/);
+    await expect(embeddedModelPath("../src")).rejects.toMatchObject({ code: "PLUGIN_UNKNOWN" });
+  });
+});

@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { TtsVarError } from "../../src/core/errors.ts";
+import { decodeError, encodeError, maxAttempts, mayPass, withRetries } from "../../src/queue/backend.ts";
+import { createInProcessBackend } from "../../src/queue/in-process.ts";
+import { parseRedisUrl } from "../../src/queue/redis-url.ts";
+
+const never = new AbortController().signal;
+
+describe("retries", () => {
+  it("repeat what may pass, at most maxAttempts times", async () => {
+    let calls = 0;
+    const flaky = async (): Promise<number> => {
+      if (++calls < maxAttempts) throw new TtsVarError("REWARD_FAILED", "server away");
+      return calls;
+    };
+    expect(await withRetries(flaky, never)).toBe(maxAttempts);
+    calls = Number.NEGATIVE_INFINITY;
+    let attempts = 0;
+    const broken = async (): Promise<never> => {
+      attempts++;
+      throw new Error("always");
+    };
+    await expect(withRetries(broken, never)).rejects.toThrow("always");
+    expect(attempts).toBe(maxAttempts);
+  });
+
+  it("do not repeat errors of configuration, models and budgets, nor after an abort", async () => {
+    for (const code of ["CONFIG_INVALID", "MODEL_INVALID", "BUDGET_INFEASIBLE", "PLUGIN_UNKNOWN"] as const) {
+      let calls = 0;
+      const fail = async (): Promise<never> => {
+        calls++;
+        throw new TtsVarError(code, "no");
+      };
+      await expect(withRetries(fail, never)).rejects.toThrow("no");
+      expect(calls).toBe(1);
+      expect(mayPass(new TtsVarError(code, "no"))).toBe(false);
+    }
+    await expect(withRetries(async () => 1, AbortSignal.abort(new Error("stop")))).rejects.toThrow("stop");
+  });
+});
+
+describe("errors between processes", () => {
+  it("keep code, message and details", () => {
+    const error = new TtsVarError("MODEL_INVALID", "bad hash", { details: { file: "x" } });
+    const back = decodeError(JSON.parse(JSON.stringify(encodeError(error))));
+    expect(back).toMatchObject({
+      code: "MODEL_INVALID",
+      message: "bad hash",
+      details: { file: "x" },
+      exitCode: 3,
+    });
+    expect(decodeError(encodeError(new RangeError("oops")))).toMatchObject({
+      code: "INTERNAL",
+      message: expect.stringContaining("oops"),
+    });
+  });
+});
+
+describe("the in-process backend", () => {
+  it("runs at most `concurrency` jobs at once and returns each result to its caller", async () => {
+    let running = 0;
+    let most = 0;
+    const backend = createInProcessBackend(
+      async (job: number) => {
+        most = Math.max(most, ++running);
+        await new Promise((next) => setImmediate(next));
+        running--;
+        return job * 2;
+      },
+      { concurrency: 2, dispose: async () => undefined },
+    );
+    const results = await Promise.all([1, 2, 3, 4, 5].map((job) => backend.submit(job, never)));
+    expect(results).toEqual([2, 4, 6, 8, 10]);
+    expect(most).toBe(2);
+  });
+});
+
+describe("Redis addresses", () => {
+  it("are parsed with their defaults", () => {
+    expect(parseRedisUrl("redis://localhost")).toEqual({ host: "localhost", port: 6379 });
+    expect(parseRedisUrl("redis://u:p%40ss@[::1]:7000/3")).toEqual({
+      host: "::1",
+      port: 7000,
+      username: "u",
+      password: "p@ss",
+      db: 3,
+    });
+    expect(parseRedisUrl("rediss://h:1")).toEqual({ host: "h", port: 1, tls: {} });
+  });
+
+  it.each(["localhost:6379", "http://h", "redis://", "redis://h/x", ""])("refuses %j", (url) => {
+    expect(() => parseRedisUrl(url)).toThrow(/must look like redis:\/\/host:6379/);
+  });
+});

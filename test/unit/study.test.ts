@@ -1,0 +1,198 @@
+import { describe, expect, it } from "vitest";
+import { optimiseSchedule, priceOfSchedule } from "../../search/optimise-schedule.ts";
+import { dryRun } from "../../src/core/dry-run.ts";
+import { createSpace } from "../../src/engine/plan.ts";
+import { runSearch } from "../../src/engine/run-search.ts";
+import type { Judge } from "../../src/eval/judge.ts";
+import { generatePrompts } from "../../src/geneval/prompts.ts";
+import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
+import { measureCalibration } from "../../src/study/measure-calibration.ts";
+import { plotCalibration, plotStudy } from "../../src/study/plots.ts";
+import { recordTree } from "../../src/study/record-tree.ts";
+import { runStudy, type StudyCell, type StudyParts, type TreeRow } from "../../src/study/run-study.ts";
+import { parseStudy } from "../../src/study/study-config.ts";
+import { describeTable } from "../../src/study/study-report.ts";
+import { passShare, tabulate } from "../../src/study/study-table.ts";
+import { analyticFeatures, analyticReward, analyticSampler, drawsOf } from "./support/analytic-sampler.ts";
+import { calibration, loadStrategy, searchInput } from "./support/search-run.ts";
+
+const half = { h: 4, w: 4 };
+const treeOptions = { width: 24, rewards: ["sum"], previews: [half, null], featurePreview: half, copies: 6 };
+
+describe("decideOffline", () => {
+  it("decides exactly as a live run, for everything that never copies", async () => {
+    const input = await searchInput("single", 4);
+    const { tree } = await recordTree(input, treeOptions);
+    for (const name of [
+      "single",
+      "best-of-n",
+      "importance-sampling",
+      "random",
+      "halving",
+      "cascade",
+      "restart",
+      "quality-diversity",
+    ]) {
+      const options = name === "cascade" ? { latePreview: 0.5 } : {};
+      const live = { ...(await searchInput(name, 4, { options })) };
+      const { best, spending } = await runSearch(live);
+      const offline = decideOffline(live, tree);
+      expect({ name, id: `c${offline.root}` }).toEqual({ name, id: best.id });
+      expect(offline.spending).toEqual(spending);
+    }
+  });
+
+  it("says so when a strategy copies or needs more than was recorded", async () => {
+    const input = await searchInput("tts-var", 4, { options: { lambda: 100 } });
+    const { tree } = await recordTree(input, treeOptions);
+    expect(() => decideOffline(input, tree)).toThrow(NotRecorded);
+    const wide = await searchInput("best-of-n", 32);
+    expect(() => decideOffline(wide, tree)).toThrow(/more than the tree's 24/);
+  });
+});
+
+describe("measureCalibration", () => {
+  it("finds the correlation and the decided variance of a process with known ones", async () => {
+    const reward = analyticReward("sum", ({ image }) => drawsOf(image).reduce((sum, draw) => sum + draw, 0));
+    const trees = [];
+    for (let seed = 0; seed < 30; seed++) {
+      const input = await searchInput("single", 4, { rewards: { sum: reward }, seed });
+      trees.push(
+        (await recordTree(input, { ...treeOptions, features: false, featurePreview: false } as never)).tree,
+      );
+    }
+    const { scales } = measureCalibration(trees, {
+      model: "m",
+      reward: "sum",
+      direction: "higher",
+      scales: 6,
+      preview: half,
+    });
+    // Six equal independent parts: after k + 1 of them, (k + 1) / 6 of the variance is known and decided.
+    for (const [scale, { correlation, slope, decided }] of scales.entries()) {
+      expect(Math.abs(correlation - Math.sqrt((scale + 1) / 6))).toBeLessThan(0.06);
+      expect(Math.abs(slope - 1)).toBeLessThan(0.15);
+      expect(Math.abs(decided - (scale + 1) / 6)).toBeLessThan(0.2);
+    }
+    expect(
+      plotCalibration(
+        [{ preview: "0.5", calibration: { ...calibration, scales } }],
+        createSpace(await searchInput("single", 1), () => 0).cost,
+      ),
+    ).toMatch(/^<svg/);
+  });
+});
+
+describe("optimiseSchedule", () => {
+  it("is priced as halving is charged, fits every budget, and expects more of larger ones", async () => {
+    const space = createSpace(await searchInput("halving", 8), (limit) => limit);
+    const input = { calibration, cost: space.cost, reward: "sum", preview: half };
+    let before = 0;
+    for (const units of [1, 2, 4, 8]) {
+      const schedule = optimiseSchedule({ ...input, units, trials: 30 });
+      expect(priceOfSchedule(input, schedule)).toBeLessThanOrEqual(units * space.cost.unit);
+      expect(schedule.expected).toBeGreaterThanOrEqual(before);
+      before = schedule.expected;
+      const run = { ...calibration, schedules: [schedule] };
+      const planned = dryRun(await loadStrategy("halving"), {
+        ...space,
+        units,
+        limit: units * space.cost.unit,
+        calibration: run,
+      });
+      expect(planned.spending.total).toBeGreaterThanOrEqual(priceOfSchedule(input, schedule) * (1 - 1e-9));
+    }
+  });
+});
+
+describe("a study", () => {
+  const { prompts } = generatePrompts({
+    seed: "unit",
+    counts: { single_object: 3, two_object: 3, counting: 2, colors: 2, position: 2, color_attr: 2 },
+  });
+  const judge: Judge = {
+    id: "sign@0",
+    flops: 0,
+    judge: async (items) =>
+      items.map(
+        ({ image }) => ({ verdict: { correct: drawsOf(image)[0]! > 0.5, reason: "" }, details: {} }) as never,
+      ),
+    async [Symbol.asyncDispose]() {},
+  };
+  const setUp = async () => {
+    const sampler = analyticSampler();
+    const parts: StudyParts = {
+      sampler,
+      rewards: { sum: analyticReward() },
+      primaryReward: "sum",
+      features: analyticFeatures,
+      settings: sampler.defaults,
+      calibration: null,
+      judge,
+    };
+    const arms = [];
+    for (const name of ["single", "best-of-n", "random", "oracle", "tts-var"]) {
+      const search = await loadStrategy(name, name === "oracle" ? { judge: "judge" } : {});
+      arms.push({ name, search, budgets: [2, 4] });
+    }
+    return { parts, plan: { seed: "0", prompts, replicates: 2, treeWidth: 8, previews: [half], arms } };
+  };
+  const attempt = async (
+    before: { trees: TreeRow[]; cells: StudyCell[] },
+    failAfter = Number.POSITIVE_INFINITY,
+  ) => {
+    const { parts, plan } = await setUp();
+    const stop = new AbortController();
+    let added = 0;
+    const add = <Row>(list: Row[], row: Row): void => {
+      list.push(JSON.parse(JSON.stringify(row)) as Row);
+      if (++added >= failAfter) stop.abort(new Error("killed"));
+    };
+    return runStudy(
+      plan,
+      parts,
+      {
+        trees: [...before.trees],
+        cells: [...before.cells],
+        addTree: (row) => add(before.trees, row),
+        addCell: (row) => add(before.cells, row),
+      },
+      { jobs: 3, signal: stop.signal },
+    );
+  };
+
+  it("puts the controls where they belong, and goes on after a kill to the same table", async () => {
+    const whole = await attempt({ trees: [], cells: [] });
+    const killed = { trees: [] as TreeRow[], cells: [] as StudyCell[] };
+    await expect(attempt(killed, 10)).rejects.toThrow("killed");
+    await expect(attempt(killed, 40)).rejects.toThrow("killed");
+    expect(JSON.stringify(await attempt(killed))).toBe(JSON.stringify(whole));
+
+    const table = tabulate(whole.trees, whole.cells, { reference: "best-of-n", draws: 300 });
+    const row = (arm: string, units: number) =>
+      table.rows.find((each) => each.arm === arm && each.units === units)!;
+    expect(row("single", 2).againstSingle).toMatchObject({ estimate: 0, low: 0, high: 0 });
+    expect(row("oracle", 4).headroom).toBeGreaterThan(row("random", 4).headroom);
+    expect(row("tts-var", 4).mode).toBe("live");
+    expect(row("best-of-n", 4).mode).toBe("offline");
+    expect(table.rows.every(({ spent, units }) => spent <= units * (1 + 1e-9))).toBe(true);
+    expect(describeTable(table)).toContain("| oracle | 4 |");
+    expect(plotStudy(table)).toMatch(/^<svg/);
+  });
+});
+
+describe("passShare", () => {
+  it("is the hypergeometric chance of a right one among n", () => {
+    expect(passShare([true, false, false, false], 1)).toBeCloseTo(0.25, 12);
+    expect(passShare([true, false, false, false], 2)).toBeCloseTo(0.5, 12);
+    expect(passShare([true, true, false], 2)).toBe(1);
+  });
+});
+
+describe("parseStudy", () => {
+  it("refuses unknown references and twice the same arm", () => {
+    const arm = { name: "a", strategy: { name: "single" } };
+    expect(() => parseStudy({ title: "t", arms: [arm] }, "x.yaml")).toThrow(/reference "best-of-n"/);
+    expect(() => parseStudy({ title: "t", reference: "a", arms: [arm, arm] }, "x.yaml")).toThrow(/two arms/);
+  });
+});
