@@ -12,7 +12,7 @@ import { benchGeneval } from "./bench-geneval.ts";
 // `npm run bench [-- ROUNDS]`: where a search's time goes, as one JSON object on stdout. Compared variants are
 // interleaved round by round, so that a busy machine slows all of them alike; read `loadAverage` first.
 
-const PROMPT = "a photo of two dogs and a red umbrella";
+const PROMPT = "a photo of a blue dog and a red umbrella";
 const rounds = Number(process.argv[2] ?? 5);
 const root = packageRoot();
 

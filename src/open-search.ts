@@ -91,18 +91,25 @@ export async function planConfig(config: SearchConfig, host: PluginHost): Promis
 export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
   const { config, host, plan } = planned;
   const owned = new Disposal();
+  const own = async <T extends AsyncDisposable>(opening: Promise<T>): Promise<T> => owned.use(await opening);
+  const threads = config.threads === undefined ? {} : { threads: config.threads };
+  const wanted = plan.rows.some((row) => row.features > 0);
+  // Opened side by side; all have to settle before a failure goes on, so that none stays open.
+  const opening = [
+    own(planned.found.definition.open(threads)),
+    own(openReward(config, host)),
+    wanted ? own(openFeatures(config.features, host)) : null,
+  ] as const;
+  await Promise.allSettled(opening);
   return owned.during(async () => {
-    const threads = config.threads === undefined ? {} : { threads: config.threads };
-    const sampler = owned.use(await planned.found.definition.open(threads));
-    const { value } = await loadReward(config.reward.name, config.reward.options, {
-      ...host,
-      registry: rewardRegistry,
-    });
-    const reward = owned.use(createScoring(value, { options: config.reward.options }));
-    const wanted = plan.rows.some((row) => row.features > 0);
-    const features = wanted ? owned.use(await openFeatures(config.features, host)) : null;
+    const [sampler, reward, features] = await Promise.all(opening);
     return { sampler, reward, features, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
   });
+}
+
+async function openReward({ reward }: SearchConfig, host: PluginHost): Promise<Reward> {
+  const loaded = await loadReward(reward.name, reward.options, { ...host, registry: rewardRegistry });
+  return createScoring(loaded.value, { options: reward.options });
 }
 
 async function readCalibration(path: string): Promise<Calibration> {

@@ -8,7 +8,7 @@ import { errorObject, printJson, printNote } from "./output.ts";
 
 const EXAMPLES = `
 Examples:
-  $ tts-var search --prompt "a photo of two dogs and a red umbrella" --budget 8
+  $ tts-var search --prompt "a photo of a blue dog and a red umbrella" --budget 8
   $ tts-var search --prompt "a photo of a green cup" --strategy best-of-n --seed 1 --json
   $ tts-var plan --budget 16 --strategy tts-var
   $ tts-var list strategies

@@ -324,13 +324,13 @@ describe("interruption", () => {
 
 describe("search on the embedded models", () => {
   const search = (...more: string[]) =>
-    run(["search", "-p", "a photo of two dogs and a red umbrella", "--json", ...more]);
+    run(["search", "-p", "a photo of a blue dog and a red umbrella", "--json", ...more]);
 
   it("does the main job without touching a network", async () => {
     const argv = [
       "search",
       "-p",
-      "a photo of two dogs and a red umbrella",
+      "a photo of a blue dog and a red umbrella",
       "--budget",
       "8",
       "--out",

@@ -27,7 +27,10 @@ test("a user's reward runs in its own thread: its prints go to the log", async (
 test.each([
   ["./syntax.mjs", /syntax\.mjs: syntax error: .*node --check/],
   ["./spins.mjs", /reward spins did not answer within 0\.3 s \(candidates c0, c1, c2\)/],
-  ["./exits.mjs", /exits\.mjs ended its thread \(exit code 7\); a reward must not call process\.exit/],
+  [
+    "./exits.mjs",
+    /exits\.mjs ended its thread \(exit code 7\); a reward must not call process\.exit \(candidates c0, c1, c2\)/,
+  ],
 ])("%s cannot hang or end this process and is named", async (spec, message) => {
   await expect(scoresOf(spec)).rejects.toMatchObject({
     code: spec === "./syntax.mjs" ? "PLUGIN_INVALID" : "REWARD_FAILED",

@@ -7,7 +7,7 @@ import { createProgress, type Progress } from "../progress.ts";
 
 const EXAMPLES = `
 Examples:
-  $ tts-var search --prompt "a photo of two dogs and a red umbrella" --budget 8
+  $ tts-var search --prompt "a photo of a blue dog and a red umbrella" --budget 8
   $ tts-var search -p "a photo of a green cup" --strategy best-of-n --budget 4 --seed 7
   $ tts-var search -p "a photo of three cats" --reward geneval --json
   $ tts-var search -p "a photo of a cow" --reward ./my-reward.mjs --out results/cow

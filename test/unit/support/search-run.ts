@@ -1,5 +1,4 @@
 import { strategies } from "../../../search/index.ts";
-import type { RewardTraits } from "../../../src/core/reward.ts";
 import type { Calibration, SearchFunction, Strategy } from "../../../src/core/strategy.ts";
 import type { TraceEvent } from "../../../src/core/trace.ts";
 import { type PlanInput, planSearch } from "../../../src/engine/plan.ts";
@@ -72,8 +71,6 @@ export async function record(input: SearchInput): Promise<Recorded> {
     text,
   };
 }
-
-export const traits: RewardTraits = analyticReward();
 
 /** A calibration that grows more reliable with the scale. */
 export const calibration: Calibration = {
