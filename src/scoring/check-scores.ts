@@ -48,7 +48,7 @@ export function checkScores(
     if (!Number.isFinite(score)) {
       throw new TtsVarError(
         "REWARD_VALUE",
-        `reward ${name} gave ${score} for candidate ${item.id} ("${item.prompt}"); scores must be finite numbers. Check it with: tts-var reward check ${name}`,
+        `reward ${name} gave ${score} for candidate ${item.id} ("${item.prompt}"); scores must be finite numbers. Try it alone with: tts-var reward check`,
         { details: { reward: name, candidate: item.id, score: String(score) } },
       );
     }
