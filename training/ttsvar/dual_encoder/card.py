@@ -15,6 +15,8 @@ from .model import DualEncoder
 from .pool import WORLDS
 from .runtime import DualEncoderOnnx
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+
 _TEXT = """# dual-encoder
 
 A CLIP-like dual encoder for 64 x 64 images of the synthetic icon world and captions in GenEval's grammar. Its cosine is
@@ -82,6 +84,11 @@ in one colour (10 captions), count (4), class (80), relation (4), order of the o
 generator: the generator's world. free: all training drawings, free places and sizes, varied backgrounds. heldout: drawings
 no model was trained on.
 
+As a reward, on images of the embedded generator and against the verdicts of the held-out judge (detector-b), within
+prompts: correlation {correlation:.3f}; (pass, fail) pairs in order {order:.3f}; the image it chooses out of {samples} passes in
+{chosen:.3f} of the prompts, one image in {one:.3f}, the best of {samples} in {oracle:.3f}. Command:
+`npx tsx scripts/reward-agreement.ts {prompts} {samples}` ([table](../../results/reward-agreement/README.md)).
+
 ## Limits
 
 - Knows 80 classes, ten colours, counts to four and four relations in this drawing style, nothing about photographs.
@@ -91,6 +98,17 @@ no model was trained on.
 - Absolute cosines are comparable for one caption only; compare candidates of the same prompt.
 - A reward under optimisation overstates quality: report the judge.
 """
+
+
+def agreement() -> dict[str, float]:
+    """Figures of the committed agreement with the judge (scripts/reward-agreement.ts)."""
+    table = json.loads((REPOSITORY / "results/reward-agreement/table.json").read_text(encoding="utf-8"))
+    clip = table["rewards"]["clip"]
+    return {
+        "correlation": clip["withinPromptCorrelation"], "order": clip["pairsInOrder"], "chosen": clip["bestOfN"],
+        "one": table["passRate"], "oracle": table["oracle"], "prompts": table["prompts"],
+        "samples": table["samples"],
+    }  # fmt: skip
 
 
 def card(folder: Path, checkpoint: Path, curve: Path, scenes: int) -> str:
@@ -122,7 +140,7 @@ def card(folder: Path, checkpoint: Path, curve: Path, scenes: int) -> str:
         images=saved["images"], rate=config.learning_rate, ema=config.ema, seed=config.seed,
         negatives=config.text_negatives, degraded=config.degraded,
         last=curve.read_text(encoding="utf-8").splitlines()[-1],
-        scenes=scenes, half=scenes // 2, table=as_markdown(report["worlds"]),
+        scenes=scenes, half=scenes // 2, table=as_markdown(report["worlds"]), **agreement(),
     )  # fmt: skip
 
 
