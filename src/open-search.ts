@@ -36,7 +36,7 @@ export interface PlannedSearch {
 export interface OpenSearch extends AsyncDisposable {
   readonly sampler: Sampler;
   readonly reward: Reward;
-  readonly features: FeatureSource | null;
+  readonly features: FeatureSource;
 }
 
 /**
@@ -98,13 +98,23 @@ export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
   const opening = [
     own(planned.found.definition.open(threads)),
     own(openReward(config, host)),
-    wanted ? own(openFeatures(config.features, host)) : null,
+    wanted ? own(openFeatures(config.features, host)) : unopenedFeatures(config, host),
   ] as const;
   await Promise.allSettled(opening);
   return owned.during(async () => {
     const [sampler, reward, features] = await Promise.all(opening);
     return { sampler, reward, features, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
   });
+}
+
+/**
+ * Prices features as the plan did, without their model. The price has to stay: a strategy that thought features free
+ * would fit another, wider search into the budget than the one that was planned.
+ */
+async function unopenedFeatures({ features }: SearchConfig, host: PluginHost): Promise<FeatureSource> {
+  const { flops } = await featureCost(features, host);
+  const vectors = () => Promise.reject(new Error("the plan asked for no features"));
+  return { name: `${features.model}/${features.reduction}`, version: "unopened", flops, vectors };
 }
 
 async function openReward({ reward }: SearchConfig, host: PluginHost): Promise<Reward> {

@@ -1,17 +1,22 @@
 import type { Reporter, TestModule } from "vitest/node";
 
-/** Ends a run with the plain line `N passed, N failed`, which scripts and continuous integration read. */
+/** Ends a run with the plain line `N passed, N failed` (and `, N skipped` under a filter), which scripts and continuous integration read. */
 export default class SummaryLine implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
     let passed = 0;
     let failed = 0;
+    let skipped = 0;
     for (const module of modules) {
       for (const test of module.children.allTests()) {
-        if (test.result().state === "passed") passed++;
+        const { state } = test.result();
+        if (state === "passed") passed++;
+        else if (state === "skipped") skipped++;
         else failed++;
       }
       if (module.errors().length > 0) failed++;
     }
-    process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+    process.stdout.write(
+      `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`,
+    );
   }
 }

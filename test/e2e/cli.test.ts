@@ -158,6 +158,16 @@ describe("search on the toy sampler", () => {
   const search = (out: string, ...more: string[]) =>
     run(["search", "-p", "a photo of a dog", ...toy, "--budget", "3", "--out", out, "--json", ...more]);
 
+  it("plans and runs the same search where the budget is too small for features", async () => {
+    const argv = ["-p", "a photo of a dog", "--model", "toy", "--budget", "2", "--json"];
+    const plan = JSON.parse((await runHere(["plan", ...argv])).stdout);
+    const { code, stdout } = await run(["search", ...argv, "--out", "small"]);
+    expect(code).toBe(0);
+    const { budget } = JSON.parse(stdout);
+    expect(plan.rows.every((row: { features: number }) => row.features === 0)).toBe(true);
+    expect(budget.flops.total).toBe(plan.spending.total);
+  });
+
   it("prints the contract's object and leaves a complete run folder", async () => {
     const { code, stdout, stderr } = await search("run");
     expect(code).toBe(0);
