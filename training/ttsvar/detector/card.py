@@ -9,6 +9,8 @@ from pathlib import Path
 from ..world import World, WorldConfig
 from ..world.atlas import TRAINING_ROOT
 from .data import MIXTURE
+from .agreement import agreements
+from .agreement import as_markdown as agreement_table
 from .evaluate import as_markdown, evaluate
 from .judge import Judge
 from .model import Detector
@@ -88,6 +90,12 @@ GenEval's rules on real scenes with fresh prompts (seed 9001, {per_tag} per tag;
 {as_markdown(report)}
 
 Figures: `python -m ttsvar.detector.evaluate --model models/detector-{name} --per-tag {per_tag}`, also in evaluation.json.
+
+Agreement of the verdict "correct" with the drawn objects; half of the scenes are what the prompt says, half differ from
+it in one colour, count, class or relation (`python -m ttsvar.detector.agreement --model ../models/detector-{name}`, 200 of
+each per tag, 80 for single objects):
+
+{agreement_table(agreements(Judge(folder)))}
 
 ## Limits
 
