@@ -80,6 +80,7 @@ Scores are calibrated on separate scenes (seed 7001, half of them degraded): one
 
     python -m ttsvar.world.prepare
     python -m ttsvar.detector.train --name {name}
+    python -m ttsvar.detector.manifest --name {name}
     python -m ttsvar.detector.card --name {name}
 
 ## Quality
