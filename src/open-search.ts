@@ -114,7 +114,7 @@ export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
 async function unopenedFeatures({ features }: SearchConfig, host: PluginHost): Promise<FeatureSource> {
   const { flops } = await featureCost(features, host);
   const vectors = () => Promise.reject(new Error("the plan asked for no features"));
-  return { name: `${features.model}/${features.reduction}`, version: "unopened", flops, vectors };
+  return { name: `${features.model}/${features.reduction}`, version: null, flops, vectors };
 }
 
 async function openReward({ reward }: SearchConfig, host: PluginHost): Promise<Reward> {

@@ -76,7 +76,7 @@ async function search(
     folder.describeModels({
       [sampler.name]: sampler.version,
       [reward.name]: reward.version,
-      ...(features ? { [features.name]: features.version } : {}),
+      ...(features.version === null ? {} : { [features.name]: features.version }),
     });
     const images = new Map<string, RgbImage>();
     const events: TraceEvent[] = [];

@@ -5,7 +5,8 @@ import type { Tensor } from "../core/tensor.ts";
 /** What the engine needs to answer `features`: images in, one vector per image out. */
 export interface FeatureSource {
   readonly name: string;
-  readonly version: string;
+  /** Null: priced for a search that will not ask for features, its model was not opened. */
+  readonly version: string | null;
   /** FLOPs per image. */
   readonly flops: number;
   /** [images, dim]. May depend on the whole batch (a shared basis), so results are never kept by candidate. */

@@ -27,7 +27,7 @@ export function modelVersions(parts: {
   return {
     [`sampler ${sampler.name}`]: sampler.version,
     [`reward ${reward.name}`]: reward.version,
-    ...(features === null ? {} : { [`features ${features.name}`]: features.version }),
+    ...(features?.version == null ? {} : { [`features ${features.name}`]: features.version }),
   };
 }
 

@@ -15,12 +15,11 @@ from ttsvar.text.tokenizer import Tokenizer
 from ttsvar.world import World, WorldConfig
 from ttsvar.world.spec import SceneSpec, sample_spec_of
 
-# Pairs of objects and recolourings are the hard part. The second mix is for the later part of a training.
-TAG_SHARES = {
-    "single_object": 0.11, "colors": 0.12, "counting": 0.13, "two_object": 0.21, "position": 0.22, "color_attr": 0.21,
-}  # fmt: skip
-LATE_TAG_SHARES = {
-    "single_object": 0.07, "colors": 0.17, "counting": 0.07, "two_object": 0.16, "position": 0.23, "color_attr": 0.30,
+# Pairs of objects and recolourings are the hard part; the later mixes are for later parts of a training.
+TAG_MIXES = {
+    "even": {"single_object": 0.11, "colors": 0.12, "counting": 0.13, "two_object": 0.21, "position": 0.22, "color_attr": 0.21},
+    "late": {"single_object": 0.07, "colors": 0.17, "counting": 0.07, "two_object": 0.16, "position": 0.23, "color_attr": 0.30},
+    "binding": {"single_object": 0.08, "colors": 0.16, "counting": 0.06, "two_object": 0.10, "position": 0.26, "color_attr": 0.34},
 }  # fmt: skip
 # Prompts that name two objects without a relation are drawn in reading order most of the time: undecided order is
 # what makes small models mix the two objects.
@@ -40,7 +39,7 @@ def draw_spec(tag: str, rng: np.random.Generator) -> SceneSpec:
 
 
 def draw_scenes(
-    world: World, start: int, count: int, shares: dict[str, float] = TAG_SHARES
+    world: World, start: int, count: int, shares: dict[str, float] = TAG_MIXES["even"]
 ) -> tuple[np.ndarray, list[list[int]]]:
     """Scenes ``start ..`` with a tag mix: uint8 ``[count, S, S, 3]`` and caption ids."""
     rng = np.random.Generator(np.random.Philox(key=[world.seed + 77_777, start]))
@@ -60,7 +59,7 @@ class LatentPool:
         capacity: int,
         chunk: int = 128,
         start: int = 0,
-        shares: dict[str, float] = TAG_SHARES,
+        shares: dict[str, float] = TAG_MIXES["even"],
     ):
         self.vae, self.chunk, self.count = vae, chunk, 0
         side = world.config.size // vae.config.stride

@@ -3,6 +3,7 @@
     python -m ttsvar.infinity.train --steps 6000            # the recipe
     python -m ttsvar.infinity.train --minutes 80            # the same, schedule stretched to a wall-clock budget
     python -m ttsvar.infinity.train --resume --minutes 20   # continue checkpoints/generator-state.pt
+    python -m ttsvar.infinity.train --init checkpoints/generator.pt --mix binding --steps 1500   # a further cycle
 
 Bit-wise cross-entropy on all scales at once (block-causal mask), with bitwise self-correction: in 80 % of the images
 every bit fed forward is flipped with a probability up to 0.2 and later targets correct the error. 10 % of the prompts
@@ -26,7 +27,7 @@ from ttsvar.common.training import Ema, Swapped, append_json, cosine, load_check
 from ttsvar.infinity import layers, model
 from ttsvar.infinity.bits import BitQuantizer, tokens
 from ttsvar.infinity.generator import Generator
-from ttsvar.infinity.latents import LATE_TAG_SHARES, TAG_SHARES, LatentPool, world_config
+from ttsvar.infinity.latents import TAG_MIXES, LatentPool, world_config
 from ttsvar.infinity.model import InfinityConfig
 from ttsvar.infinity.schedule import Schedule
 from ttsvar.infinity.train_vae import load_vae
@@ -91,10 +92,13 @@ class Trainer:
         self.base_rates = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
         self.ema = Ema(self.generator)
         self.step, self.spent = 0, 0.0
+        if arguments.init:
+            self.generator.load_state_dict(load_checkpoint(arguments.init)["state"])
+            self.ema = Ema(self.generator)
         if arguments.resume:
             self._resume()
         world = World(world_config(recipe.size), arguments.seed + 2)
-        shares = LATE_TAG_SHARES if arguments.late_mix else TAG_SHARES
+        shares = TAG_MIXES[arguments.mix]
         start = self.step // 4 + arguments.pool_start // 128 if arguments.resume else 0
         self.pool = LatentPool(vae, world, arguments.pool, start=start, shares=shares)
         held_out = LatentPool(vae, World(world_config(recipe.size), VALIDATION_SEED), 256)
@@ -222,7 +226,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon-lr", type=float, default=6e-3)
     parser.add_argument("--ema", type=float, default=0.97, help="decay of the averaged weights, every 4 steps")
-    parser.add_argument("--late-mix", action="store_true", help="draw more recoloured objects and pairs")
+    parser.add_argument("--mix", choices=sorted(TAG_MIXES), default="even", help="shares of the six kinds of prompts")
     parser.add_argument("--flip", type=float, default=0.2)
     parser.add_argument("--pool", type=int, default=220_000, help="most latents kept in memory")
     parser.add_argument("--pool-start", type=int, default=8_192, help="latents encoded before the first step")
@@ -231,6 +235,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--threads-file", default="checkpoints/threads")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--init", default="", help="start from the averaged weights of this checkpoint")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--vae", default="checkpoints/vae.pt")
     parser.add_argument("--out", default="checkpoints/generator.pt")
