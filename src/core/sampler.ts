@@ -16,6 +16,8 @@ export interface SamplingSettings {
   readonly temperature: readonly number[];
   /** Nucleus threshold in (0, 1]; Infinity uses 0.97. */
   readonly topP: number;
+  /** Only the `topK` likeliest values of a token are drawn from; of a bit, 1 takes the likelier one. Absent: all. */
+  readonly topK?: number;
   /**
    * First scale from which the unconditional branch is dropped altogether (guidance 1 for the whole suffix, half the
    * cost). `scales.length` keeps guidance everywhere.
@@ -30,7 +32,10 @@ export interface SampleRequest {
   readonly seed: number | string;
   readonly ids: readonly CandidateId[];
   readonly settings: SamplingSettings;
-  /** Tokens to use instead of drawn ones, `[scale][position]` bits in row-major (y, x, channel) order. */
+  /**
+   * Tokens to use instead of drawn ones, `[scale][position]` bits in row-major (y, x, channel) order. Fewer scales than
+   * the model has leave the later ones free: variations of an image.
+   */
   readonly forcedBits?: readonly Uint8Array[];
 }
 
@@ -67,6 +72,23 @@ export interface SamplerCost {
 }
 
 /**
+ * Memory of a sampler in bytes, estimated from its manifest alone, so that a plan can say what a search needs before
+ * anything is loaded.
+ */
+export interface SamplerMemory {
+  /** Weights as they lie in memory, and what the runtime keeps beside them. */
+  readonly weights: number;
+  /** Text and conditioning of a prompt: its result, and the work that makes it. */
+  readonly text: number;
+  /** What a stage of so many candidates leaves behind for later stages; nothing after the last one. */
+  kept(stage: number, rows: number, guided: boolean): number;
+  /** Beyond all that is kept, while a stage is computed for so many candidates at once. */
+  working(stage: number, rows: number, guided: boolean): number;
+  /** While so many codes are decoded at a size; implementations work through them in blocks of their own. */
+  decode(latent: LatentSize, count: number): number;
+}
+
+/**
  * A generator that produces images in stages. Implementations hold weights; all per-prompt state lives in sessions.
  * Draws are keyed by (seed, prompt, candidate id, scale, position): they never depend on the batch.
  */
@@ -79,8 +101,16 @@ export interface Sampler extends AsyncDisposable {
   readonly latent: LatentSize;
   readonly pixelsPerLatent: number;
   readonly cost: SamplerCost;
+  /** Absent: somewhere else, or too small to matter. */
+  readonly memory?: SamplerMemory;
   readonly defaults: SamplingSettings;
+  /** Name of the aspect ratio and size among those that the model has; absent if there is only one. */
+  readonly schedule?: string;
+  /** Bits of a token, for models whose tokens are bits. */
+  readonly bitsPerToken?: number;
   start(request: SampleRequest): Promise<SampleSession>;
+  /** Bits of an image of the sampler's size, `[scale][position]`: what `forcedBits` takes. Absent without an encoder. */
+  encode?(image: RgbImage): Promise<Uint8Array[]>;
 }
 
 /** A population of candidates of one prompt on its way through the stages. */
