@@ -104,7 +104,7 @@ export interface Sampler extends AsyncDisposable {
   /** Absent: somewhere else, or too small to matter. */
   readonly memory?: SamplerMemory;
   readonly defaults: SamplingSettings;
-  /** Name of the aspect ratio and size among those that the model has; absent if there is only one. */
+  /** Name of the aspect ratio and size among those that the model has. */
   readonly schedule?: string;
   /** Bits of a token, for models whose tokens are bits. */
   readonly bitsPerToken?: number;

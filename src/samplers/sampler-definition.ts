@@ -1,19 +1,24 @@
 import { TtsVarError } from "../core/errors.ts";
 import type { Sampler, SamplingSettings } from "../core/sampler.ts";
+import type { ScheduleWish } from "./choose-schedule.ts";
 
 /** All of a sampler that is known without its weights: enough to plan and price a search. */
-export type SamplerDescription = Omit<Sampler, "start" | typeof Symbol.asyncDispose>;
+export type SamplerDescription = Omit<Sampler, "start" | "encode" | typeof Symbol.asyncDispose>;
 
 export interface OpenSamplerOptions {
   /** Threads of the inference runtime. */
   readonly threads?: number;
   /** Compute on the calling thread instead of a worker (tests, and processes that do nothing else). */
   readonly inProcess?: boolean;
+  /** Aspect ratio and size; the same as for `describe`. */
+  readonly shape?: ScheduleWish;
+  /** Candidates that a stage computes at once, by stage; a larger population is split. Changes no result. */
+  readonly rowsAtOnce?: readonly number[];
 }
 
 /** A generator as a plug-in. `describe` reads a manifest; `open` loads weights. */
 export interface SamplerDefinition {
-  describe(): Promise<SamplerDescription>;
+  describe(shape?: ScheduleWish): Promise<SamplerDescription>;
   open(options?: OpenSamplerOptions): Promise<Sampler>;
 }
 
@@ -34,6 +39,9 @@ export function checkSettings(settings: SamplingSettings, stages: number): void 
   }
   if (!settings.temperature.every((value) => value > 0)) fail("temperature must be above 0");
   if (!(settings.topP > 0 && settings.topP <= 1)) fail(`topP must be in (0, 1], not ${settings.topP}`);
+  const { topK } = settings;
+  if (topK !== undefined && (!Number.isInteger(topK) || topK < 1))
+    fail(`topK must be a whole number from 1, not ${topK}`);
   const until = settings.guidanceUntil;
   if (!Number.isInteger(until) || until < 0)
     fail(`guidanceUntil must be a whole number from 0, not ${until}`);

@@ -22,6 +22,7 @@ export type SamplerMethods = {
   decode(session: number, rows: readonly number[], latent?: LatentSize): Promise<RgbImage[]>;
   bits(session: number, row: number): Promise<Uint8Array[]>;
   release(session: number): Promise<void>;
+  encode(image: RgbImage): Promise<Uint8Array[]>;
 };
 
 /** The worker's side: answers calls with a sampler that it owns. */
@@ -55,18 +56,31 @@ export function serveSampler(sampler: Sampler): Service<SamplerMethods> {
         find(key).release();
         sessions.delete(key);
       },
+      async encode(image) {
+        if (!sampler.encode) throw new Error(`${sampler.name} has no encoder`);
+        return sampler.encode(image);
+      },
     },
     close: async () => sampler[Symbol.asyncDispose](),
   };
 }
 
-/** The caller's side: a sampler whose work is done behind `remote`. */
-export function remoteSampler(description: SamplerDescription, remote: Remote<SamplerMethods>): Sampler {
+/**
+ * The caller's side: a sampler whose work is done behind `remote`.
+ *
+ * @param encodes whether the sampler there can encode images
+ */
+export function remoteSampler(
+  description: SamplerDescription,
+  remote: Remote<SamplerMethods>,
+  { encodes }: { readonly encodes: boolean },
+): Sampler {
   return {
     ...description,
     async start(request) {
       return new RemoteSession(remote, await remote.call("start", request), request.ids, 0);
     },
+    ...(encodes ? { encode: (image: RgbImage) => remote.call("encode", image) } : {}),
     [Symbol.asyncDispose]: () => remote[Symbol.asyncDispose](),
   };
 }

@@ -55,7 +55,7 @@ describe("KvCache", () => {
         let count = width;
         const plain: { tokens: number; parents: number[] }[] = [];
         steps.forEach(({ tokens, picks }, scale) => {
-          cache = cache.append(chunk(scale, scale === 0 ? 1 : count, tokens), count);
+          cache = cache.append([chunk(scale, scale === 0 ? 1 : count, tokens)], count);
           const parents = picks.map((pick) => pick % count);
           cache = cache.select(parents);
           count = parents.length;
@@ -69,10 +69,22 @@ describe("KvCache", () => {
   });
 
   it("drops the unconditional group by taking one group", () => {
-    const cache = new KvCache().append(chunk(1, 3, 2), 3).select([2, 0]);
+    const cache = new KvCache().append([chunk(1, 3, 2)], 3).select([2, 0]);
     const both = cache.assemble("values", 0, { groups: 2, width: 2, heads, headDim });
     const one = cache.assemble("values", 0, { groups: 1, width: 2, heads, headDim });
     expect([...one.data]).toEqual([...both.data.subarray(0, both.data.length / 2)]);
+  });
+
+  it("takes a scale that was computed in several blocks of rows", () => {
+    const [first, second] = [chunk(1, 2, 2), chunk(2, 1, 2)];
+    const cache = new KvCache().append([first, second], 3).select([2, 0]);
+    const past = cache.assemble("keys", 0, { groups: 2, width: 2, heads, headDim });
+    const row = (part: KvChunk, index: number) => {
+      const size = heads * 2 * headDim;
+      return [...part.keys[0]!.data.subarray(index * size, (index + 1) * size)];
+    };
+    // Groups come first: rows 0 and 1 of the second block are its candidate's conditional and unconditional branches.
+    expect([...past.data]).toEqual([row(second, 0), row(first, 0), row(second, 1), row(first, 2)].flat());
   });
 
   it("is legal with nothing in it", () => {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { rowFlops } from "../../src/samplers/infinity/cost.ts";
-import { checkMemory, stageBytes } from "../../src/samplers/infinity/memory.ts";
 
 /** Infinity-2B: reference figures of the cost table are for the unfolded head of twice the channels. */
 const infinity2b = {
@@ -33,25 +32,5 @@ describe("rowFlops", () => {
     const { depth, embedDim } = infinity2b;
     const difference = rowFlops(infinity2b, 16, 105, 8) - rowFlops(infinity2b, 16, 5, 8);
     expect(difference).toBe(4 * depth * 16 * 100 * embedDim);
-  });
-});
-
-describe("stageBytes", () => {
-  const sides = [1, 2, 4, 6, 8, 12, 16, 20];
-  const schedule = { scales: sides.map((side) => [side, side] as [number, number]) };
-
-  it("holds the known cache of Infinity-2B twice, as it is kept and as it is assembled", () => {
-    const bytes = stageBytes({ architecture: infinity2b }, schedule, 7, 1, 2);
-    // 260.5 MiB in half precision after the first seven scales.
-    const cache = 2 * 260.5 * 2 ** 20;
-    expect(bytes).toBeGreaterThan(2 * cache);
-    expect(bytes).toBeLessThan(2.5 * cache);
-  });
-
-  it("refuses what cannot fit and says what would help", () => {
-    expect(() => checkMemory(2 ** 30, 3, 8, 2 ** 31)).not.toThrow();
-    expect(() => checkMemory(2 ** 34, 9, 8, 2 ** 33)).toThrow(
-      /scale 9 of 8 candidates needs about 16\.0 GiB, but this machine has 8\.0 GiB; narrow the schedule/,
-    );
   });
 });

@@ -86,6 +86,21 @@ export class BitCode {
   }
 
   /**
+   * Bits of a scale that have the signs of a latent at its grid; zero gives a clear bit.
+   *
+   * @param values [channels, h, w] at `grid(scale)`
+   * @returns [h, w, tokenChannels] of the token grid
+   */
+  signs(values: Float32Array, scale: number): Uint8Array {
+    const { h, w } = this.grid(scale);
+    const bits = new Uint8Array(this.tokens(scale) * this.tokenChannels);
+    this.#spread(scale, (token, tokenChannel, channel, cell) => {
+      bits[token * this.tokenChannels + tokenChannel] = values[channel * h * w + cell]! > 0 ? 1 : 0;
+    });
+    return bits;
+  }
+
+  /**
    * Visits every bit of a scale with its place in the token layout and in the latent. With patchify, token channel
    * c * 4 + 2 * dy + dx belongs to latent channel c at (2y + dy, 2x + dx).
    */

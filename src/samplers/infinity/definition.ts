@@ -1,25 +1,22 @@
 import { openRemote, siblingModule } from "../../models/worker/inference-worker.ts";
 import type { SamplerDefinition } from "../sampler-definition.ts";
 import { remoteSampler, type SamplerMethods } from "../sampler-service.ts";
-import { type InfinityOptions, loadInfinity, readInfinity } from "./sampler.ts";
+import { loadInfinity, readInfinity } from "./sampler.ts";
 
 /**
  * A generator of the Infinity family in a model folder: the embedded one, or an exported checkpoint.
  *
- * @param dir      folder with manifest.json
- * @param schedule id of an aspect ratio and size of the manifest; default: its first
+ * @param dir folder with manifest.json
  */
-export function infinityDefinition(dir: string, schedule?: string): SamplerDefinition {
-  const chosen = schedule === undefined ? {} : { schedule };
+export function infinityDefinition(dir: string): SamplerDefinition {
   return {
-    describe: async () => (await readInfinity(dir, schedule)).description,
-    async open({ threads, inProcess } = {}) {
-      const options: InfinityOptions = { ...chosen, ...(threads === undefined ? {} : { threads }) };
+    describe: async (shape) => (await readInfinity(dir, shape)).description,
+    async open({ inProcess, ...options } = {}) {
       if (inProcess) return loadInfinity(dir, options);
-      const { description } = await readInfinity(dir, schedule);
+      const { description, encodes } = await readInfinity(dir, options.shape);
       const module = siblingModule(import.meta.url, "service");
       const remote = await openRemote<SamplerMethods>(module, { dir, ...options }, "generator");
-      return remoteSampler(description, remote);
+      return remoteSampler(description, remote, { encodes });
     },
   };
 }

@@ -6,6 +6,8 @@ export interface DrawSettings {
   readonly guidance: number;
   readonly temperature: number;
   readonly topP: number;
+  /** Values of a bit to draw from, by likelihood; 1 takes the likelier one, more do not limit anything. */
+  readonly topK?: number | undefined;
 }
 
 /** Bits of one candidate at one scale, with the signals that come for free. */
@@ -35,7 +37,7 @@ export interface Drawn {
 export function drawBits(
   cond: Float32Array,
   uncond: Float32Array | null,
-  { guidance, temperature, topP }: DrawSettings,
+  { guidance, temperature, topP, topK = 2 }: DrawSettings,
   stream: RngStream,
   forced?: Uint8Array,
 ): Drawn {
@@ -43,7 +45,7 @@ export function drawBits(
   const bits = new Uint8Array(count);
   const uniforms = new Float64Array(count);
   if (!forced) stream.fill(uniforms);
-  const certain = Math.log(topP / (1 - topP));
+  const certain = topK === 1 ? 0 : Math.log(topP / (1 - topP));
   let logProb = 0;
   let entropy = 0;
   let gap = 0;

@@ -8,43 +8,45 @@ export interface KvChunk {
   readonly rows: number;
 }
 
-interface Mapped {
+/** Where the keys and values of one candidate at one scale are. */
+interface Place {
   readonly chunk: KvChunk;
-  /** Row of the chunk for each current row. */
-  readonly map: Int32Array;
+  readonly row: number;
 }
 
 /**
  * Keys and values of all scales so far. Chunks are immutable and shared between candidates and sessions; selecting
- * candidates only composes index maps. The contiguous tensors that the graph wants are put together once per step,
+ * candidates only composes lists of places. The contiguous tensors that the graph wants are put together once per step,
  * which the concatenation would have to do anyway.
  */
 export class KvCache {
-  readonly #chunks: readonly Mapped[];
+  /** By scale, the place of each current row. */
+  readonly #scales: readonly (readonly Place[])[];
   /** Tokens cached per row. */
   readonly tokens: number;
 
-  constructor(chunks: readonly Mapped[] = []) {
-    this.#chunks = chunks;
-    this.tokens = chunks.reduce((sum, { chunk }) => sum + (chunk.keys[0]?.dims[2] ?? 0), 0);
+  constructor(scales: readonly (readonly Place[])[] = []) {
+    this.#scales = scales;
+    this.tokens = scales.reduce((sum, [first]) => sum + (first?.chunk.keys[0]?.dims[2] ?? 0), 0);
   }
 
   /**
-   * With the chunk of one more scale.
+   * With one more scale.
    *
-   * @param width number of current rows; a chunk of one row is shared by all of them
+   * @param chunks its rows, in order; a single row is shared by all
+   * @param width  number of current rows
    */
-  append(chunk: KvChunk, width: number): KvCache {
-    const map = new Int32Array(width);
-    if (chunk.rows > 1) for (let row = 0; row < width; row++) map[row] = row;
-    return new KvCache([...this.#chunks, { chunk, map }]);
+  append(chunks: readonly KvChunk[], width: number): KvCache {
+    const places = chunks.flatMap((chunk) =>
+      Array.from({ length: chunk.rows }, (_, row) => ({ chunk, row })),
+    );
+    const rows = places.length === 1 ? new Array<Place>(width).fill(places[0]!) : places;
+    return new KvCache([...this.#scales, rows]);
   }
 
   /** Rows `parents[i]`, in that order, duplicates allowed. Copies no keys or values. */
   select(parents: readonly number[]): KvCache {
-    return new KvCache(
-      this.#chunks.map(({ chunk, map }) => ({ chunk, map: Int32Array.from(parents, (row) => map[row]!) })),
-    );
+    return new KvCache(this.#scales.map((places) => parents.map((row) => places[row]!)));
   }
 
   /**
@@ -61,19 +63,20 @@ export class KvCache {
     const total = this.tokens * headDim;
     const data = new Float32Array(groups * width * heads * total);
     let column = 0;
-    for (const { chunk, map } of this.#chunks) {
-      const source = chunk[kind][layer]!;
-      const part = source.dims[2]! * headDim;
-      for (let group = 0; group < groups; group++) {
-        for (let row = 0; row < width; row++) {
-          const from = (group * chunk.rows + map[row]!) * heads;
+    for (const places of this.#scales) {
+      let part = 0;
+      places.forEach(({ chunk, row: stored }, row) => {
+        const source = chunk[kind][layer]!;
+        part = source.dims[2]! * headDim;
+        for (let group = 0; group < groups; group++) {
+          const from = (group * chunk.rows + stored) * heads;
           const to = (group * width + row) * heads;
           for (let head = 0; head < heads; head++) {
             const start = (from + head) * part;
             data.set(source.data.subarray(start, start + part), (to + head) * total + column);
           }
         }
-      }
+      });
       column += part;
     }
     return { dims: [groups * width, heads, this.tokens, headDim], data };

@@ -3,9 +3,16 @@ import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import type { ModelFolder } from "../../models/model-folder.ts";
 import { parseWith } from "../../models/model-folder.ts";
+import { chooseSchedule, type ScheduleShape, type ScheduleWish } from "../choose-schedule.ts";
 
 const size = z.int().positive();
-const file = z.looseObject({ file: z.string().min(1), sha256: z.string().length(64) });
+const file = z.looseObject({
+  file: z.string().min(1),
+  sha256: z.string().length(64),
+  bytes: z.int().min(0).optional(),
+});
+/** A graph, with the files that hold its weights if they are not inside. */
+const graph = file.extend({ data: z.array(file).optional() });
 const grid = z.tuple([size, size]);
 const positions = z.array(z.array(z.int().min(0)));
 
@@ -60,17 +67,23 @@ const manifestSchema = z.looseObject({
     guidance: z.array(z.number()).min(1),
     temperature: z.array(z.number().positive()).min(1),
     topP: z.number().gt(0).max(1),
+    topK: size.optional(),
     guidanceUntil: z.int().min(0).optional(),
   }),
   graphs: z.looseObject({
-    text_encoder: file,
-    condition: file,
-    step: file,
-    vae_decode: file,
-    vae_encode: file.optional(),
+    text_encoder: graph,
+    condition: graph,
+    step: graph,
+    vae_decode: graph,
+    vae_encode: graph.optional(),
   }),
-  sidecar: z.looseObject({
-    file: z.string().min(1),
+  /** How the large matrices are stored. */
+  precision: z.string().optional(),
+  /** Tokens that the step graph attends from at once, if it splits them. */
+  attention: z.looseObject({ queryChunk: size }).optional(),
+  /** Channels of the decoder's levels, coarse to fine. */
+  vae: z.looseObject({ decoderWidths: z.array(size).min(1).optional() }).optional(),
+  sidecar: file.extend({
     tensors: z.looseObject({
       lvl_embed: tensorSchema,
       pos_start: tensorSchema,
@@ -115,14 +128,19 @@ export function infinityManifest(folder: ModelFolder): InfinityManifest {
   return manifest;
 }
 
+/** Shape of a schedule's image, in pixels. */
+export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): ScheduleShape {
+  const [h, w] = schedule.scales.at(-1)!;
+  const pixels = manifest.image.stride * (manifest.architecture.patchify ? 2 : 1);
+  return { id: schedule.id, width: w * pixels, height: h * pixels };
+}
+
 /**
- * The schedule with the given id, or the first.
+ * The schedule that fits a wish, by default the first.
  *
- * @throws TtsVarError CONFIG_INVALID for an unknown id
+ * @throws TtsVarError CONFIG_INVALID with the schedules of the model
  */
-export function findSchedule(manifest: InfinityManifest, id?: string): Schedule {
-  const schedule = id === undefined ? manifest.schedules[0] : manifest.schedules.find((s) => s.id === id);
-  if (schedule) return schedule;
-  const known = manifest.schedules.map((s) => s.id).join(", ");
-  throw new TtsVarError("CONFIG_INVALID", `unknown schedule "${id}"; this model has ${known}`);
+export function findSchedule(manifest: InfinityManifest, wish: ScheduleWish = {}): Schedule {
+  const shapes = manifest.schedules.map((schedule) => ({ ...scheduleShape(manifest, schedule), schedule }));
+  return chooseSchedule(shapes, wish).schedule;
 }

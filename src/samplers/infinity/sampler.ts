@@ -1,21 +1,27 @@
 import { join } from "node:path";
 import { Disposal } from "../../core/disposal.ts";
+import type { RgbImage } from "../../core/image.ts";
 import type { Sampler } from "../../core/sampler.ts";
 import { type ModelFolder, openModelFolder } from "../../models/model-folder.ts";
-import { openOrtSession } from "../../models/ort-session.ts";
+import { type OrtSession, openOrtSession } from "../../models/ort-session.ts";
 import { loadTokenizer } from "../../models/tokenizer.ts";
+import type { ScheduleWish } from "../choose-schedule.ts";
 import { perScale, type SamplerDescription } from "../sampler-definition.ts";
 import { BitCode } from "./code.ts";
 import { infinityCost } from "./cost.ts";
+import { createEncoder } from "./encode.ts";
 import { findSchedule, type InfinityManifest, infinityManifest, type Schedule } from "./manifest.ts";
+import { infinityMemory } from "./memory.ts";
 import { startSession } from "./session.ts";
 import { readSidecar } from "./sidecar.ts";
 import { type InfinityParts, StageGraph } from "./stage-graph.ts";
 
 export interface InfinityOptions {
-  /** Id of a schedule (aspect ratio and size) of the manifest; default: its first. */
-  readonly schedule?: string;
+  /** Aspect ratio and size; default: the first schedule of the manifest. */
+  readonly shape?: ScheduleWish;
   readonly threads?: number;
+  /** See `OpenSamplerOptions`. */
+  readonly rowsAtOnce?: readonly number[];
 }
 
 /** A model folder read as far as planning needs. */
@@ -24,6 +30,8 @@ export interface InfinityModel {
   readonly manifest: InfinityManifest;
   readonly schedule: Schedule;
   readonly description: SamplerDescription;
+  /** Whether the folder has the graph that turns images into bits. */
+  readonly encodes: boolean;
 }
 
 /**
@@ -32,27 +40,35 @@ export interface InfinityModel {
  * @param verify also compare all files with their hashes
  * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID, CONFIG_INVALID
  */
-export async function readInfinity(dir: string, schedule?: string, verify = false): Promise<InfinityModel> {
+export async function readInfinity(
+  dir: string,
+  shape: ScheduleWish = {},
+  verify = false,
+): Promise<InfinityModel> {
   const folder = await openModelFolder(dir, { verify });
   const manifest = infinityManifest(folder);
-  const chosen = findSchedule(manifest, schedule);
-  const count = chosen.scales.length;
-  const { guidance, temperature, topP, guidanceUntil } = manifest.sampling;
+  const schedule = findSchedule(manifest, shape);
+  const count = schedule.scales.length;
+  const { guidance, temperature, topP, topK, guidanceUntil } = manifest.sampling;
   const description: SamplerDescription = {
     name: folder.name,
     version: folder.modelId,
-    scales: chosen.scales.map(([h, w], index) => ({ index, h, w })),
-    latent: createCode(manifest, chosen).latent,
+    scales: schedule.scales.map(([h, w], index) => ({ index, h, w })),
+    latent: createCode(manifest, schedule).latent,
     pixelsPerLatent: manifest.image.stride,
-    cost: infinityCost(manifest, chosen),
+    cost: infinityCost(manifest, schedule),
+    memory: infinityMemory(manifest, schedule),
+    schedule: schedule.id,
+    bitsPerToken: manifest.architecture.tokenChannels,
     defaults: {
       guidance: perScale(guidance, count),
       temperature: perScale(temperature, count),
       topP,
+      ...(topK === undefined ? {} : { topK }),
       guidanceUntil: Math.min(guidanceUntil ?? count, count),
     },
   };
-  return { folder, manifest, schedule: chosen, description };
+  return { folder, manifest, schedule, description, encodes: manifest.graphs.vae_encode !== undefined };
 }
 
 function createCode(manifest: InfinityManifest, schedule: Schedule): BitCode {
@@ -72,6 +88,8 @@ export interface OpenStageModel {
   readonly description: SamplerDescription;
   readonly model: StageGraph;
   readonly code: BitCode;
+  /** Bits of an image of the schedule's size; absent if the folder has no encoder. */
+  readonly encode?: (image: RgbImage) => Promise<Uint8Array[]>;
   close(): Promise<void>;
 }
 
@@ -81,43 +99,47 @@ export interface OpenStageModel {
  * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_RUNTIME, CONFIG_INVALID
  */
 export async function openStageModel(dir: string, options: InfinityOptions = {}): Promise<OpenStageModel> {
-  const { folder, manifest, schedule, description } = await readInfinity(dir, options.schedule, true);
+  const { folder, manifest, schedule, description } = await readInfinity(dir, options.shape, true);
   const disposal = new Disposal();
-  const parts = await disposal.during(() => openParts(folder, manifest, disposal, options));
+  const { threads } = options;
+  const open = async ({ file }: { readonly file: string }): Promise<OrtSession> =>
+    disposal.use(await openOrtSession(join(folder.dir, file), threads === undefined ? {} : { threads }));
+  const parts = await disposal.during(() => openParts(folder, manifest, open));
+  const code = createCode(manifest, schedule);
+  const encoder = manifest.graphs.vae_encode;
   return {
     description,
-    model: new StageGraph(parts, schedule),
-    code: createCode(manifest, schedule),
+    model: new StageGraph(parts, schedule, options.rowsAtOnce),
+    code,
+    ...(encoder ? { encode: createEncoder(() => open(encoder), code, manifest.image.stride) } : {}),
     close: () => disposal[Symbol.asyncDispose](),
   };
 }
 
 /** Loads a generator of the Infinity family on the calling thread; see `openStageModel`. */
 export async function loadInfinity(dir: string, options: InfinityOptions = {}): Promise<Sampler> {
-  const { description, model, code, close } = await openStageModel(dir, options);
+  const { description, model, code, encode, close } = await openStageModel(dir, options);
   return {
     ...description,
     start: (request) => startSession(model, code, request),
+    ...(encode ? { encode } : {}),
     [Symbol.asyncDispose]: close,
   };
 }
 
 async function openParts(
-  folder: ModelFolder,
+  { dir }: ModelFolder,
   manifest: InfinityManifest,
-  disposal: Disposal,
-  { threads }: InfinityOptions,
+  open: (graph: { readonly file: string }) => Promise<OrtSession>,
 ): Promise<InfinityParts> {
   const { graphs, architecture } = manifest;
-  const open = async (file: string) =>
-    disposal.use(await openOrtSession(join(folder.dir, file), threads === undefined ? {} : { threads }));
   return {
     manifest,
-    sidecar: await readSidecar(folder.dir, manifest.sidecar),
-    tokenizer: await loadTokenizer(folder.dir, architecture.textMaxLength),
-    textEncoder: await open(graphs.text_encoder.file),
-    condition: await open(graphs.condition.file),
-    step: await open(graphs.step.file),
-    decoder: await open(graphs.vae_decode.file),
+    sidecar: await readSidecar(dir, manifest.sidecar),
+    tokenizer: await loadTokenizer(dir, architecture.textMaxLength),
+    textEncoder: await open(graphs.text_encoder),
+    condition: await open(graphs.condition),
+    step: await open(graphs.step),
+    decoder: await open(graphs.vae_decode),
   };
 }

@@ -8,12 +8,10 @@ import { rowOf, type Tensor } from "../../core/tensor.ts";
 import { checkSettings } from "../sampler-definition.ts";
 import type { BitCode } from "./code.ts";
 import { type Drawn, drawBits } from "./draw.ts";
+import { decodeBlock } from "./memory.ts";
 import { reduceArea } from "./resize.ts";
 import type { StageModel } from "./stage-model.ts";
 import { toImage } from "./to-image.ts";
-
-/** Decoding works through so many latent cells at a time, to bound its memory. */
-const DECODE_CELLS = 4096;
 
 /** A candidate. Nothing in it is ever changed, so copies share everything. */
 interface Row {
@@ -47,7 +45,14 @@ export async function startSession<State>(
   request: SampleRequest,
 ): Promise<SampleSession> {
   checkSettings(request.settings, code.stages);
-  request.forcedBits?.forEach((bits, scale) => {
+  const forced = request.forcedBits ?? [];
+  if (forced.length > code.stages) {
+    throw new TtsVarError(
+      "CONFIG_INVALID",
+      `forced bits of ${forced.length} scales are given, but the model has ${code.stages}`,
+    );
+  }
+  forced.forEach((bits, scale) => {
     const needed = code.tokens(scale) * code.tokenChannels;
     if (bits.length === needed) return;
     throw new TtsVarError(
@@ -84,14 +89,20 @@ class BitSession<State> implements SampleSession {
     const { model, code, request } = this.#context;
     if (stage >= code.stages) throw new RangeError(`all ${code.stages} stages are done`);
     const guided = stage < request.settings.guidanceUntil;
-    const output = await model.run(state, { stage, width: rows.length, z: this.#input(stage, rows), guided });
+    // As long as no candidate has drawn anything, all are one: the first stage, and those that follow forced bits.
+    const alike = stage <= (request.forcedBits?.length ?? 0);
+    const different = alike ? rows.slice(0, 1) : rows;
+    const z = this.#input(stage, different);
+    const before = alike ? model.select(state, [0]) : state;
+    const output = await model.run(before, { stage, width: different.length, z, guided });
+    const after = alike ? model.select(output.state, new Array(rows.length).fill(0)) : output.state;
     const drawn = rows.map((row, index) => this.#draw(output.delta, stage, row, index));
     const next = rows.map((row, index) => ({
       id: row.id,
       code: code.add(row.code, drawn[index]!.bits, stage),
       bits: [...row.bits, drawn[index]!.bits],
     }));
-    this.#progress = { stage: stage + 1, rows: next, state: output.state };
+    this.#progress = { stage: stage + 1, rows: next, state: after };
     return {
       logProb: Float64Array.from(drawn, (candidate) => candidate.logProb),
       entropy: Float64Array.from(drawn, (candidate) => candidate.entropy),
@@ -112,7 +123,7 @@ class BitSession<State> implements SampleSession {
     const { code } = this.#context;
     const size = latent ?? code.latent;
     checkSize(size, code.latent);
-    const block = Math.max(1, Math.floor(DECODE_CELLS / (size.h * size.w)));
+    const block = decodeBlock(size);
     const images: RgbImage[] = [];
     for (let start = 0; start < rows.length; start += block) {
       const part = rows.slice(start, start + block);
@@ -180,6 +191,7 @@ class BitSession<State> implements SampleSession {
       guidance: request.settings.guidance[stage]!,
       temperature: request.settings.temperature[stage]!,
       topP: request.settings.topP,
+      topK: request.settings.topK,
     };
     const stream = rng.stream("token", row.id, stage);
     try {

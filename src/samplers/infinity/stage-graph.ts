@@ -1,16 +1,14 @@
 import type { SampleRequest } from "../../core/sampler.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import { sizeOf, type Tensor } from "../../core/tensor.ts";
 import type { OrtSession } from "../../models/ort-session.ts";
 import { type Condition, createCondition, leadingGroups, type TextGraphs } from "./condition.ts";
-import { KvCache } from "./kv-cache.ts";
+import { KvCache, type KvChunk } from "./kv-cache.ts";
 import type { InfinityManifest, Schedule } from "./manifest.ts";
-import { checkMemory, stageBytes } from "./memory.ts";
+import { REMEMBERED_BYTES } from "./memory.ts";
+import { Remembered } from "./remembered.ts";
 import { type RopeTable, ropeTable } from "./rope.ts";
 import type { Sidecar } from "./sidecar.ts";
 import type { StageInput, StageModel, StageOutput } from "./stage-model.ts";
-
-/** Prompts whose conditioning is kept: a search comes back to its prompt for restarts and branches. */
-const REMEMBERED_PROMPTS = 8;
 
 /** The open graphs and small weights of a model folder. */
 export interface InfinityParts extends TextGraphs {
@@ -37,34 +35,27 @@ export class StageGraph implements StageModel<InfinityState> {
   readonly #parts: InfinityParts;
   readonly #schedule: Schedule;
   readonly #rope: readonly RopeTable[];
-  readonly #prompts = new Map<string, Promise<Prompt>>();
+  readonly #rowsAtOnce: readonly number[];
+  /** A search comes back to its prompt for restarts and branches. */
+  readonly #prompts = new Remembered<Prompt>(REMEMBERED_BYTES, ({ condition }) => bytesOf(condition));
 
-  constructor(parts: InfinityParts, schedule: Schedule) {
+  /** @param rowsAtOnce candidates that a stage computes at once, by stage; default: all */
+  constructor(parts: InfinityParts, schedule: Schedule, rowsAtOnce: readonly number[] = []) {
     const { embedDim, heads } = parts.manifest.architecture;
     this.#parts = parts;
     this.#schedule = schedule;
+    this.#rowsAtOnce = rowsAtOnce;
     this.#rope = schedule.scales.map((_, scale) => ropeTable(schedule, scale, embedDim / heads));
   }
 
   async begin(request: SampleRequest): Promise<InfinityState> {
     const key = JSON.stringify([request.prompt, request.negativePrompt ?? null]);
-    let prompt = this.#prompts.get(key);
-    if (!prompt) {
+    const prompt = await this.#prompts.get(key, async () => {
       const { manifest, sidecar } = this.#parts;
-      prompt = createCondition(this.#parts, manifest, sidecar, request).then((condition) => ({
-        condition,
-        first: new Map(),
-      }));
-      prompt.catch(() => this.#prompts.delete(key));
-    }
-    // Re-inserting moves the prompt to the end of the map's order: the first key is the least recently used.
-    this.#prompts.delete(key);
-    this.#prompts.set(key, prompt);
-    if (this.#prompts.size > REMEMBERED_PROMPTS) {
-      const [oldest] = this.#prompts.keys();
-      if (oldest !== undefined) this.#prompts.delete(oldest);
-    }
-    return { prompt: await prompt, past: new KvCache() };
+      const condition = await createCondition(this.#parts, manifest, sidecar, request);
+      return { condition, first: new Map() };
+    });
+    return { prompt, past: new KvCache() };
   }
 
   async run(state: InfinityState, input: StageInput): Promise<StageOutput<InfinityState>> {
@@ -88,27 +79,53 @@ export class StageGraph implements StageModel<InfinityState> {
     return (await this.#parts.decoder.run({ latent: latents }, ["image"]))["image"]!;
   }
 
+  /** A stage, in as many blocks of rows as memory asks for: a row's bits do not depend on its block (decision 0003). */
   async #compute(
     state: InfinityState,
     { stage, width, z }: StageInput,
     groups: number,
   ): Promise<StageOutput<InfinityState>> {
-    const { manifest } = this.#parts;
-    checkMemory(stageBytes(manifest, this.#schedule, stage, width, groups), stage, width);
-    const { depth, embedDim, heads, tokenChannels } = manifest.architecture;
-    const shape = { groups, width, heads, headDim: embedDim / heads };
+    const { tokenChannels } = this.#parts.manifest.architecture;
+    const [h, w] = this.#schedule.scales[stage]!;
+    const stride = h * w * tokenChannels;
+    const block = Math.min(width, this.#rowsAtOnce[stage] ?? width);
+    const deltas: Tensor[] = [];
+    const chunks: KvChunk[] = [];
+    for (let start = 0; start < width; start += block) {
+      const rows = Math.min(block, width - start);
+      const data =
+        z?.data.subarray(start * stride, (start + rows) * stride) ?? new Float32Array(rows * stride);
+      const past = state.past.select(Array.from({ length: rows }, (_, row) => start + row));
+      const input = { dims: [rows, h * w, tokenChannels], data };
+      const { delta, chunk } = await this.#block({ ...state, past }, stage, input, groups);
+      deltas.push(delta);
+      if (chunk) chunks.push(chunk);
+    }
+    const past = chunks.length > 0 ? state.past.append(chunks, width) : state.past;
+    return { delta: joinRows(deltas), state: { ...state, past } };
+  }
+
+  async #block(
+    { prompt, past }: InfinityState,
+    stage: number,
+    z: Tensor,
+    groups: number,
+  ): Promise<{ delta: Tensor; chunk: KvChunk | null }> {
+    const { depth, embedDim, heads } = this.#parts.manifest.architecture;
+    const rows = z.dims[0]!;
+    const shape = { groups, width: rows, heads, headDim: embedDim / heads };
     const feeds: Record<string, Tensor> = {
-      z: z ?? { dims: [width, 1, tokenChannels], data: new Float32Array(width * tokenChannels) },
-      x_add: this.#offset(state.prompt.condition, stage, groups),
+      z,
+      x_add: this.#offset(prompt.condition, stage, groups),
       rope_cos: this.#rope[stage]!.cos,
       rope_sin: this.#rope[stage]!.sin,
     };
-    for (const [name, tensor] of Object.entries(state.prompt.condition.fixed)) {
+    for (const [name, tensor] of Object.entries(prompt.condition.fixed)) {
       feeds[name] = leadingGroups(tensor, groups);
     }
     for (let layer = 0; layer < depth; layer++) {
-      feeds[`past_k_${layer}`] = state.past.assemble("keys", layer, shape);
-      feeds[`past_v_${layer}`] = state.past.assemble("values", layer, shape);
+      feeds[`past_k_${layer}`] = past.assemble("keys", layer, shape);
+      feeds[`past_v_${layer}`] = past.assemble("values", layer, shape);
     }
     const layers = Array.from({ length: depth }, (_, layer) => layer);
     // After the last stage nobody reads keys and values, so they are not fetched.
@@ -116,13 +133,13 @@ export class StageGraph implements StageModel<InfinityState> {
     const kept = last ? [] : layers.flatMap((layer) => [`new_k_${layer}`, `new_v_${layer}`]);
     const output = await this.#parts.step.run(feeds, ["delta", ...kept]);
     const delta = output["delta"]!;
-    if (last) return { delta, state };
+    if (last) return { delta, chunk: null };
     const chunk = {
       keys: layers.map((layer) => output[`new_k_${layer}`]!),
       values: layers.map((layer) => output[`new_v_${layer}`]!),
-      rows: width,
+      rows,
     };
-    return { delta, state: { ...state, past: state.past.append(chunk, width) } };
+    return { delta, chunk };
   }
 
   /**
@@ -147,4 +164,27 @@ export class StageGraph implements StageModel<InfinityState> {
     }
     return { dims: [groups, 1, channels], data };
   }
+}
+
+/** Blocks of rows, each [groups, rows, ...], as one tensor [groups, all rows, ...]. */
+function joinRows(blocks: readonly Tensor[]): Tensor {
+  const [first, ...others] = blocks;
+  if (others.length === 0) return first!;
+  const [groups, , ...rest] = first!.dims as [number, number, ...number[]];
+  const rows = blocks.reduce((sum, { dims }) => sum + dims[1]!, 0);
+  const dims = [groups, rows, ...rest];
+  const data = new Float32Array(sizeOf(dims));
+  let at = 0;
+  for (let group = 0; group < groups; group++) {
+    for (const block of blocks) {
+      const size = block.data.length / groups;
+      data.set(block.data.subarray(group * size, (group + 1) * size), at);
+      at += size;
+    }
+  }
+  return { dims, data };
+}
+
+function bytesOf({ sos, fixed }: Condition): number {
+  return [sos, ...Object.values(fixed)].reduce((sum, { data }) => sum + data.byteLength, 0);
 }

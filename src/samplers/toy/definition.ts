@@ -1,4 +1,5 @@
 import type { Sampler } from "../../core/sampler.ts";
+import { chooseSchedule } from "../choose-schedule.ts";
 import { startSession } from "../infinity/session.ts";
 import type { SamplerDefinition, SamplerDescription } from "../sampler-definition.ts";
 import { TOY_SCALES, TOY_STRIDE, ToyModel, toyCode } from "./toy-model.ts";
@@ -15,6 +16,8 @@ const description: SamplerDescription = {
   scales: TOY_SCALES.map(([h, w], index) => ({ index, h, w })),
   latent: toyCode().latent,
   pixelsPerLatent: TOY_STRIDE,
+  schedule: "1:1",
+  bitsPerToken: toyCode().tokenChannels,
   cost: {
     text: 0,
     stage(index, guided) {
@@ -34,7 +37,11 @@ const description: SamplerDescription = {
 
 /** A sampler without weights for tutorials and contract tests (`--model toy`). */
 export const toyDefinition: SamplerDefinition = {
-  describe: async () => description,
+  async describe(shape = {}) {
+    const { h, w } = description.latent;
+    chooseSchedule([{ id: "1:1", width: w * TOY_STRIDE, height: h * TOY_STRIDE }], shape);
+    return description;
+  },
   async open(): Promise<Sampler> {
     const model = new ToyModel();
     const code = toyCode();
