@@ -19,22 +19,33 @@ export class NotRecorded extends Error {}
  * Decides a search on a recorded tree: the same program, the same charges, the same random numbers as live, with what the
  * models gave looked up. Exact for strategies that never copy a candidate.
  *
+ * @param recorded whether the tree's features are those that the strategy would see
  * @throws NotRecorded when the strategy needs a live run
  */
-export function decideOffline(input: PlanInput, tree: Tree): OfflineDecision {
+export function decideOffline(
+  input: PlanInput,
+  tree: Tree,
+  recorded: { readonly features: boolean } = { features: true },
+): OfflineDecision {
   const probe = createSpace(input, (limit) => limit);
   const budget = new Budget(probe.limit, input.sampler.scales.length);
   const space = createSpace(input, () => budget.remaining());
   const ledger = new Ledger(space.cost, budget);
   const program = finish(input.strategy, space);
   let turn = program.next();
-  while (!turn.done) turn = program.next(lookUp(turn.value, ledger, tree, input));
+  while (!turn.done) turn = program.next(lookUp(turn.value, ledger, tree, input, recorded.features));
   const { finalists, best } = turn.value;
   ledger.finals(finalists);
   return { root: rootOf(finalists, best), spending: budget.spending() };
 }
 
-function lookUp(action: SearchAction, ledger: Ledger, tree: Tree, input: PlanInput): SearchObservation {
+function lookUp(
+  action: SearchAction,
+  ledger: Ledger,
+  tree: Tree,
+  input: PlanInput,
+  knowsFeatures: boolean,
+): SearchObservation {
   switch (action.type) {
     case "start": {
       const population = ledger.start(action.width);
@@ -69,7 +80,7 @@ function lookUp(action: SearchAction, ledger: Ledger, tree: Tree, input: PlanInp
       );
       ledger.features(population);
       const view = viewOf(population, latent, "features", input.sampler.latent);
-      const recorded = tree.features[view];
+      const recorded = knowsFeatures ? tree.features[view] : undefined;
       if (!recorded) throw new NotRecorded(`the tree has no ${view}`);
       const all = new Float32Array(Uint8Array.from(Buffer.from(recorded.base64, "base64")).buffer);
       const dim = recorded.dims[1]!;

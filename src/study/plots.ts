@@ -36,6 +36,60 @@ export function plotStudy(table: StudyTable): string {
   });
 }
 
+/** SVG of arms that all have one budget: a dot with its interval for each, best first. */
+export function plotArms(table: StudyTable): string {
+  const rows = [...table.rows].sort((a, b) => b.judged.estimate - a.judged.estimate);
+  const data = rows.map(({ arm, judged }) => ({
+    arm,
+    score: judged.estimate,
+    low: judged.low,
+    high: judged.high,
+  }));
+  return svg({
+    x: { grid: true, label: "judged correct" },
+    y: { domain: data.map(({ arm }) => arm), label: null },
+    marks: [
+      Plot.ruleY(data, { y: "arm", x1: "low", x2: "high" }),
+      Plot.dot(data, { y: "arm", x: "score", fill: "black", r: 3 }),
+    ],
+    marginLeft: 190,
+    height: 60 + 22 * data.length,
+  });
+}
+
+/** SVG of what previews and free signals tell of the final reward, by scale. */
+export function plotPreviews({ previews }: StudyTable): string {
+  const data = previews.map(({ scale, size, view, withReward }) => ({
+    scale,
+    curve: view === "reward" ? `reward, ${size}` : view,
+    value: withReward.estimate,
+    low: withReward.low,
+    high: withReward.high,
+  }));
+  return svg({
+    x: { ticks: new Set(data.map(({ scale }) => scale)).size, label: "after scale" },
+    y: { grid: true, label: "within-prompt correlation with the final reward" },
+    marks: [
+      Plot.ruleY([0]),
+      Plot.ruleX(data, { x: "scale", y1: "low", y2: "high", stroke: "curve", strokeOpacity: 0.35 }),
+      Plot.lineY(data, { x: "scale", y: "value", z: "curve", stroke: "curve", marker: "dot" }),
+      Plot.text(
+        data,
+        Plot.selectMaxX({
+          x: "scale",
+          y: "value",
+          z: "curve",
+          text: "curve",
+          textAnchor: "start",
+          dx: 6,
+          fontSize: 9,
+        }),
+      ),
+    ],
+    marginRight: 130,
+  });
+}
+
 /** SVG of the measured curves of a calibration, with the share of the price by scale. */
 export function plotCalibration(
   curves: readonly { readonly preview: string; readonly calibration: Calibration }[],
@@ -85,9 +139,9 @@ export function plotCalibration(
 function svg(options: Plot.PlotOptions): string {
   const { document } = parseHTML("<html><body></body></html>");
   const figure = Plot.plot({
-    ...options,
     width: 760,
     height: 420,
+    ...options,
     document: document as unknown as NonNullable<Plot.PlotOptions["document"]>,
   });
   const element = figure.tagName.toLowerCase() === "svg" ? figure : figure.querySelector("svg")!;

@@ -40,10 +40,14 @@ export interface Tree {
 
 export interface TreeOptions {
   readonly width: number;
-  /** Rewards to score at every scale. */
+  /** Rewards to score at every scale that is looked at. */
   readonly rewards: readonly string[];
+  /** Rewards to score on finished images only, at full size. */
+  readonly finalRewards?: readonly string[];
   /** Preview sizes; null: full size. */
   readonly previews: readonly (LatentSize | null)[];
+  /** Scales that are looked at; default: all. The last one is always, at full size too. */
+  readonly scales?: readonly number[];
   /** Preview size at which features are taken, or false. */
   readonly featurePreview: LatentSize | null | false;
   /** Roots of which a second continuation is drawn from every scale. */
@@ -77,15 +81,17 @@ function treeProgram(options: TreeOptions): SearchFunction {
     let population = yield* start(options.width);
     for (const { index: scale } of space.scales) {
       population = (yield* step(population)).population;
-      const views = scale === last ? [null] : options.previews;
-      for (const latent of views) {
+      const looked = options.scales?.includes(scale) ?? true;
+      const sizes = new Set([...(scale === last ? [null] : []), ...(looked ? options.previews : [])]);
+      for (const latent of sizes) {
         for (const reward of options.rewards) yield* score(population, reward, { latent });
       }
-      if (options.featurePreview !== false && scale < last) {
+      if (options.featurePreview !== false && looked && scale < last) {
         yield* features(population, { latent: options.featurePreview });
       }
       if (options.copies > 0 && scale < last) yield* secondContinuations(space, population, options.copies);
     }
+    for (const reward of options.finalRewards ?? []) yield* score(population, reward);
     return { finalists: population, best: 0 } satisfies SearchOutcome;
   };
 }

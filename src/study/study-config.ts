@@ -3,11 +3,13 @@ import { TtsVarError } from "../core/errors.ts";
 
 const options = z.record(z.string(), z.unknown()).prefault({});
 const plugin = z.strictObject({ name: z.string().min(1), options });
+const cellName = z.strictObject({ arm: z.string().min(1), units: z.number().min(1) });
 
 /** A study: which strategies, at which budgets, on which prompts, judged by whom. */
 export const studySchema = z.strictObject({
   title: z.string().min(1).describe("Heading of the report"),
   question: z.string().default("").describe("What the study is to find out"),
+  findings: z.string().default("").describe("What it found, for the report; Markdown"),
   search: z
     .record(z.string(), z.unknown())
     .prefault({})
@@ -18,6 +20,14 @@ export const studySchema = z.strictObject({
     .record(z.string(), plugin)
     .prefault({})
     .describe("Further rewards that strategies may ask for, by name"),
+  finalRewards: z
+    .array(z.string().min(1))
+    .prefault([])
+    .describe("Those of them that only look at finished images; trees do not score previews with them"),
+  reliabilities: z
+    .array(z.number().min(0).max(1))
+    .prefault([])
+    .describe("Adds virtual rewards judge-R, which agree with the judge as far as R says"),
   judge: z.string().min(1).default("detector-b").describe("Detector of the judge; must not be the reward's"),
   prompts: z
     .strictObject({
@@ -40,6 +50,12 @@ export const studySchema = z.strictObject({
         .min(1)
         .default([0.5])
         .describe("Preview sizes recorded, as fractions of the side"),
+      scales: z
+        .array(z.int().min(0))
+        .nullable()
+        .default(null)
+        .describe("Scales at which previews are recorded; null: all"),
+      features: z.boolean().default(true).describe("Record features of previews too"),
     })
     .prefault({}),
   reference: z.string().min(1).default("best-of-n").describe("Arm that all others are compared with"),
@@ -49,9 +65,15 @@ export const studySchema = z.strictObject({
         name: z.string().min(1),
         strategy: plugin,
         budgets: z.array(z.number().min(1)).min(1).optional().describe("Instead of the study's"),
+        sampling: options.optional().describe("Settings of the proposal that differ from the study's"),
+        features: options.optional().describe("Settings of the features that differ from the study's"),
       }),
     )
     .min(1),
+  contrasts: z
+    .array(z.strictObject({ of: cellName, against: cellName }))
+    .prefault([])
+    .describe("Further paired differences, also between budgets"),
   draws: z.int().positive().default(2000).describe("Bootstrap draws"),
 });
 export type StudyConfig = z.output<typeof studySchema>;
@@ -66,10 +88,19 @@ export function parseStudy(value: unknown, where: string): StudyConfig {
   const names = parsed.data.arms.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new TtsVarError("CONFIG_INVALID", `${where}: two arms are named "${twice}"`);
-  if (!names.includes(parsed.data.reference)) {
+  const { arms, budgets, contrasts, reference } = parsed.data;
+  if (!names.includes(reference)) {
     throw new TtsVarError(
       "CONFIG_INVALID",
-      `${where}: reference "${parsed.data.reference}" is not among the arms: ${names.join(", ")}`,
+      `${where}: reference "${reference}" is not among the arms: ${names.join(", ")}`,
+    );
+  }
+  for (const { arm, units } of contrasts.flatMap(({ of, against }) => [of, against])) {
+    const known = arms.find(({ name }) => name === arm);
+    if (known && (known.budgets ?? budgets).includes(units)) continue;
+    throw new TtsVarError(
+      "CONFIG_INVALID",
+      `${where}: contrasts name ${arm} at ${units} units, which no arm runs`,
     );
   }
   return parsed.data;

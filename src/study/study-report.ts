@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Interval } from "../eval/bootstrap.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
-import { plotStudy } from "./plots.ts";
+import { plotArms, plotPreviews, plotStudy } from "./plots.ts";
 import type { StudyConfig } from "./study-config.ts";
 import type { StudyTable } from "./study-table.ts";
 
@@ -10,7 +10,7 @@ export interface ReportFacts {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** Writes table.json, table.md, scores.svg and README.md. */
+/** Writes table.json, table.md, README.md and the plots. */
 export async function writeReport(
   dir: string,
   config: StudyConfig,
@@ -20,23 +20,69 @@ export async function writeReport(
   const markdown = describeTable(table);
   await writeJsonAtomic(join(dir, "table.json"), { schemaVersion: 1, ...facts, config, ...table });
   await writeFileAtomic(join(dir, "table.md"), markdown);
-  await writeFileAtomic(join(dir, "scores.svg"), plotStudy(table));
+  await writeFileAtomic(join(dir, "scores.svg"), hasOneBudget(table) ? plotArms(table) : plotStudy(table));
+  await writeFileAtomic(join(dir, "previews.svg"), plotPreviews(table));
   await writeFileAtomic(join(dir, "README.md"), describeStudy(config, table, facts, markdown));
 }
 
 export function describeTable(table: StudyTable): string {
-  const head = "| arm | units | spent | judged | interval | reward | minus single | minus reference | H |";
-  const rows = table.rows.map(
-    ({ arm, units, spent, judged, reward, againstSingle, againstReference, headroom }) =>
-      `| ${arm} | ${units} | ${spent.toFixed(2)} | ${percent(judged.estimate)} | ${range(judged)} | ${reward.toFixed(4)} | ` +
-      `${signed(againstSingle)} | ${againstReference ? signed(againstReference) : ""} | ${headroom.toFixed(2)} |`,
-  );
-  return `${[head, "|---|--:|--:|--:|--:|--:|--:|--:|--:|", ...rows].join("\n")}\n`;
+  const rows = table.rows.map((row) => [
+    row.arm,
+    row.units,
+    row.spent.toFixed(2),
+    percent(row.judged.estimate),
+    range(row.judged),
+    row.reward.toFixed(4),
+    signed(row.againstSingle),
+    row.againstReference ? signed(row.againstReference) : "",
+    row.headroom.toFixed(2),
+  ]);
+  const head = [
+    "arm",
+    "units",
+    "spent",
+    "judged",
+    "interval",
+    "reward",
+    "minus single",
+    "minus reference",
+    "H",
+  ];
+  return markdownTable(head, rows, 1);
+}
+
+/** Differences that the study was made to find. */
+function describeContrasts({ contrasts }: StudyTable): string {
+  const rows = contrasts.map(({ of, against, difference, costRatio }) => [
+    `${of.arm} at ${of.units}`,
+    `${against.arm} at ${against.units}`,
+    signed(difference),
+    costRatio.toFixed(2),
+  ]);
+  return markdownTable(["arm", "against", "difference", "FLOPs, ratio"], rows, 2);
+}
+
+function describePreviews({ previews }: StudyTable): string {
+  const rows = previews.map(({ scale, size, view, withReward, withVerdict }) => [
+    scale,
+    view,
+    size,
+    correlation(withReward),
+    correlation(withVerdict),
+  ]);
+  return markdownTable(["after scale", "view", "size", "with the final reward", "with the verdict"], rows, 3);
+}
+
+function describeTags({ rows }: StudyTable): string {
+  const tags = Object.keys(rows[0]?.byTag ?? {});
+  const cells = rows.map(({ arm, units, byTag }) => [arm, units, ...tags.map((tag) => percent(byTag[tag]!))]);
+  return markdownTable(["arm", "units", ...tags], cells, 1);
 }
 
 function describeStudy(config: StudyConfig, table: StudyTable, facts: ReportFacts, markdown: string): string {
   const pass = table.passAt.map(({ n, score }) => `pass@${n} ${percent(score)}`).join(", ");
   const versions = Object.entries(facts.versions).map(([name, version]) => `- ${name}: \`${version}\``);
+  const contrasts = table.contrasts.length > 0 ? ["## Contrasts", "", describeContrasts(table)] : [];
   return `${[
     `# ${config.title}`,
     ...(config.question ? ["", config.question] : []),
@@ -48,15 +94,44 @@ function describeStudy(config: StudyConfig, table: StudyTable, facts: ReportFact
     `${table.prompts} prompts x ${table.replicates} replicates; prompts of seed \`${config.prompts.seed}\`. Judged by GenEval's protocol with \`${config.judge}\`; ` +
       `the score is the unweighted mean of the six tasks. Intervals: two-level bootstrap over new prompts, stratified by task, ${table.draws} draws, 95 %, BCa. ` +
       `Differences are paired by prompt and replicate; the reference is \`${table.reference}\` at the same budget. ` +
+      `Units are FLOPs of whole images under the study's own settings, everything charged. ` +
       `H is the headroom closed, (score - pass@1) / (pass@${table.treeWidth} - pass@1).`,
     "",
     `The model by itself: ${pass}.`,
     "",
+    ...(config.findings ? ["## Findings", "", config.findings.trim(), ""] : []),
+    ...contrasts,
+    "## Scores",
+    "",
     markdown,
-    "![score by units spent](scores.svg)",
+    "![scores](scores.svg)",
+    "",
+    "## By task",
+    "",
+    describeTags(table),
+    "## What previews tell",
+    "",
+    "Within-prompt correlations over all recorded candidates, 95 % intervals by a bootstrap over prompts. Signals come with",
+    "the logits and cost nothing.",
+    "",
+    describePreviews(table),
+    "![previews](previews.svg)",
     "",
     ...versions,
   ].join("\n")}\n`;
+}
+
+function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+  textColumns: number,
+): string {
+  const rule = head.map((_, column) => (column < textColumns ? "---" : "--:"));
+  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+}
+
+function hasOneBudget({ rows }: StudyTable): boolean {
+  return new Set(rows.map(({ units }) => units)).size === 1;
 }
 
 function percent(value: number): string {
@@ -70,4 +145,8 @@ function range({ low, high }: Interval): string {
 function signed(interval: Interval): string {
   const sign = interval.estimate > 0 ? "+" : "";
   return `${sign}${percent(interval.estimate)} (${range(interval)})`;
+}
+
+function correlation({ estimate, low, high }: Interval): string {
+  return `${estimate.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 }

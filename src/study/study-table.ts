@@ -1,5 +1,7 @@
 import { bootstrap, type Cell, type Interval } from "../eval/bootstrap.ts";
-import type { StudyCell, TreeRow } from "./run-study.ts";
+import { groupBy } from "./group-by.ts";
+import { type PreviewRow, tabulatePreviews } from "./preview-table.ts";
+import { ownProposal, pairKey, type StudyCell, type TreeRow } from "./study-plan.ts";
 
 /** One arm at one budget. Scores are the judge's, as unweighted means of the tasks. */
 export interface TableRow {
@@ -8,6 +10,8 @@ export interface TableRow {
   /** Units really spent, on average. */
   readonly spent: number;
   readonly judged: Interval;
+  /** Share judged correct by task. */
+  readonly byTag: Readonly<Record<string, number>>;
   /** Mean raw reward of the answers. */
   readonly reward: number;
   /** Paired difference to the reference at the same budget, and to a single sample. */
@@ -18,23 +22,49 @@ export interface TableRow {
   readonly mode: "offline" | "live";
 }
 
+/** A paired difference between two arms at any budgets. */
+export interface Contrast {
+  readonly of: CellName;
+  readonly against: CellName;
+  readonly difference: Interval;
+  /** Units that the first spends in units of the second's. */
+  readonly costRatio: number;
+}
+
+interface CellName {
+  readonly arm: string;
+  readonly units: number;
+}
+
 export interface StudyTable {
   readonly prompts: number;
   readonly replicates: number;
   readonly reference: string;
   readonly draws: number;
-  /** Width of the trees, and pass@n of the model for n = 1, 2, 4, ... up to it. */
+  /** Width of the trees, and pass@n of the study's own proposal for n = 1, 2, 4, ... up to it. */
   readonly treeWidth: number;
   readonly passAt: readonly { readonly n: number; readonly score: number }[];
   readonly rows: readonly TableRow[];
+  readonly contrasts: readonly Contrast[];
+  /** How well previews rank, by scale and size. */
+  readonly previews: readonly PreviewRow[];
+}
+
+export interface TableOptions {
+  readonly reference: string;
+  readonly draws: number;
+  readonly primaryReward: string;
+  readonly contrasts?: readonly { readonly of: CellName; readonly against: CellName }[];
 }
 
 /** Scores, paired differences and headroom, with two-level bootstrap intervals stratified by task. */
 export function tabulate(
-  trees: readonly TreeRow[],
+  allTrees: readonly TreeRow[],
   cells: readonly StudyCell[],
-  options: { readonly reference: string; readonly draws: number },
+  options: TableOptions,
 ): StudyTable {
+  const { reference, draws } = options;
+  const trees = allTrees.filter(({ proposal }) => proposal === ownProposal);
   const width = trees[0]!.correct.length;
   const sizes: number[] = [];
   for (let n = 1; n < width; n *= 2) sizes.push(n);
@@ -46,37 +76,51 @@ export function tabulate(
   const [one, all] = [passAt[0]!.score, passAt.at(-1)!.score];
   // The first root is what a single sample would be: the pair of every cell of its prompt and replicate.
   const single = new Map(trees.map((row) => [pairKey(row), Number(row.correct[0])]));
-  const groups = groupBy(cells, ({ arm, units }) => `${arm}@${units}`);
+  const groups = groupBy(cells, nameOf);
+  const verdicts = new Map(
+    [...groups].map(([name, group]) => [
+      name,
+      new Map(group.map((cell) => [pairKey(cell), Number(cell.correct)])),
+    ]),
+  );
+  const intervals = (group: readonly StudyCell[], value: (cell: StudyCell) => number) =>
+    bootstrap(cellsOf(group, value), { seed: "study", scope: "new-prompts", draws });
+  const difference = (group: readonly StudyCell[], other: ReadonlyMap<string, number>): Interval =>
+    intervals(group, (cell) => Number(cell.correct) - other.get(pairKey(cell))!).overall;
+
   const rows = [...groups.values()].map((group): TableRow => {
     const { arm, units, mode } = group[0]!;
-    const reference = groups.get(`${options.reference}@${units}`);
-    const other = new Map((reference ?? []).map((cell) => [pairKey(cell), Number(cell.correct)]));
-    const interval = (value: (cell: StudyCell) => number): Interval =>
-      bootstrap(cellsOf(group, value), { seed: "study", scope: "new-prompts", draws: options.draws }).overall;
-    const judged = interval(({ correct }) => Number(correct));
+    const other = verdicts.get(nameOf({ arm: reference, units }));
+    const { overall: judged, byStratum } = intervals(group, ({ correct }) => Number(correct));
     return {
       arm,
       units,
       mode,
       spent: mean(group.map(({ spent }) => spent)),
       judged,
+      byTag: Object.fromEntries(Object.entries(byStratum).map(([tag, { estimate }]) => [tag, estimate])),
       reward: mean(group.map(({ score }) => score)),
-      againstReference:
-        reference && arm !== options.reference
-          ? interval((cell) => Number(cell.correct) - other.get(pairKey(cell))!)
-          : null,
-      againstSingle: interval((cell) => Number(cell.correct) - single.get(pairKey(cell))!),
+      againstReference: other && arm !== reference ? difference(group, other) : null,
+      againstSingle: difference(group, single),
       headroom: all > one ? (judged.estimate - one) / (all - one) : 0,
     };
   });
+  const spentBy = (name: CellName): number => rows.find((row) => nameOf(row) === nameOf(name))!.spent;
   return {
     prompts: new Set(trees.map(({ prompt }) => prompt)).size,
     replicates: new Set(trees.map(({ replicate }) => replicate)).size,
-    reference: options.reference,
-    draws: options.draws,
+    reference,
+    draws,
     treeWidth: width,
     passAt,
     rows,
+    contrasts: (options.contrasts ?? []).map(({ of, against }) => ({
+      of,
+      against,
+      difference: difference(groups.get(nameOf(of))!, verdicts.get(nameOf(against))!),
+      costRatio: spentBy(of) / spentBy(against),
+    })),
+    previews: tabulatePreviews(trees, options),
   };
 }
 
@@ -86,6 +130,10 @@ export function passShare(correct: readonly boolean[], n: number): number {
   let none = 1;
   for (let i = 0; i < n; i++) none *= Math.max(0, wrong - i) / (correct.length - i);
   return 1 - none;
+}
+
+function nameOf({ arm, units }: CellName): string {
+  return `${arm}@${units}`;
 }
 
 function stratifiedMean(trees: readonly TreeRow[], value: (row: TreeRow) => number): number {
@@ -100,20 +148,6 @@ function cellsOf(cells: readonly StudyCell[], value: (cell: StudyCell) => number
   }));
 }
 
-function pairKey({ prompt, replicate }: { prompt: number; replicate: number }): string {
-  return `${prompt}/${replicate}`;
-}
-
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function groupBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
-  const groups = new Map<Key, Item[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
-  }
-  return groups;
 }

@@ -9,8 +9,9 @@ import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
 import { measureCalibration } from "../../src/study/measure-calibration.ts";
 import { plotCalibration, plotStudy } from "../../src/study/plots.ts";
 import { recordTree } from "../../src/study/record-tree.ts";
-import { runStudy, type StudyCell, type StudyParts, type TreeRow } from "../../src/study/run-study.ts";
+import { runStudy } from "../../src/study/run-study.ts";
 import { parseStudy } from "../../src/study/study-config.ts";
+import type { StudyCell, StudyParts, StudyPlan, TreeRow } from "../../src/study/study-plan.ts";
 import { describeTable } from "../../src/study/study-report.ts";
 import { passShare, tabulate } from "../../src/study/study-table.ts";
 import { analyticFeatures, analyticReward, analyticSampler, drawsOf } from "./support/analytic-sampler.ts";
@@ -135,7 +136,16 @@ describe("a study", () => {
       const search = await loadStrategy(name, name === "oracle" ? { judge: "judge" } : {});
       arms.push({ name, search, budgets: [2, 4] });
     }
-    return { parts, plan: { seed: "0", prompts, replicates: 2, treeWidth: 8, previews: [half], arms } };
+    const plan: StudyPlan = {
+      seed: "0",
+      prompts,
+      replicates: 2,
+      tree: { width: 8, previews: [half], scales: null, features: true },
+      finalRewards: [],
+      reliabilities: [0.5],
+      arms,
+    };
+    return { parts, plan };
   };
   const attempt = async (
     before: { trees: TreeRow[]; cells: StudyCell[] },
@@ -168,7 +178,11 @@ describe("a study", () => {
     await expect(attempt(killed, 40)).rejects.toThrow("killed");
     expect(JSON.stringify(await attempt(killed))).toBe(JSON.stringify(whole));
 
-    const table = tabulate(whole.trees, whole.cells, { reference: "best-of-n", draws: 300 });
+    const table = tabulate(whole.trees, whole.cells, {
+      reference: "best-of-n",
+      draws: 300,
+      primaryReward: "sum",
+    });
     const row = (arm: string, units: number) =>
       table.rows.find((each) => each.arm === arm && each.units === units)!;
     expect(row("single", 2).againstSingle).toMatchObject({ estimate: 0, low: 0, high: 0 });

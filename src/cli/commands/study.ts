@@ -4,8 +4,8 @@ import type { Command } from "commander";
 import { parse as parseYaml } from "yaml";
 import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
-import type { StudyCell, StudyParts, StudyPlan, TreeRow } from "../../study/run-study.ts";
 import type { StudyConfig } from "../../study/study-config.ts";
+import type { StudyArm, StudyParts, StudyPlan } from "../../study/study-plan.ts";
 import { openJudgeOf } from "../geneval/judge-flags.ts";
 import { loadPrompts, parseCount } from "../geneval/prompt-source.ts";
 import { watchInterrupts } from "../interrupt.ts";
@@ -20,7 +20,7 @@ Examples:
 
 Draws one tree of whole images per prompt and replicate, decides on it offline every strategy that never copies, runs the
 others live, and judges all answers. An interrupted study continues where it stopped. Writes
-<out>/<name>/{table.json,table.md,scores.svg,README.md}.`;
+<out>/<name>/{table.json,table.md,scores.svg,previews.svg,README.md}.`;
 
 interface RunOptions {
   readonly out: string;
@@ -62,6 +62,7 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const { runStudy } = await import("../../study/run-study.ts");
   const { tabulate } = await import("../../study/study-table.ts");
   const { writeReport } = await import("../../study/study-report.ts");
+  const { openStudyStore } = await import("../../study/study-store.ts");
   const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
     throw new TtsVarError("CONFIG_NOT_FOUND", `cannot read the study ${file} (${cause.code})`, { cause });
   });
@@ -71,14 +72,14 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const owned = new Disposal();
   return owned.during(async () => {
     const { parts, plan } = await openStudy(config, owned, progress);
-    const store = await openStore(dir, config, parts);
+    const store = await openStudyStore(dir, config, parts);
     try {
       const { trees, cells } = await runStudy(plan, parts, store, {
         jobs: parseCount(options.jobs, "--jobs"),
         signal,
-        onProgress: (done, of) => progress.status(`${done} of ${of} searches`),
+        onProgress: (what, done, of) => progress.status(`${done} of ${of} ${what}`),
       });
-      const table = tabulate(trees, cells, config);
+      const table = tabulate(trees, cells, { ...config, primaryReward: parts.primaryReward });
       const { sampler, rewards, features, judge } = parts;
       const versions = {
         model: `${sampler.name}@${sampler.version}`,
@@ -91,7 +92,7 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
       await writeReport(dir, config, table, { command: `tts-var study run ${file}`, versions });
       return { table, dir };
     } finally {
-      store.close();
+      store[Symbol.dispose]();
       await owned[Symbol.asyncDispose]();
     }
   });
@@ -105,6 +106,7 @@ async function openStudy(
   const { searchSchema } = await import("../../config/schema.ts");
   const { expandNames } = await import("../../config/load.ts");
   const { openSearch, planConfig } = await import("../../open-search.ts");
+  const { resolveSettings } = await import("../../sampling-settings.ts");
   const { openFeatures } = await import("../../open-features.ts");
   const { rewardRegistry, strategyRegistry } = await import("../../builtins.ts");
   const { loadReward } = await import("../../plugins/load-reward.ts");
@@ -112,12 +114,13 @@ async function openStudy(
   const { createScoring } = await import("../../scoring/create-scoring.ts");
   const settings = { ...config.search, prompt: "any prompt", strategy: "single", budget: 1 };
   expandNames(settings as never);
-  const parsed = searchSchema.safeParse(settings);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `search.${path.join(".")}: ${message}`);
+  const parseSearch = (value: unknown, where: string) => {
+    const parsed = searchSchema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    const problems = parsed.error.issues.map(({ path, message }) => `${where}.${path.join(".")}: ${message}`);
     throw new TtsVarError("CONFIG_INVALID", problems.join("; "), { details: { problems } });
-  }
-  const search = parsed.data;
+  };
+  const search = parseSearch(settings, "search");
   const host = pluginHost(search.allowDownload, progress);
   const planned = await planConfig(search, host);
   const open = owned.use(await openSearch(planned));
@@ -126,11 +129,27 @@ async function openStudy(
     const { value } = await loadReward(name, options, { ...host, registry: rewardRegistry });
     rewards[key] = owned.use(createScoring(value, { options }));
   }
-  const arms = [];
+  const arms: StudyArm[] = [];
   for (const arm of config.arms) {
     const where = { registry: strategyRegistry, baseDir: host.baseDir };
     const { value } = await loadStrategy(arm.strategy.name, arm.strategy.options, where);
-    arms.push({ name: arm.name, search: value.search, budgets: arm.budgets ?? config.budgets });
+    const own = parseSearch(
+      {
+        ...settings,
+        sampling: { ...search.sampling, ...arm.sampling },
+        features: { ...search.features, ...arm.features },
+      },
+      `arms.${arm.name}`,
+    );
+    arms.push({
+      name: arm.name,
+      search: value.search,
+      budgets: arm.budgets ?? config.budgets,
+      ...(arm.sampling
+        ? { settings: resolveSettings(planned.sampler.defaults, own.sampling, planned.sampler.scales.length) }
+        : {}),
+      ...(arm.features ? { features: owned.use(await openFeatures(own.features, host)) } : {}),
+    });
   }
   const judge = owned.use(await openJudgeOf({ judge: config.judge }));
   const features = owned.use(await openFeatures(search.features, host));
@@ -154,55 +173,10 @@ async function openStudy(
       seed: config.seed,
       prompts: await loadPrompts(String(config.prompts.count), config.prompts.seed),
       replicates: config.replicates,
-      treeWidth: config.tree.width,
-      previews,
+      tree: { ...config.tree, previews },
+      finalRewards: config.finalRewards,
+      reliabilities: config.reliabilities,
       arms,
-    },
-  };
-}
-
-/** Rows of an earlier attempt, and files to append to. Rows are only used again for the same searches. */
-async function openStore(dir: string, config: StudyConfig, parts: StudyParts) {
-  const { canonicalJson } = await import("../../config/resolve.ts");
-  const { writeJsonAtomic } = await import("../../io/atomic.ts");
-  const { JsonlWriter, readJsonl } = await import("../../io/jsonl.ts");
-  const { createHash } = await import("node:crypto");
-  const { existsSync } = await import("node:fs");
-  const { title: _title, question: _question, draws: _draws, reference: _reference, ...decisive } = config;
-  const versions = [
-    parts.sampler.version,
-    parts.judge.id,
-    ...Object.values(parts.rewards).map(({ version }) => version),
-  ];
-  const hash = createHash("sha256")
-    .update(canonicalJson({ ...decisive, versions }))
-    .digest("hex");
-  const work = join(dir, "work");
-  const stamp = join(work, "study.json");
-  if (existsSync(stamp)) {
-    const before = JSON.parse(await readFile(stamp, "utf8")) as { hash: string };
-    if (before.hash !== hash) {
-      throw new TtsVarError(
-        "EVAL_DATA",
-        `${work} holds results of another version of this study (configuration or models have changed); delete it, or name the study anew`,
-      );
-    }
-  } else {
-    await writeJsonAtomic(stamp, { hash });
-  }
-  const rowsOf = async <Row>(path: string): Promise<Row[]> =>
-    existsSync(path) ? (await readJsonl<Row>(path)).rows : [];
-  const [treesPath, cellsPath] = [join(work, "trees.jsonl"), join(work, "cells.jsonl")];
-  const [trees, cells] = [await rowsOf<TreeRow>(treesPath), await rowsOf<StudyCell>(cellsPath)];
-  const [treeWriter, cellWriter] = [new JsonlWriter(treesPath), new JsonlWriter(cellsPath)];
-  return {
-    trees,
-    cells,
-    addTree: (row: TreeRow) => treeWriter.write(row),
-    addCell: (row: StudyCell) => cellWriter.write(row),
-    close() {
-      treeWriter.close();
-      cellWriter.close();
     },
   };
 }

@@ -1,0 +1,102 @@
+import { createRng } from "../core/rng.ts";
+import type { Interval } from "../eval/bootstrap.ts";
+import { groupBy } from "./group-by.ts";
+import { viewKey } from "./record-tree.ts";
+import type { TreeRow } from "./study-plan.ts";
+
+/** How well one view of unfinished candidates ranks them, within prompts. */
+export interface PreviewRow {
+  readonly scale: number;
+  /** Latent size, such as "4x4"; "full" for the whole latent, "signal" for what the logits give for nothing. */
+  readonly size: string;
+  /** What is looked at: the reward of the preview, or a free signal. */
+  readonly view: string;
+  /** Correlation with the reward of the finished image at full size. */
+  readonly withReward: Interval;
+  /** Correlation with the judge's verdict on it. */
+  readonly withVerdict: Interval;
+}
+
+const SIGNALS = ["logProb", "entropy", "guidanceGap"] as const;
+
+/**
+ * Within-prompt correlations of all recorded views, with intervals by a bootstrap over prompts (replicates of a prompt
+ * stay together). Prompts whose images are all right or all wrong say nothing of the verdict, and count as they are.
+ */
+export function tabulatePreviews(
+  trees: readonly TreeRow[],
+  { primaryReward, draws }: { readonly primaryReward: string; readonly draws: number },
+): PreviewRow[] {
+  const scales = trees[0]!.tree.signals.length;
+  const final = viewKey(primaryReward, scales - 1, null);
+  const prompts = [...groupBy(trees, ({ prompt }) => prompt).values()];
+  const rewards = moments(prompts, ({ tree }) => tree.scores[final]!);
+  const verdicts = moments(prompts, ({ correct }) => correct.map(Number));
+  const rows: PreviewRow[] = [];
+  const add = (
+    at: Pick<PreviewRow, "scale" | "size" | "view">,
+    values: (row: TreeRow) => readonly number[],
+  ) => {
+    const own = moments(prompts, values);
+    const correlate = (others: Centred[]): Interval => interval(own, others, Math.min(draws, 1000));
+    rows.push({ ...at, withReward: correlate(rewards), withVerdict: correlate(verdicts) });
+  };
+  for (let scale = 0; scale < scales; scale++) {
+    for (const key of Object.keys(trees[0]!.tree.scores)) {
+      const [, name, at, size] = /^(.*)@(\d+)(?::(\d+x\d+))?$/.exec(key)!;
+      if (name !== primaryReward || Number(at) !== scale || key === final) continue;
+      add({ scale, size: size ?? "full", view: "reward" }, ({ tree }) => tree.scores[key]!);
+    }
+    for (const signal of SIGNALS) {
+      if (trees.every(({ tree }) => isFlat(tree.signals[scale]![signal]))) continue;
+      add({ scale, size: "signal", view: signal }, ({ tree }) => tree.signals[scale]![signal]);
+    }
+  }
+  return rows;
+}
+
+/** Values of one prompt, centred within each of its trees. */
+type Centred = readonly number[];
+
+function moments(prompts: readonly TreeRow[][], values: (row: TreeRow) => readonly number[]): Centred[] {
+  return prompts.map((rows) =>
+    rows.flatMap((row) => {
+      const list = values(row);
+      const mean = list.reduce((sum, value) => sum + value, 0) / list.length;
+      return list.map((value) => value - mean);
+    }),
+  );
+}
+
+function interval(left: readonly Centred[], right: readonly Centred[], draws: number): Interval {
+  const sums = left.map(
+    (x, index) => [dot(x, x), dot(x, right[index]!), dot(right[index]!, right[index]!)] as const,
+  );
+  const correlation = (picks: readonly number[]): number => {
+    let [xx, xy, yy] = [0, 0, 0];
+    for (const pick of picks) {
+      const [a, b, c] = sums[pick]!;
+      xx += a;
+      xy += b;
+      yy += c;
+    }
+    return xx > 0 && yy > 0 ? xy / Math.sqrt(xx * yy) : 0;
+  };
+  const everyone = sums.map((_, index) => index);
+  const uniforms = new Float64Array(sums.length);
+  const rng = createRng("study", "previews");
+  const drawn = Array.from({ length: draws }, (_, draw) => {
+    rng.stream("stats", "prompts", draw).fill(uniforms);
+    return correlation(Array.from(uniforms, (uniform) => Math.floor(uniform * sums.length)));
+  }).sort((a, b) => a - b);
+  const at = (share: number): number => drawn[Math.min(draws - 1, Math.floor(share * draws))]!;
+  return { estimate: correlation(everyone), low: at(0.025), high: at(0.975) };
+}
+
+function dot(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, value, index) => sum + value * b[index]!, 0);
+}
+
+function isFlat(values: readonly number[]): boolean {
+  return values.every((value) => value === values[0]);
+}

@@ -1,0 +1,137 @@
+import { createHash } from "node:crypto";
+import type { Reward } from "../core/reward.ts";
+import type { LatentSize, Sampler, SamplingSettings } from "../core/sampler.ts";
+import type { Calibration, SearchFunction } from "../core/strategy.ts";
+import type { FeatureSource } from "../engine/feature-source.ts";
+import type { PlanInput } from "../engine/plan.ts";
+import { createSpace } from "../engine/plan.ts";
+import type { Judge } from "../eval/judge.ts";
+import type { GenevalMetadata } from "../geneval/rules.ts";
+import type { Tree } from "./record-tree.ts";
+import { virtualTraits } from "./virtual-rewards.ts";
+
+/** Opened models of a study. */
+export interface StudyParts {
+  readonly sampler: Sampler;
+  readonly rewards: Readonly<Record<string, Reward>>;
+  readonly primaryReward: string;
+  readonly features: FeatureSource | null;
+  readonly settings: SamplingSettings;
+  readonly calibration: Calibration | null;
+  readonly judge: Judge;
+}
+
+/** A strategy with the budgets it runs at, and what it changes of the study's own proposal and features. */
+export interface StudyArm {
+  readonly name: string;
+  readonly search: SearchFunction;
+  /** In units of the study's own settings, whatever the arm's: equal budgets are equal FLOPs. */
+  readonly budgets: readonly number[];
+  readonly settings?: SamplingSettings;
+  readonly features?: FeatureSource;
+}
+
+export interface StudyPlan {
+  readonly seed: string;
+  readonly prompts: readonly GenevalMetadata[];
+  readonly replicates: number;
+  readonly tree: {
+    readonly width: number;
+    readonly previews: readonly (LatentSize | null)[];
+    /** Scales that are looked at; null: all. */
+    readonly scales: readonly number[] | null;
+    readonly features: boolean;
+  };
+  /** Rewards that only ever look at finished images. */
+  readonly finalRewards: readonly string[];
+  /** Reliabilities of the virtual rewards made of the judge. */
+  readonly reliabilities: readonly number[];
+  readonly arms: readonly StudyArm[];
+}
+
+/** One prompt, one repetition. */
+export interface Pair {
+  readonly prompt: number;
+  readonly replicate: number;
+}
+
+/** A recorded tree with the judge's verdict on every root. */
+export interface TreeRow extends Pair {
+  /** Which settings the tree was drawn with (`proposalName`). */
+  readonly proposal: string;
+  readonly tag: string;
+  readonly tree: Tree;
+  readonly correct: readonly boolean[];
+}
+
+/** What one search of one arm came to. */
+export interface StudyCell extends Pair {
+  readonly arm: string;
+  readonly units: number;
+  readonly tag: string;
+  readonly correct: boolean;
+  /** Raw score of the answer by the run's reward. */
+  readonly score: number;
+  /** FLOPs spent, in units of the study's own settings. */
+  readonly spent: number;
+  readonly mode: "offline" | "live";
+}
+
+/** Finished rows of an earlier attempt, and where to put new ones. */
+export interface StudyStore {
+  readonly trees: readonly TreeRow[];
+  readonly cells: readonly StudyCell[];
+  addTree(row: TreeRow): void;
+  addCell(row: StudyCell): void;
+}
+
+export function pairKey({ prompt, replicate }: Pair): string {
+  return `${prompt}/${replicate}`;
+}
+
+/** Name of the study's own settings. */
+export const ownProposal = "own";
+
+/** Name of an arm's settings: equal settings share their trees. */
+export function proposalOf({ settings }: StudyArm, parts: StudyParts): string {
+  if (!settings) return ownProposal;
+  const [text, own] = [settings, parts.settings].map((each) => JSON.stringify(each));
+  return text === own ? ownProposal : createHash("sha256").update(text!).digest("hex").slice(0, 8);
+}
+
+/** Settings that trees are drawn with, by name: the study's own, then those of arms that differ. */
+export function proposalsOf(plan: StudyPlan, parts: StudyParts): Map<string, SamplingSettings> {
+  const own = [ownProposal, parts.settings] as const;
+  return new Map([
+    own,
+    ...plan.arms.map((arm) => [proposalOf(arm, parts), partsOf(arm, parts).settings] as const),
+  ]);
+}
+
+/** The study's parts as one arm sees them. */
+export function partsOf(arm: StudyArm, parts: StudyParts): StudyParts {
+  return { ...parts, settings: arm.settings ?? parts.settings, features: arm.features ?? parts.features };
+}
+
+/** What prices a search of an arm: the judge and rewards made of it cost nothing, they are part of no real method. */
+export function planInputOf(
+  arm: StudyArm,
+  units: number,
+  parts: StudyParts,
+  reliabilities: readonly number[],
+): PlanInput {
+  const rewards = { ...parts.rewards, ...virtualTraits(parts.judge.id, reliabilities) };
+  const input = { ...partsOf(arm, parts), strategy: arm.search, units, rewards };
+  return { ...input, units: units * unitRatio(arm, parts, input) };
+}
+
+/** The study's own unit in units of an arm, whose guidance or features may make a whole image cheaper. */
+function unitRatio(arm: StudyArm, parts: StudyParts, input: PlanInput): number {
+  if (!arm.settings) return 1;
+  return unitOf({ ...input, settings: parts.settings }) / unitOf(input);
+}
+
+/** FLOPs of one unit under the given settings. */
+export function unitOf(input: PlanInput): number {
+  return createSpace(input, (limit) => limit).cost.unit;
+}

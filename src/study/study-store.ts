@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { canonicalJson } from "../config/resolve.ts";
+import { TtsVarError } from "../core/errors.ts";
+import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
+import { JsonlWriter, readJsonl } from "../io/jsonl.ts";
+import type { StudyConfig } from "./study-config.ts";
+import type { StudyCell, StudyParts, StudyStore, TreeRow } from "./study-plan.ts";
+
+/** What rows on disk were made with. Trees all depend on one thing; cells only on their own arm besides. */
+interface Stamp {
+  readonly trees: string;
+  readonly arms: Readonly<Record<string, string>>;
+}
+
+/**
+ * Rows of an earlier attempt, and files to append to. Arms may be added, removed or changed between attempts: only cells
+ * of changed arms are forgotten.
+ *
+ * @throws EVAL_DATA when the trees were drawn with other prompts, settings or models
+ */
+export async function openStudyStore(
+  dir: string,
+  config: StudyConfig,
+  parts: StudyParts,
+): Promise<StudyStore & Disposable> {
+  const work = join(dir, "work");
+  const stampPath = join(work, "study.json");
+  const [treesPath, cellsPath] = [join(work, "trees.jsonl"), join(work, "cells.jsonl")];
+  const stamp = stampOf(config, parts);
+  const before = existsSync(stampPath) ? (JSON.parse(await readFile(stampPath, "utf8")) as Stamp) : stamp;
+  if (before.trees !== stamp.trees) {
+    throw new TtsVarError(
+      "EVAL_DATA",
+      `${work} holds results of another version of this study (prompts, settings or models have changed); delete it, or name the study anew`,
+    );
+  }
+  const trees = await rowsOf<TreeRow>(treesPath);
+  const known = await rowsOf<StudyCell>(cellsPath);
+  const cells = known.filter(({ arm }) => before.arms[arm] === stamp.arms[arm]);
+  if (cells.length < known.length)
+    await writeFileAtomic(cellsPath, cells.map((cell) => `${JSON.stringify(cell)}\n`).join(""));
+  await writeJsonAtomic(stampPath, stamp);
+  const [treeWriter, cellWriter] = [new JsonlWriter(treesPath), new JsonlWriter(cellsPath)];
+  return {
+    trees,
+    cells,
+    addTree: (row) => treeWriter.write(row),
+    addCell: (row) => cellWriter.write(row),
+    [Symbol.dispose]() {
+      treeWriter[Symbol.dispose]();
+      cellWriter[Symbol.dispose]();
+    },
+  };
+}
+
+function stampOf(config: StudyConfig, parts: StudyParts): Stamp {
+  const { search, rewards, finalRewards, judge, prompts, replicates, seed, tree } = config;
+  const versions = [
+    parts.sampler.version,
+    parts.judge.id,
+    parts.features?.version,
+    ...Object.values(parts.rewards).map(({ version }) => version),
+  ];
+  // How calibrated a search is decides nothing about trees.
+  const { calibration: _, ...drawn } = search;
+  const common = { search: drawn, rewards, finalRewards, judge, prompts, replicates, seed, tree, versions };
+  const decisive = { reliabilities: config.reliabilities, calibration: parts.calibration };
+  return {
+    trees: hashOf(common),
+    arms: Object.fromEntries(
+      config.arms.map(({ budgets: _, ...arm }) => [arm.name, hashOf({ arm, decisive })]),
+    ),
+  };
+}
+
+function hashOf(value: unknown): string {
+  return createHash("sha256").update(canonicalJson(value)).digest("hex");
+}
+
+async function rowsOf<Row>(path: string): Promise<Row[]> {
+  return existsSync(path) ? (await readJsonl<Row>(path)).rows : [];
+}
