@@ -1,6 +1,7 @@
 import type { RgbImage } from "../core/image.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { openRemote, siblingModule } from "./worker/inference-worker.ts";
+import { siblingModule } from "../threads/start-thread.ts";
+import { openRemote } from "./worker/inference-worker.ts";
 
 /** What a CLIP vision tower says of images. */
 export interface ClipImages {

@@ -1,6 +1,7 @@
 import type { RgbImage } from "../core/image.ts";
+import { siblingModule } from "../threads/start-thread.ts";
 import type { LoadOptions } from "./clip.ts";
-import { openRemote, siblingModule } from "./worker/inference-worker.ts";
+import { openRemote } from "./worker/inference-worker.ts";
 
 /** One object that a detector sees. */
 export interface Detection {

@@ -1,7 +1,8 @@
 import type { Tensor } from "../core/tensor.ts";
+import { siblingModule } from "../threads/start-thread.ts";
 import type { GraphMethods } from "./graph-service.ts";
 import type { Feeds } from "./ort-session.ts";
-import { openRemote, siblingModule } from "./worker/inference-worker.ts";
+import { openRemote } from "./worker/inference-worker.ts";
 
 /** One ONNX graph in the scoring thread, so that scoring overlaps generation and the caller stays responsive. */
 export interface Graph extends AsyncDisposable {

@@ -20,8 +20,9 @@ const ZONES: Readonly<Record<string, Zone>> = {
   rewards: { sees: ["src/core", "src/models", "src/geneval"], packages: ["zod", "sharp", ANY_NODE] },
   "src/geneval": { sees: ["src/core"], packages: ["zod"] },
   "src/engine": { sees: ["src/core"], packages: [] },
+  "src/threads": { sees: ["src/core"], packages: ["tsx", ANY_NODE] },
   "src/models": {
-    sees: ["src/core"],
+    sees: ["src/core", "src/threads"],
     packages: [
       "zod",
       "sharp",
@@ -31,9 +32,9 @@ const ZONES: Readonly<Record<string, Zone>> = {
       ANY_NODE,
     ],
   },
-  "src/samplers": { sees: ["src/core", "src/models"], packages: ["zod", ANY_NODE] },
+  "src/samplers": { sees: ["src/core", "src/models", "src/threads"], packages: ["zod", ANY_NODE] },
   "src/features": { sees: ["src/core", "src/models", "src/plugins"], packages: ["zod"] },
-  "src/plugins": { sees: ["src/core", "src/scoring"], packages: ["zod", "jiti", "tsx", ANY_NODE] },
+  "src/plugins": { sees: ["src/core", "src/scoring", "src/threads"], packages: ["zod", "jiti", ANY_NODE] },
   "src/scoring": { sees: ["src/core"], packages: [ANY_NODE] },
   "src/config": { sees: ["src/core", "src/io"], packages: ["zod", "yaml", ANY_NODE] },
   "src/io": { sees: ["src/core"], packages: ["sharp", ANY_NODE] },

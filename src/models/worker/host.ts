@@ -1,6 +1,7 @@
 /** Entry of the inference worker: loads service modules and answers calls. Runs in its own thread only. */
 import { parentPort } from "node:worker_threads";
-import { Moved, type Request, type Response, type Service, toWire } from "./protocol.ts";
+import { toWire } from "../../threads/wire-error.ts";
+import { Moved, type Request, type Response, type Service } from "./protocol.ts";
 
 const port = parentPort;
 if (!port) throw new Error("this module is the entry of a worker thread");

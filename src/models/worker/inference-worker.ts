@@ -1,8 +1,8 @@
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { TtsVarError } from "../../core/errors.ts";
-import { fromWire, type Methods, type Request, type Response } from "./protocol.ts";
+import { siblingModule, startThread } from "../../threads/start-thread.ts";
+import { fromWire } from "../../threads/wire-error.ts";
+import type { Methods, Request, Response } from "./protocol.ts";
 
 /** A service that lives in a worker thread. */
 export interface Remote<M extends Methods> extends AsyncDisposable {
@@ -25,12 +25,7 @@ class InferenceWorker {
   #dead: Error | null = null;
 
   constructor(name: string) {
-    const compiled = import.meta.url.endsWith(".js");
-    const entry = new URL(compiled ? "./host.js" : "./host.ts", import.meta.url);
-    // Node cannot load TypeScript by itself; from source, the worker registers the loader that the tools use.
-    this.#worker = compiled
-      ? new Worker(entry, { name, execArgv: [] })
-      : new Worker(typescriptEntry(entry), { name, eval: true, execArgv: [] });
+    this.#worker = startThread(siblingModule(import.meta.url, "./host"), { name });
     this.#worker.unref();
     this.#worker.on("message", (response: Response) => this.#settle(response));
     this.#worker.on("error", (cause: Error) => this.#fail(`failed: ${cause.message}`, cause));
@@ -82,31 +77,8 @@ class InferenceWorker {
   }
 }
 
-function typescriptEntry(entry: URL): string {
-  // require finds the CommonJS build, whose register() fails inside a worker; the ES build lies beside it.
-  const loader = pathToFileURL(
-    createRequire(import.meta.url)
-      .resolve("tsx/esm/api")
-      .replace(/\.cjs$/, ".mjs"),
-  ).href;
-  return `import(${JSON.stringify(loader)}).then(({ register }) => {
-    register();
-    return import(${JSON.stringify(entry.href)});
-  })`;
-}
-
 /** Threads by lane, shared by the services that ask for the same lane and closed with the last of them. */
 const lanes = new Map<string, { readonly worker: InferenceWorker; users: number }>();
-
-/**
- * URL of a module beside the caller's: TypeScript next to TypeScript, JavaScript next to JavaScript.
- *
- * @param from the caller's `import.meta.url`
- * @param name file name without extension, relative
- */
-export function siblingModule(from: string, name: string): URL {
-  return new URL(`${name}${from.endsWith(".ts") ? ".ts" : ".js"}`, from);
-}
 
 /**
  * Opens a service in a worker thread. ONNX Runtime computes on the thread that calls it; in a worker, progress and

@@ -1,4 +1,4 @@
-import { type ErrorCode, TtsVarError } from "../../core/errors.ts";
+import type { WireError } from "../../threads/wire-error.ts";
 
 /** A service's functions. Arguments and results must survive structured cloning. */
 // biome-ignore lint/suspicious/noExplicitAny: the bound of a function type; concrete services are fully typed.
@@ -24,29 +24,6 @@ export type Request =
 export type Response =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
   | { readonly id: number; readonly ok: false; readonly error: WireError };
-
-/** An error on its way between threads; coded errors arrive as what they were. */
-export interface WireError {
-  readonly name: string;
-  readonly message: string;
-  readonly stack: string;
-  readonly code: ErrorCode | null;
-  readonly details: Readonly<Record<string, unknown>>;
-}
-
-export function toWire(error: unknown): WireError {
-  const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-  const coded = error instanceof TtsVarError ? error : null;
-  return { name, message, stack: stack ?? "", code: coded?.code ?? null, details: coded?.details ?? {} };
-}
-
-export function fromWire(wire: WireError): Error {
-  const error = wire.code
-    ? new TtsVarError(wire.code, wire.message, { details: wire.details })
-    : Object.assign(new Error(wire.message), { name: wire.name });
-  error.stack = wire.stack;
-  return error;
-}
 
 /** A result whose buffers move to the other thread instead of being copied; the sender loses them. */
 export class Moved {

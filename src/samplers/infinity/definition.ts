@@ -1,4 +1,5 @@
-import { openRemote, siblingModule } from "../../models/worker/inference-worker.ts";
+import { openRemote } from "../../models/worker/inference-worker.ts";
+import { siblingModule } from "../../threads/start-thread.ts";
 import type { SamplerDefinition } from "../sampler-definition.ts";
 import { remoteSampler, type SamplerMethods } from "../sampler-service.ts";
 import { loadInfinity, readInfinity } from "./sampler.ts";

@@ -1,0 +1,33 @@
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { Worker, type WorkerOptions } from "node:worker_threads";
+
+/**
+ * URL of a module beside the caller's: TypeScript next to TypeScript, JavaScript next to JavaScript.
+ *
+ * @param from the caller's `import.meta.url`
+ * @param name file name without extension, relative
+ */
+export function siblingModule(from: string, name: string): URL {
+  return new URL(`${name}${from.endsWith(".ts") ? ".ts" : ".js"}`, from);
+}
+
+/** Starts a module of this package as a thread, compiled or from source. */
+export function startThread(entry: URL, options: WorkerOptions): Worker {
+  const own = { ...options, execArgv: [] };
+  return entry.pathname.endsWith(".js")
+    ? new Worker(entry, own)
+    : new Worker(typescriptEntry(entry), { ...own, eval: true });
+}
+
+/** Node 20 cannot load TypeScript by itself; from source, a thread registers the loader that the tools use. */
+function typescriptEntry(entry: URL): string {
+  // require finds the CommonJS build, whose register() fails inside a thread; the ES build lies beside it.
+  const loader = createRequire(import.meta.url)
+    .resolve("tsx/esm/api")
+    .replace(/\.cjs$/, ".mjs");
+  return `import(${JSON.stringify(pathToFileURL(loader).href)}).then(({ register }) => {
+    register();
+    return import(${JSON.stringify(entry.href)});
+  })`;
+}
