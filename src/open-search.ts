@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { bitsFor, readBitsFile } from "./bits-file.ts";
 import { rewardRegistry, strategyRegistry } from "./builtins.ts";
 import type { SearchConfig } from "./config/schema.ts";
 import { Disposal } from "./core/disposal.ts";
@@ -9,10 +10,14 @@ import type { Sampler, SamplingSettings } from "./core/sampler.ts";
 import type { Calibration, SearchFunction } from "./core/strategy.ts";
 import type { FeatureSource } from "./engine/feature-source.ts";
 import { type PlanInput, planSearch, type SearchPlan } from "./engine/plan.ts";
+import { findCalibration } from "./find-calibration.ts";
 import { type FoundSampler, findSampler } from "./find-sampler.ts";
+import { memoryLimit } from "./memory-limit.ts";
 import { featureCost, openFeatures } from "./open-features.ts";
 import { describeReward, loadReward } from "./plugins/load-reward.ts";
 import { loadStrategy } from "./plugins/load-strategy.ts";
+import type { ScheduleWish } from "./samplers/choose-schedule.ts";
+import { describeFixed, type FixedRequest, fixRequests } from "./samplers/fix-requests.ts";
 import type { SamplerDescription } from "./samplers/sampler-definition.ts";
 import { resolveSettings } from "./sampling-settings.ts";
 import { createScoring } from "./scoring/create-scoring.ts";
@@ -23,6 +28,10 @@ export interface PlannedSearch {
   readonly host: PluginHost;
   readonly sampler: SamplerDescription;
   readonly found: FoundSampler;
+  /** Aspect ratio and size that the sampler is opened with. */
+  readonly shape: ScheduleWish;
+  /** What every request of the search has besides prompt and seed. */
+  readonly fixed: FixedRequest;
   readonly strategy: SearchFunction;
   readonly strategyOptions: unknown;
   readonly settings: SamplingSettings;
@@ -50,13 +59,22 @@ export async function planConfig(config: SearchConfig, host: PluginHost): Promis
     baseDir: host.baseDir,
   });
   const found = await findSampler(config.model);
-  const sampler = await found.definition.describe();
+  const { shape, fixed, sampler } = await describeSampler(config, found);
   const settings = resolveSettings(sampler.defaults, config.sampling, sampler.scales.length);
   const reward = await describeReward(config.reward.name, config.reward.options, {
     ...host,
     registry: rewardRegistry,
   });
-  const calibration = config.calibration === undefined ? null : await readCalibration(config.calibration);
+  const calibration = await findCalibration(
+    config.calibration,
+    {
+      modelName: config.model,
+      model: `${sampler.name}@${sampler.version}`,
+      reward: config.reward.name,
+      rewardVersion: reward.version,
+    },
+    (message) => host.log("warn", message),
+  );
   const planInput: PlanInput = {
     sampler,
     strategy: strategy.search,
@@ -68,12 +86,15 @@ export async function planConfig(config: SearchConfig, host: PluginHost): Promis
     calibration,
     seed: config.seed,
     prompt: config.prompt,
+    maxMemory: memoryLimit(config.maxMemory),
   };
   return {
     config,
     host,
     sampler,
     found,
+    shape,
+    fixed,
     strategy: strategy.search,
     strategyOptions: strategy.options,
     settings,
@@ -81,6 +102,26 @@ export async function planConfig(config: SearchConfig, host: PluginHost): Promis
     planInput,
     plan: planSearch(planInput),
   };
+}
+
+/** The sampler as configured: its shape, and what is forced on it. */
+async function describeSampler({ sampling, negativePrompt }: SearchConfig, { definition }: FoundSampler) {
+  const { schedule, ratio, size, bits: path, bitsUntil } = sampling;
+  if (path === undefined && bitsUntil !== undefined) {
+    throw new TtsVarError(
+      "CONFIG_INVALID",
+      "sampling.bitsUntil needs sampling.bits: give a file with --bits",
+    );
+  }
+  const file = path === undefined ? null : await readBitsFile(path);
+  const asked = schedule !== undefined || ratio !== undefined || size !== undefined;
+  const shape: ScheduleWish = asked ? { schedule, ratio, size } : { schedule: file?.schedule };
+  const described = await definition.describe(shape);
+  const fixed: FixedRequest = {
+    ...(negativePrompt === undefined ? {} : { negativePrompt }),
+    ...(file && path !== undefined ? { forcedBits: bitsFor(described, file, path, bitsUntil) } : {}),
+  };
+  return { shape, fixed, sampler: describeFixed(described, fixed) };
 }
 
 /**
@@ -92,18 +133,28 @@ export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
   const { config, host, plan } = planned;
   const owned = new Disposal();
   const own = async <T extends AsyncDisposable>(opening: Promise<T>): Promise<T> => owned.use(await opening);
-  const threads = config.threads === undefined ? {} : { threads: config.threads };
+  const rowsAtOnce = plan.memory?.rowsAtOnce;
+  const options = {
+    shape: planned.shape,
+    ...(config.threads === undefined ? {} : { threads: config.threads }),
+    ...(rowsAtOnce === undefined ? {} : { rowsAtOnce }),
+  };
   const wanted = plan.rows.some((row) => row.features > 0);
   // Opened side by side; all have to settle before a failure goes on, so that none stays open.
   const opening = [
-    own(planned.found.definition.open(threads)),
+    own(planned.found.definition.open(options)),
     own(openReward(config, host)),
     wanted ? own(openFeatures(config.features, host)) : unopenedFeatures(config, host),
   ] as const;
   await Promise.allSettled(opening);
   return owned.during(async () => {
     const [sampler, reward, features] = await Promise.all(opening);
-    return { sampler, reward, features, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() };
+    return {
+      sampler: fixRequests(sampler, planned.fixed),
+      reward,
+      features,
+      [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
+    };
   });
 }
 
@@ -120,21 +171,4 @@ async function unopenedFeatures({ features }: SearchConfig, host: PluginHost): P
 async function openReward({ reward }: SearchConfig, host: PluginHost): Promise<Reward> {
   const loaded = await loadReward(reward.name, reward.options, { ...host, registry: rewardRegistry });
   return createScoring(loaded.value, { options: reward.options });
-}
-
-async function readCalibration(path: string): Promise<Calibration> {
-  const content = await readFile(path, "utf8").then(
-    (text) => JSON.parse(text) as Calibration,
-    (cause: NodeJS.ErrnoException) => {
-      throw new TtsVarError(
-        "CONFIG_NOT_FOUND",
-        `cannot read the calibration ${path} (${cause.code}); make one with \`tts-var calibrate\``,
-        { cause },
-      );
-    },
-  );
-  if (content.schemaVersion !== 1 || !Array.isArray(content.scales)) {
-    throw new TtsVarError("CONFIG_INVALID", `${path} is no calibration file (schemaVersion 1 with scales)`);
-  }
-  return content;
 }

@@ -23,6 +23,7 @@ export function resolveSettings(
     }
     return value;
   };
+  const topK = sampling.topK ?? defaults.topK;
   const guidanceUntil = sampling.guidanceUntil ?? defaults.guidanceUntil;
   if (guidanceUntil > scales) {
     throw new TtsVarError(
@@ -34,6 +35,7 @@ export function resolveSettings(
     guidance: spread("guidance", sampling.guidance, defaults.guidance),
     temperature: spread("temperature", sampling.temperature, defaults.temperature),
     topP: sampling.topP ?? defaults.topP,
+    ...(topK === undefined ? {} : { topK }),
     guidanceUntil,
   };
 }

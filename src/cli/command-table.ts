@@ -55,6 +55,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/study.ts"),
   },
   {
+    name: "bits",
+    summary: "turn an image into bits of a model, to draw it again or vary it",
+    load: () => import("./commands/bits.ts"),
+  },
+  {
     name: "models",
     summary: "list and verify the models at hand",
     load: () => import("./commands/models.ts"),

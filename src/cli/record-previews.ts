@@ -1,12 +1,12 @@
 import type { RgbImage } from "../core/image.ts";
 import type { Sampler, SampleSession } from "../core/sampler.ts";
 import { sheetKey } from "../report/contact-sheet.ts";
+import { deriveSampler } from "../samplers/fix-requests.ts";
 
 /** How a search's pictures are collected for the contact sheet. */
 export interface PreviewOptions {
   /** Also decode candidates that the search itself does not look at. Costs time, changes nothing. */
   readonly full: boolean;
-  readonly negativePrompt?: string | undefined;
 }
 
 /**
@@ -52,20 +52,5 @@ export function recordPreviews(
     bits: (row) => session.bits(row),
     release: () => session.release(),
   });
-  return {
-    name: sampler.name,
-    version: sampler.version,
-    scales: sampler.scales,
-    latent: sampler.latent,
-    pixelsPerLatent: sampler.pixelsPerLatent,
-    cost: sampler.cost,
-    defaults: sampler.defaults,
-    async start(request) {
-      const { negativePrompt } = options;
-      return wrap(
-        await sampler.start({ ...request, ...(negativePrompt === undefined ? {} : { negativePrompt }) }),
-      );
-    },
-    [Symbol.asyncDispose]: () => sampler[Symbol.asyncDispose](),
-  };
+  return deriveSampler(sampler, { start: async (request) => wrap(await sampler.start(request)) });
 }

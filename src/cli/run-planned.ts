@@ -83,10 +83,7 @@ async function search(
     const sheet = config.sheet !== "none";
     const started = stopwatch();
     const result = await runSearch({
-      sampler: recordPreviews(sampler, images, {
-        full: config.sheet === "full",
-        negativePrompt: config.negativePrompt,
-      }),
+      sampler: recordPreviews(sampler, images, { full: config.sheet === "full" }),
       strategy: planned.strategy,
       rewards: { [config.reward.name]: reward },
       primaryReward: config.reward.name,

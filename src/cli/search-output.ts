@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { packBits } from "../bits-file.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { FinalCandidate, SearchResult } from "../engine/run-search.ts";
@@ -43,13 +44,15 @@ export interface CandidateSummary {
   readonly pixelHash: string;
 }
 
-/** One line of `candidates.jsonl`; the image's path is relative to the folder. */
+/** One line of `candidates.jsonl`; paths are relative to the folder. */
 interface CandidateRow extends Pick<FinalCandidate, "id" | "parent" | "scores" | "details" | "pixelHash"> {
   readonly image: string;
+  /** File for `--bits`; absent for models whose tokens are no bits. */
+  readonly bits?: string;
 }
 
 /**
- * Writes images, `candidates.jsonl`, `metrics.json`, `best.png` and `sheet.png` of a finished search.
+ * Writes images, bits, `candidates.jsonl`, `metrics.json`, `best.png` and `sheet.png` of a finished search.
  *
  * @throws TtsVarError OUTPUT_UNWRITABLE
  */
@@ -62,8 +65,9 @@ export async function writeSearchResults(
   const { config, plan } = planned;
   const reward = config.reward.name;
   const rows: CandidateRow[] = [];
-  for (const { id, parent, image, pixelHash, scores, details } of result.candidates) {
-    rows.push({ id, parent, scores, details, image: await folder.image(id, image), pixelHash });
+  for (const { id, parent, image, pixelHash, bits, scores, details } of result.candidates) {
+    const saved = await saveBits(folder, planned, id, bits);
+    rows.push({ id, parent, scores, details, image: await folder.image(id, image), pixelHash, ...saved });
   }
   await folder.candidates(rows.map((row) => ({ ...row })));
   const best = rows.find(({ id }) => id === result.best.id)!;
@@ -119,6 +123,18 @@ export async function writeSearchResults(
     await folder.file("sheet.png", sheet);
   }
   return summary;
+}
+
+async function saveBits(
+  folder: RunFolder,
+  { sampler }: PlannedSearch,
+  id: string,
+  bits: readonly Uint8Array[],
+): Promise<{ bits?: string }> {
+  if (sampler.bitsPerToken === undefined) return {};
+  const path = `bits/${id}.json`;
+  await folder.file(path, `${JSON.stringify(packBits(sampler, bits), null, 1)}\n`);
+  return { bits: path };
 }
 
 /** The summary for people. Paths are relative to the working directory. */

@@ -86,11 +86,48 @@ export const searchSchema = z.strictObject({
         .max(1, "must be above 0 and at most 1")
         .optional()
         .describe("Nucleus threshold in (0, 1] (default: the model's)"),
+      topK: z
+        .int("must be a whole number from 1")
+        .min(1, "must be a whole number from 1")
+        .optional()
+        .describe(
+          "Likeliest values that a token is drawn from; 1 is greedy, 2 and more mean nothing for bits",
+        ),
       guidanceUntil: z
         .int()
         .min(0)
         .optional()
         .describe("First scale without guidance, at half the cost (default: the model's)"),
+      ratio: z
+        .string()
+        .regex(/^\d*\.?\d+(:\d*\.?\d+)?$/, "must be width:height, such as 4:3")
+        .optional()
+        .describe("Width to height of the image, such as 4:3; the nearest that the model has"),
+      size: z
+        .string()
+        .regex(
+          /^(\d*\.?\d+M|[1-9]\d*x[1-9]\d*)$/i,
+          "must be megapixels such as 0.25M, or pixels such as 512x512",
+        )
+        .optional()
+        .describe(
+          "Size of the image in megapixels (0.25M) or pixels (512x512); the nearest that the model has",
+        ),
+      schedule: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("Ratio and size by the model's own name for them (default: its first)"),
+      bits: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("File with bits to take instead of drawn ones (bits/ of a run, or `tts-var bits`)"),
+      bitsUntil: z
+        .int("must be a whole number from 1")
+        .min(1, "must be a whole number from 1")
+        .optional()
+        .describe("First scale that is drawn although the file has bits for it: a variation"),
     })
     .prefault({}),
   calibration: z
@@ -108,6 +145,13 @@ export const searchSchema = z.strictObject({
     .max(256, "must be a whole number from 1 to 256")
     .optional()
     .describe("Inference threads (default: as many as there are cores); does not change the images"),
+  maxMemory: z
+    .string()
+    .regex(/^\d*\.?\d+ ?([KMGT]i?)?B?$/i, "must be a size such as 8GiB or 500MB")
+    .optional()
+    .describe(
+      "Memory for the generator, such as 8GiB; larger batches are split, with equal images (default: nine tenths of the machine's)",
+    ),
   out: z
     .string()
     .min(1)
@@ -126,6 +170,7 @@ export type SearchConfig = z.output<typeof searchSchema>;
 export const OUTPUT_SETTINGS = [
   "out",
   "threads",
+  "maxMemory",
   "sheet",
   "allowDownload",
 ] as const satisfies readonly (keyof SearchConfig)[];
@@ -136,4 +181,4 @@ export const NAMED_PLUGINS = ["strategy", "reward"] as const satisfies readonly 
 /** Places that may hold a path; in a configuration file it is relative to the file. */
 export const PATH_SETTINGS: readonly string[] = ["reward.name", "strategy.name", "model", "features.model"];
 /** Places that always hold a path. */
-export const FILE_SETTINGS: readonly string[] = ["calibration", "out"];
+export const FILE_SETTINGS: readonly string[] = ["calibration", "out", "sampling.bits"];

@@ -76,6 +76,12 @@ export class LiveDriver {
     return population.ids.map((id) => this.#image(id, population.stage, null));
   }
 
+  /** Tokens of all candidates of a population. */
+  async bits(population: Population): Promise<Uint8Array[][]> {
+    const session = this.#session(population);
+    return Promise.all(population.ids.map((_, row) => session.bits(row)));
+  }
+
   /** A finished candidate's score at full size, if it was asked for. */
   finalScore(id: CandidateId, stage: number, reward: string): KnownScore | undefined {
     return this.#scores.get(scoreKey(id, stage, null, reward));

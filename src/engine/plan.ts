@@ -3,13 +3,14 @@ import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { RewardTraits } from "../core/reward.ts";
 import { createRng } from "../core/rng.ts";
-import type { SamplingSettings } from "../core/sampler.ts";
+import type { SamplerMemory, SamplingSettings } from "../core/sampler.ts";
 import type { Calibration, SearchFunction, SearchSpace } from "../core/strategy.ts";
 import { createCostModel, type SamplerShape } from "./cost-model.ts";
+import { type MemoryPlan, planMemory } from "./memory-plan.ts";
 
 /** Everything that decides what a search costs. No weights: traits and manifests are enough. */
 export interface PlanInput {
-  readonly sampler: SamplerShape;
+  readonly sampler: SamplerShape & { readonly memory?: SamplerMemory };
   readonly strategy: SearchFunction;
   readonly rewards: Readonly<Record<string, RewardTraits>>;
   readonly primaryReward: string;
@@ -20,6 +21,8 @@ export interface PlanInput {
   readonly calibration: Calibration | null;
   readonly seed?: number | string;
   readonly prompt?: string;
+  /** Bytes that the generator may take; default: any number. */
+  readonly maxMemory?: number;
 }
 
 export interface PlanRow {
@@ -46,6 +49,8 @@ export interface SearchPlan {
   /** The budget and the plan's total, in units. */
   readonly units: number;
   readonly total: number;
+  /** Null for samplers that do not estimate theirs. */
+  readonly memory: MemoryPlan | null;
 }
 
 /** The search space that a strategy sees; `remaining` is the driver's. */
@@ -76,7 +81,7 @@ export function createSpace(input: PlanInput, remaining: (limit: number) => numb
 /**
  * Prices a strategy by a dry run of its own program.
  *
- * @throws BUDGET_INFEASIBLE with the numbers when the program needs more than the budget;
+ * @throws BUDGET_INFEASIBLE with the numbers when the program needs more than the budget; MEMORY_INFEASIBLE likewise;
  *   CONFIG_INVALID when it needs features and the run has no feature source
  */
 export function planSearch(input: PlanInput): SearchPlan {
@@ -115,5 +120,14 @@ export function planSearch(input: PlanInput): SearchPlan {
     limit: space.limit,
     units: input.units,
     total: spending.total / unit,
+    memory: memoryOf(input, space),
   };
+}
+
+function memoryOf(input: PlanInput, space: SearchSpace): MemoryPlan | null {
+  const { sampler, strategy, settings, maxMemory = Number.POSITIVE_INFINITY } = input;
+  const { memory } = sampler;
+  if (!memory) return null;
+  const { guidanceUntil } = settings;
+  return planMemory({ sampler: { ...sampler, memory }, strategy, space, guidanceUntil, limit: maxMemory });
 }

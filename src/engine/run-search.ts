@@ -46,6 +46,8 @@ export interface FinalCandidate {
   readonly parent: CandidateId | null;
   readonly image: RgbImage;
   readonly pixelHash: string;
+  /** Its tokens, `[scale][position]`: forced on another search, they give the same image. */
+  readonly bits: readonly Uint8Array[];
   /** Raw scores of the full-size image by reward. */
   readonly scores: Readonly<Record<string, number>>;
   /** Explanations by reward, where it gave any. */
@@ -147,6 +149,7 @@ async function collect(
   { finalists }: SearchOutcome,
 ): Promise<FinalCandidate[]> {
   const images = await driver.finals(finalists);
+  const bits = await driver.bits(finalists);
   return finalists.ids.map((id, row) => {
     const scores: Record<string, number> = {};
     const details: Record<string, Readonly<Record<string, unknown>>> = {};
@@ -157,6 +160,14 @@ async function collect(
       if (known.detail) details[name] = known.detail;
     }
     const image = images[row]!;
-    return { id, parent: parentOf(id), image, pixelHash: pixelHash(image), scores, details };
+    return {
+      id,
+      parent: parentOf(id),
+      image,
+      pixelHash: pixelHash(image),
+      bits: bits[row]!,
+      scores,
+      details,
+    };
   });
 }

@@ -37,3 +37,14 @@ export async function decodePng(source: Uint8Array | string): Promise<RgbImage> 
     throw new TtsVarError("EVAL_DATA", `${name}: not a readable image (${reason})`, { cause: error });
   }
 }
+
+/** The image scaled (Lanczos) to cover a size, and cropped around its centre; returned as it is if it has the size. */
+export async function cropToSize(image: RgbImage, width: number, height: number): Promise<RgbImage> {
+  if (image.width === width && image.height === height) return image;
+  const sharp = await loadSharp();
+  const data = await sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
+    .resize(width, height, { fit: "cover", position: "centre", kernel: "lanczos3" })
+    .raw()
+    .toBuffer();
+  return { width, height, data: new Uint8Array(data) };
+}

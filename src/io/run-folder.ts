@@ -71,7 +71,7 @@ export class RunFolder {
   static async create(dir: string, start: RunStart): Promise<RunFolder> {
     const target = resolve(dir);
     if (existsSync(join(target, "run.json"))) {
-      for (const name of [...OWN_FILES, "images"])
+      for (const name of [...OWN_FILES, "images", "bits"])
         await rm(join(target, name), { recursive: true, force: true });
     }
     const record: RunRecord = {

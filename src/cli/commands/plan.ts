@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { COST_KINDS } from "../../core/budget.ts";
+import { gibibytes, type MemoryPlan } from "../../engine/memory-plan.ts";
 import type { SearchPlan } from "../../engine/plan.ts";
 import { addSearchFlags, resolveFlags } from "../flags.ts";
+import { describeMemory } from "../memory-text.ts";
 import { type Column, printJson, printResult, quantity, table } from "../output.ts";
 import { createProgress } from "../progress.ts";
 import { pluginHost } from "./search.ts";
@@ -12,7 +14,8 @@ Examples:
   $ tts-var plan --strategy best-of-n --budget 32 --reward geneval --json
 
 The table is a dry run of the strategy's own program: what it will compute, decode and score at each scale, at most.
-No model is loaded. A budget that is too small ends with exit code 4.`;
+No model is loaded. A budget that is too small ends with exit code 4, and so does one that does not fit in --max-memory
+(by default nine tenths of this machine's memory).`;
 
 /** `tts-var plan`: what a search would cost. */
 export function register(program: Command): void {
@@ -71,5 +74,15 @@ function describePlan(plan: SearchPlan, names: Readonly<Record<string, string>>)
     "",
     `total  ${quantity(plan.spending.total)}FLOPs = ${plan.total.toFixed(3)} of ${plan.units} units (${totals.join(", ")})`,
     `unit   ${quantity(plan.unit)}FLOPs: one whole image, its decode and its score`,
+    ...(plan.memory ? [describePeak(plan.memory)] : []),
   ].join("\n");
+}
+
+function describePeak(memory: MemoryPlan): string {
+  const parts = [
+    `weights ${gibibytes(memory.weights)}`,
+    `kept by candidates ${gibibytes(memory.kept)}`,
+    `${memory.at} ${gibibytes(memory.working)}`,
+  ];
+  return `${describeMemory(memory)} (${parts.join(", ")})`;
 }

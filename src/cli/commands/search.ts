@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import type { PluginHost } from "../../core/plugin.ts";
+import type { PlannedSearch } from "../../open-search.ts";
 import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
+import { describeMemory } from "../memory-text.ts";
 import { printJson, printResult } from "../output.ts";
 import { createProgress, type Progress } from "../progress.ts";
 
@@ -12,7 +14,10 @@ Examples:
   $ tts-var search -p "a photo of three cats" --reward geneval --json
   $ tts-var search -p "a photo of a cow" --reward ./my-reward.mjs --out results/cow
   $ tts-var search -p "a photo of a clock" --config tts-var-paper --set sampling.topP=0.9
+  $ tts-var search -p "a photo of a cow" --bits results/cow/bits/c0.json --bits-until 3
+  $ tts-var search -p "a photo of a cow" --model ./infinity-2b --ratio 4:3 --size 0.25M --max-memory 16GiB
 
+--bits draws an image again from its bits; with --bits-until K, only its first K scales are kept: a variation.
 --budget N allows the cost of N whole images, however the strategy spends it; see \`tts-var plan\`.
 The run folder holds best.png, sheet.png (the search at a glance), images/, run.json, trace.jsonl,
 candidates.jsonl, metrics.json and timing.jsonl. Equal settings and seed give equal pixels.`;
@@ -37,7 +42,7 @@ export function register(program: Command): void {
           pluginHost(resolved.config.allowDownload, progress),
         );
         await warnOfPrompt(planned.found.dir, resolved.config.prompt, progress);
-        progress.line(`plan: ${planned.plan.total.toFixed(2)} of ${resolved.config.budget} units`);
+        progress.line(describePlanned(planned));
         const summary = await runPlanned(planned, resolved, interrupts.signal, progress);
         if (options.json) printJson(summary);
         else printResult(describeSearch(summary, resolved.config.sheet !== "none"));
@@ -45,6 +50,15 @@ export function register(program: Command): void {
         interrupts.stop();
       }
     });
+}
+
+/** What is about to happen, in one line: cost, size of the image where there is a choice, memory. */
+function describePlanned({ plan, sampler, config }: PlannedSearch): string {
+  const { latent, pixelsPerLatent: stride, schedule } = sampler;
+  const parts = [`${plan.total.toFixed(2)} of ${config.budget} units`];
+  if (schedule !== undefined) parts.push(`${latent.w * stride}x${latent.h * stride} pixels (${schedule})`);
+  if (plan.memory) parts.push(describeMemory(plan.memory));
+  return `plan: ${parts.join(", ")}`;
 }
 
 /** What plug-ins may use: paths relative to the working directory, messages through the progress. */

@@ -11,8 +11,6 @@ const file = z.looseObject({
   sha256: z.string().length(64),
   bytes: z.int().min(0).optional(),
 });
-/** A graph, with the files that hold its weights if they are not inside. */
-const graph = file.extend({ data: z.array(file).optional() });
 const grid = z.tuple([size, size]);
 const positions = z.array(z.array(z.int().min(0)));
 
@@ -71,18 +69,22 @@ const manifestSchema = z.looseObject({
     guidanceUntil: z.int().min(0).optional(),
   }),
   graphs: z.looseObject({
-    text_encoder: graph,
-    condition: graph,
-    step: graph,
-    vae_decode: graph,
-    vae_encode: graph.optional(),
+    text_encoder: file,
+    condition: file,
+    step: file,
+    vae_decode: file,
+    vae_encode: file.optional(),
   }),
-  /** How the large matrices are stored. */
-  precision: z.string().optional(),
-  /** Tokens that the step graph attends from at once, if it splits them. */
-  attention: z.looseObject({ queryChunk: size }).optional(),
-  /** Channels of the decoder's levels, coarse to fine. */
-  vae: z.looseObject({ decoderWidths: z.array(size).min(1).optional() }).optional(),
+  /** Weights beside their graphs, by file; the runtime finds them there. */
+  externalData: z
+    .looseObject({
+      files: z.record(z.string(), z.looseObject({ sha256: z.string(), bytes: z.int().min(0) })),
+    })
+    .optional(),
+  /** How the large matrices are stored; absent: fp16. All graphs take and give float32. */
+  dtype: z.enum(["fp32", "fp16", "int8", "int4"]).optional(),
+  /** `blockwise`: the step graph never holds a whole matrix of attention scores. */
+  attention: z.literal("blockwise").optional(),
   sidecar: file.extend({
     tensors: z.looseObject({
       lvl_embed: tensorSchema,

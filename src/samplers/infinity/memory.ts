@@ -13,10 +13,10 @@ export const DECODE_CELLS = 1024;
  * Copies of the weights in memory. Half-precision weights are stored as such and computed in float32: the runtime keeps
  * the stored ones, the widened ones, and a packed copy of the matrices. Quantised and float32 weights stay as they are.
  */
-const WEIGHT_COPIES: Readonly<Record<string, number>> = { fp16: 3, fp32: 1.1, int8: 1.1, int4: 1.1 };
+const WEIGHT_COPIES = { fp16: 3, fp32: 1.1, int8: 1.1, int4: 1.1 } as const;
 
-/** Widths of a decoder of which the manifest does not tell them: those of Infinity's. */
-const DECODER_WIDTHS: readonly number[] = [512, 512, 512, 256, 128];
+/** FLOPs per pixel of a decoder whose last levels are one channel wide (Infinity's: 9.39 MFLOP at 256 channels). */
+const FLOPS_PER_SQUARED_WIDTH = 143;
 
 /**
  * Estimates of a schedule's memory from the manifest alone. What they count: weights; keys and values of all scales but
@@ -31,7 +31,7 @@ export function infinityMemory(manifest: InfinityManifest, schedule: Schedule): 
   const rowsOf = (rows: number, guided: boolean): number => rows * (guided ? 2 : 1);
   /** Keys and values of so many tokens of one row, in all layers. */
   const cache = (tokens: number): number => FLOAT * 2 * depth * embedDim * tokens;
-  const chunk = manifest.attention?.queryChunk ?? Number.POSITIVE_INFINITY;
+  const scoreMatrices = manifest.attention === "blockwise" ? 0 : 2;
   return {
     weights: weightBytes(manifest),
     text: 2 * 2 * cache(Math.min(manifest.flops.nominalTokens, textMaxLength)),
@@ -40,7 +40,7 @@ export function infinityMemory(manifest: InfinityManifest, schedule: Schedule): 
     working(stage, rows, guided) {
       const tokens = lengths[stage]!;
       const context = pastOf[stage]! + tokens;
-      const scores = 2 * heads * Math.min(tokens, chunk) * context;
+      const scores = scoreMatrices * heads * tokens * context;
       const layer = tokens * (6 * embedDim + 2 * ffnHidden) + 3 * embedDim * context;
       return rowsOf(rows, guided) * (cache(context) + FLOAT * (scores + layer));
     },
@@ -57,19 +57,20 @@ export function decodeBlock({ h, w }: LatentSize): number {
   return Math.max(1, Math.floor(DECODE_CELLS / (h * w)));
 }
 
-/** The decoder's widest moment: a block at full resolution that still has the width of the level before. */
-function decodeBytesPerCell({ image, vae }: InfinityManifest): number {
-  const widths = vae?.decoderWidths ?? DECODER_WIDTHS;
-  const widest = widths.at(-2) ?? widths.at(-1)!;
-  return FLOAT * 4 * widest * image.stride ** 2;
+/**
+ * The decoder's widest moment: a block at full resolution that still has the width of the level before. How wide that is
+ * follows from the FLOPs, which grow with its square.
+ */
+function decodeBytesPerCell({ image, flops }: InfinityManifest): number {
+  const pixels = image.stride ** 2;
+  const width = Math.sqrt(flops.decodePerLatentCell / pixels / FLOPS_PER_SQUARED_WIDTH);
+  return FLOAT * 4 * width * pixels;
 }
 
 /** The encoder is left out: it is loaded only when an image is encoded. */
-function weightBytes({ graphs, sidecar, precision }: InfinityManifest): number {
-  const files = [graphs.text_encoder, graphs.condition, graphs.step, graphs.vae_decode].flatMap((graph) => [
-    graph,
-    ...(graph.data ?? []),
-  ]);
-  const stored = files.reduce((sum, { bytes = 0 }) => sum + bytes, sidecar.bytes ?? 0);
-  return stored * (WEIGHT_COPIES[precision ?? "fp16"] ?? 1);
+function weightBytes({ graphs, sidecar, externalData, dtype = "fp16" }: InfinityManifest): number {
+  const { text_encoder, condition, step, vae_decode } = graphs;
+  const beside = Object.values(externalData?.files ?? {});
+  const files = [text_encoder, condition, step, vae_decode, sidecar, ...beside];
+  return WEIGHT_COPIES[dtype] * files.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
 }

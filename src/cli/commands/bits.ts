@@ -1,0 +1,56 @@
+import { parse } from "node:path";
+import type { Command } from "commander";
+import { TtsVarError } from "../../core/errors.ts";
+import { printJson, printResult } from "../output.ts";
+import { createProgress } from "../progress.ts";
+
+const EXAMPLES = `
+Examples:
+  $ tts-var bits photo.png
+  $ tts-var bits photo.png --model ./infinity-2b --size 0.25M --out photo.bits.json
+  $ tts-var search -p "a photo of a red cup" --bits photo.bits.json --bits-until 4
+
+The image is scaled and cropped to the nearest of the model's sizes, and written as the bits that the model would have
+to draw for it. A search with --bits draws it again; with --bits-until K it keeps the first K scales (layout and
+colours) and draws the rest anew for the prompt.`;
+
+interface Options {
+  readonly out?: string;
+  readonly model: string;
+  readonly ratio?: string;
+  readonly size?: string;
+  readonly schedule?: string;
+  readonly json?: boolean;
+}
+
+/** `tts-var bits`: an image as the bits of a model. */
+export function register(program: Command): void {
+  program
+    .command("bits")
+    .description("Turn an image into the bits of a model, to draw it again or vary it with search --bits.")
+    .argument("<image>", "PNG, JPEG or WebP file")
+    .option("-o, --out <file>", "File to write (default: <image>.bits.json in the working directory)")
+    .option("--model <name>", "Generator: a name or a folder", "embedded")
+    .option("--ratio <w:h>", "Width to height (default: the image's)")
+    .option("--size <size>", "Megapixels (0.25M) or pixels (512x512) (default: the model's)")
+    .option("--schedule <id>", "Ratio and size by the model's own name for them")
+    .option("--json", "Print one JSON object on stdout")
+    .addHelpText("after", EXAMPLES)
+    .action(async (image: string, options: Options) => {
+      const { encodeImageFile } = await import("../../encode-image.ts");
+      const { writeJsonAtomic } = await import("../../io/atomic.ts");
+      const progress = createProgress(false);
+      progress.status("encoding the image");
+      const { model, ratio, size, schedule } = options;
+      const out = options.out ?? `${parse(image).name}.bits.json`;
+      if (out === image) throw new TtsVarError("USAGE", `--out ${out} would overwrite the image`);
+      const encoded = await encodeImageFile(image, model, { ratio, size, schedule }).finally(() =>
+        progress.end(),
+      );
+      await writeJsonAtomic(out, encoded.file);
+      const { width, height } = encoded;
+      const { schedule: chosen } = encoded.file;
+      if (options.json) printJson({ schemaVersion: 1, out, model, schedule: chosen, width, height });
+      else printResult(`${out}  ${width}x${height} (${chosen}), ${encoded.file.scales.length} scales`);
+    });
+}
