@@ -13,11 +13,12 @@ import argparse
 import copy
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ttsvar.infinity import graphs
 from ttsvar.infinity.flops import flops
@@ -53,9 +54,8 @@ def digest(path: Path) -> dict[str, str | int]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
-def write_sidecar(model: nn.Module, path: Path) -> dict:
-    """Host-side tensors, little-endian float32, concatenated."""
-    state: dict[str, Tensor] = model.state_dict()
+def write_sidecar(state: Mapping[str, Tensor], path: Path) -> dict:
+    """Host-side tensors of a transformer's state dict, little-endian float32, concatenated."""
     tensors, offset, chunks = {}, 0, []
     for name in SIDECAR:
         key = name if name in state else f"{name}.weight"
@@ -113,7 +113,7 @@ def export(bundle: Bundle, folder: Path, sampling: Settings) -> dict:
     graphs.export_condition(generator.model, folder / "condition.onnx")
     graphs.export_step(generator.model, folder / "step.onnx")
     graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
-    sidecar = write_sidecar(generator.model, folder / "weights.bin")
+    sidecar = write_sidecar(generator.model.state_dict(), folder / "weights.bin")
     text: TextConfig = generator.text.config
     if text.vocab_size != len(Tokenizer()):
         raise ValueError("the checkpoint was trained with another vocabulary")

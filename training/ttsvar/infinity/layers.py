@@ -79,6 +79,7 @@ class SelfAttention(nn.Module):
     """Cosine attention over cached and new tokens."""
 
     zero_k_bias: Tensor
+    attend = staticmethod(explicit_attention)  # exporters may put an equivalent operator here
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -106,7 +107,7 @@ class SelfAttention(nn.Module):
             new = (k, v)
             if past is not None:
                 k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
-            out = explicit_attention(q, k, v, mask, 1.0)
+            out = self.attend(q, k, v, mask, 1.0)
         return self.proj(out.transpose(1, 2).flatten(2)), new
 
 

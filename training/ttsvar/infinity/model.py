@@ -20,6 +20,17 @@ from ttsvar.infinity.schedule import Schedule
 Pair = tuple[Tensor, Tensor]
 IGNORED_KEYS = ("lvl_1L", "attn_bias_for_masking", "Infinity_visible_kvlen", "Infinity_invisible_qlen")
 
+OFFICIAL_SHAPES = {  # depth, width, heads, token channels, block chunks
+    "infinity_2b": (32, 2048, 16, 32, 8),
+    "infinity_8b": (40, 3584, 28, 56, 8),
+    "infinity_layer12": (12, 768, 8, 32, 4),
+    "infinity_layer16": (16, 1152, 12, 32, 4),
+    "infinity_layer24": (24, 1536, 16, 32, 4),
+    "infinity_layer32": (32, 2080, 20, 32, 4),
+    "infinity_layer40": (40, 2688, 24, 32, 4),
+    "infinity_layer48": (48, 3360, 28, 32, 4),
+}
+
 
 @dataclass(frozen=True)
 class InfinityConfig:
@@ -35,10 +46,9 @@ class InfinityConfig:
 
     @staticmethod
     def official(name: str) -> InfinityConfig:
-        """Released model types."""
-        shapes = {"infinity_2b": (32, 2048, 16, 32), "infinity_8b": (40, 3584, 28, 56)}
-        depth, width, heads, channels = shapes[name]
-        return InfinityConfig(depth, width, heads, 2048, 512, channels, 8)
+        """Released model types, and the sizes of the scaling study (``infinity_layer12`` to ``infinity_layer48``)."""
+        depth, width, heads, channels, chunks = OFFICIAL_SHAPES[name]
+        return InfinityConfig(depth, width, heads, 2048, 512, channels, chunks)
 
     @property
     def hidden(self) -> int:
@@ -154,13 +164,18 @@ class Infinity(nn.Module):
     def blocks(self) -> list[Block]:
         return [block for chunk in self.block_chunks for block in chunk.module]
 
-    def condition(self, text: Tensor, text_bias: Tensor | None = None) -> Condition:
-        """Text states ``[G, T, Ct]`` (raw encoder output or ``cfg_uncond`` rows) -> :class:`Condition`."""
+    def front(self, text: Tensor, text_bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Text states ``[G, T, Ct]`` -> sos, gss, head_ss, and the input ``[G, T, C]`` of all cross-attentions."""
         text = self.text_norm(text)
         sos = self.text_proj_for_sos.ca(text, text_bias).float()
         memory_input = self.text_proj_for_ca(text)
         gss = self.shared_ada_lin(sos).float().unflatten(-1, (6, -1))
         head_ss = self.head_nm.ada_lin(sos).float().unflatten(-1, (2, -1))
+        return sos, gss, head_ss, memory_input
+
+    def condition(self, text: Tensor, text_bias: Tensor | None = None) -> Condition:
+        """Text states ``[G, T, Ct]`` (raw encoder output or ``cfg_uncond`` rows) -> :class:`Condition`."""
+        sos, gss, head_ss, memory_input = self.front(text, text_bias)
         return Condition(sos, gss, head_ss, [b.ca.memory(memory_input) for b in self.blocks], text_bias)
 
     def unconditional(self, length: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Official Infinity checkpoints: reading them, exporting them to ONNX model folders, and proving the result."""
