@@ -2,18 +2,18 @@ import { basename, resolve } from "node:path";
 import { samplerRegistry } from "./builtins.ts";
 import { unknownName } from "./core/registry.ts";
 import { embeddedModelPath, listEmbeddedModels } from "./models/model-folder.ts";
-import { samplerOfFolder } from "./samplers/index.ts";
+import { samplerOfAddress, samplerOfFolder } from "./samplers/index.ts";
 import type { SamplerDefinition } from "./samplers/sampler-definition.ts";
 
 /** A generator that `--model` names. */
 export interface FoundSampler {
   readonly definition: SamplerDefinition;
-  /** Folder of its files; null for samplers without weights. */
+  /** Folder of its files; null for samplers without weights, or with weights somewhere else. */
   readonly dir: string | null;
 }
 
 /**
- * Finds a generator by registry name, by the name of a folder in models/, or by path.
+ * Finds a generator by registry name, by the name of a folder in models/, by path, or by a server's address.
  *
  * @throws TtsVarError PLUGIN_UNKNOWN with a suggestion, MODEL_NOT_FOUND
  */
@@ -22,6 +22,7 @@ export async function findSampler(model: string): Promise<FoundSampler> {
     const definition = await samplerRegistry.load(model);
     return { definition, dir: model === "embedded" ? await embeddedModelPath("generator") : null };
   }
+  if (/^https?:\/\//i.test(model)) return { definition: await samplerOfAddress(model), dir: null };
   if (/[/\\]|^\.\.?$/.test(model)) {
     const dir = resolve(model);
     return { definition: await samplerOfFolder(dir), dir };

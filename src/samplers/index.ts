@@ -30,3 +30,9 @@ export async function samplerOfFolder(dir: string): Promise<SamplerDefinition> {
   const { infinityDefinition } = await import("./infinity/definition.ts");
   return infinityDefinition(dir);
 }
+
+/** The sampler behind a server's address. */
+export async function samplerOfAddress(address: string): Promise<SamplerDefinition> {
+  const { remoteDefinition } = await import("./remote/definition.ts");
+  return remoteDefinition(address);
+}

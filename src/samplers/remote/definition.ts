@@ -14,11 +14,6 @@ const TIMEOUT = "TTSVAR_SAMPLER_TIMEOUT";
 const DEFAULT_TIMEOUT_S = 600;
 const INFO_TIMEOUT_S = 15;
 
-/** Whether `--model` means a server. */
-export function isRemote(model: string): boolean {
-  return /^https?:\/\//i.test(model);
-}
-
 /**
  * A generator behind HTTP (`docs/remote-sampler.md`). Describing asks the server once.
  *

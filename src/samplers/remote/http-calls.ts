@@ -81,17 +81,15 @@ export class HttpCalls {
   async #answer(path: string, body: unknown): Promise<Reply> {
     const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
     for (let attempt = 0; ; attempt++) {
+      const outcome = await this.#once(path, payload).catch((error: Error) => error);
+      const failed = outcome instanceof Error;
+      if (!failed && outcome.status === 200) return outcome;
+      const again = failed ? !this.#closed && !isTimeout(outcome) : outcome.status === 503;
       const wait = PAUSES_MS[attempt];
-      try {
-        const reply = await this.#once(path, payload);
-        if (reply.status === 200) return reply;
-        if (reply.status !== 503 || wait === undefined) throw this.#refusal(path, reply);
-      } catch (error) {
-        if (error instanceof TtsVarError || wait === undefined || this.#closed || isTimeout(error)) {
-          throw this.#unreachable(error, attempt + 1);
-        }
+      if (!again || wait === undefined) {
+        throw failed ? this.#unreachable(outcome, attempt + 1) : this.#refusal(path, outcome);
       }
-      await pause(wait, undefined, { ref: false });
+      await pause(wait);
     }
   }
 
@@ -149,8 +147,7 @@ export class HttpCalls {
     });
   }
 
-  #unreachable(error: unknown, attempts: number): TtsVarError {
-    if (error instanceof TtsVarError) return error;
+  #unreachable(error: NodeJS.ErrnoException, attempts: number): TtsVarError {
     if (this.#closed) return new TtsVarError("MODEL_RUNTIME", `${this.name} was closed`);
     if (isTimeout(error)) {
       const seconds = this.#endpoint.timeoutMs / 1000;
@@ -160,7 +157,7 @@ export class HttpCalls {
         { cause: error },
       );
     }
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code, message } = error;
     return new TtsVarError(
       "MODEL_RUNTIME",
       `${this.name} cannot be reached (${code ?? message}, ${attempts} attempts); check the address and that it runs`,
@@ -169,8 +166,8 @@ export class HttpCalls {
   }
 }
 
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && error.name === "AbortError";
+function isTimeout(error: Error): boolean {
+  return error.name === "AbortError";
 }
 
 function parseJson({ body }: Reply): unknown {

@@ -5,6 +5,7 @@ import type { Remote } from "../../models/worker/inference-worker.ts";
 import type { SamplerMethods } from "../sampler-service.ts";
 import { type Endpoint, HttpCalls } from "./http-calls.ts";
 import {
+  type Answers,
   answerSchemas,
   bitsFromText,
   bitsToText,
@@ -148,14 +149,14 @@ export class HttpRemote implements Remote<SamplerMethods> {
     key: number,
     name: Name,
     fields: Omit<Requests[Name], "session" | "revision">,
-  ) {
+  ): Promise<Answers[Name]> {
     const answer = await this.#post(name, { ...this.#at(key), ...fields } as Requests[Name]);
     this.#find(key).revision = answer.revision;
     return answer;
   }
 
-  #post<Name extends keyof typeof answerSchemas>(name: Name, request: Requests[Name]) {
-    return this.#calls.json(name, request, answerSchemas[name]);
+  #post<Name extends keyof Answers>(name: Name, request: Requests[Name]): Promise<Answers[Name]> {
+    return this.#calls.json(name, request, answerSchemas[name]) as Promise<Answers[Name]>;
   }
 
   #add(state: RemoteState): number {

@@ -116,6 +116,8 @@ export const answerSchemas = {
   touch: z.object({ gone: z.array(z.string()) }),
 } as const;
 
+export type Answers = { [Name in keyof typeof answerSchemas]: z.output<(typeof answerSchemas)[Name]> };
+
 export const errorSchema = z.object({
   error: z.object({
     code: z.string(),

@@ -1,0 +1,228 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { pixelHash } from "../../src/core/image.ts";
+import type { SampleRequest, Sampler, SampleSession } from "../../src/core/sampler.ts";
+import { embeddedModelPath } from "../../src/models/model-folder.ts";
+import { infinityDefinition } from "../../src/samplers/infinity/definition.ts";
+import { remoteDefinition } from "../../src/samplers/remote/definition.ts";
+import { type ServedSampler, serveOverHttp } from "../../src/samplers/remote/serve.ts";
+import { toyDefinition } from "../../src/samplers/toy/definition.ts";
+import { describeSampler } from "../../src/testing/sampler-contract.ts";
+import { describeSamplerServer } from "../../src/testing/sampler-server-contract.ts";
+import { runHere } from "./support/run-here.ts";
+import { troubledProxy } from "./support/troubled-proxy.ts";
+
+const TOKEN = "a token only for these tests";
+const token = TOKEN.replaceAll(" ", "-");
+
+/** A sampler reached through a server that owns it. */
+async function overHttp(local: Sampler): Promise<Sampler> {
+  const served = await serveOverHttp(local, { token });
+  const remote = await remoteDefinition(served.url, { TTSVAR_SAMPLER_TOKEN: token }).open();
+  const close = async (): Promise<void> => {
+    await remote[Symbol.asyncDispose]();
+    await served[Symbol.asyncDispose]();
+    await local[Symbol.asyncDispose]();
+  };
+  return { ...remote, [Symbol.asyncDispose]: close };
+}
+
+async function openEmbedded(): Promise<Sampler> {
+  return infinityDefinition(await embeddedModelPath("generator")).open();
+}
+
+describeSampler("toy behind HTTP", async () => overHttp(await toyDefinition.open()));
+describeSampler("embedded generator behind HTTP", async () => overHttp(await openEmbedded()));
+
+for (const secret of [token, undefined]) {
+  describeSamplerServer(`toy, ${secret === undefined ? "without a token" : "with a token"}`, async () => {
+    const sampler = await toyDefinition.open();
+    const served = await serveOverHttp(sampler, { token: secret, limits: { rows: 8 } });
+    return { url: served.url, token: secret, close: async () => served[Symbol.asyncDispose]() };
+  });
+}
+
+describe("a remote sampler", () => {
+  let local: Sampler;
+  let remote: Sampler;
+  beforeAll(async () => {
+    local = await openEmbedded();
+    const served = await serveOverHttp(local);
+    remote = await remoteDefinition(served.url, {}).open();
+  }, 120_000);
+  afterAll(async () => remote?.[Symbol.asyncDispose]());
+
+  const request = (change: Partial<SampleRequest> = {}): SampleRequest => ({
+    prompt: "a photo of two dogs and a red car",
+    seed: "s",
+    ids: ["c0", "c1", "c2"],
+    settings: local.defaults,
+    ...change,
+  });
+
+  it("is described as the sampler that it stands for", () => {
+    const { cost, memory: _, ...plain } = local;
+    for (const key of Object.keys(plain) as (keyof typeof plain)[]) {
+      if (typeof plain[key] !== "function") expect(remote[key]).toEqual(plain[key]);
+    }
+    expect(remote.cost.text).toBe(cost.text);
+    expect(remote.cost.sharedStages).toBe(cost.sharedStages);
+    for (const { index } of local.scales) {
+      for (const guided of [true, false])
+        expect(remote.cost.stage(index, guided)).toBe(cost.stage(index, guided));
+    }
+    expect(remote.cost.decode(local.latent)).toBe(cost.decode(local.latent));
+  });
+
+  it("gives the same signals, bits and pixels, with every setting of a request", async () => {
+    const settings = { ...local.defaults, guidanceUntil: 4, topP: 0.9 };
+    const forcedBits = await drawn(local, request(), 2);
+    const requests = [
+      request(),
+      request({ settings, negativePrompt: "a photo of three blue cats" }),
+      request({ settings: { ...settings, topK: 1 } }),
+      request({ forcedBits }),
+    ];
+    for (const each of requests) {
+      const [here, there] = [await local.start(each), await remote.start(each)];
+      while (here.stage < local.scales.length) {
+        expect(await there.step()).toEqual(await here.step());
+        if (here.stage !== 3) continue;
+        const picks = [
+          { parent: 2, id: "c2" },
+          { parent: 2, id: "c2.1" },
+        ];
+        await Promise.all([here.select(picks), there.select(picks)]);
+        expect(there.ids).toEqual(here.ids);
+        const small = { h: 4, w: 3 };
+        expect(await there.decode([1], small)).toEqual(await here.decode([1], small));
+      }
+      expect(await there.bits(1)).toEqual(await here.bits(1));
+      expect((await there.decode([1, 0])).map(pixelHash)).toEqual((await here.decode([1, 0])).map(pixelHash));
+    }
+  });
+
+  it("encodes images where the model can", async () => {
+    expect(remote.encode === undefined).toBe(local.encode === undefined);
+    const session = await finish(await local.start(request({ ids: ["c0"] })));
+    const [image] = await session.decode([0]);
+    expect(await remote.encode?.(image!)).toEqual(await local.encode?.(image!));
+  });
+});
+
+async function finish(session: SampleSession, stages = 6): Promise<SampleSession> {
+  while (session.stage < stages) await session.step();
+  return session;
+}
+
+async function drawn(sampler: Sampler, request: SampleRequest, scales: number): Promise<Uint8Array[]> {
+  const session = await finish(await sampler.start(request));
+  return (await session.bits(0)).slice(0, scales);
+}
+
+describe("tts-var with --model http://...", () => {
+  const dir = mkdtempSync(join(tmpdir(), "tts-var-remote-"));
+  const open: AsyncDisposable[] = [];
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    rmSync(dir, { recursive: true });
+    for (const one of open) await one[Symbol.asyncDispose]();
+  });
+
+  const serve = async (sampler?: Sampler, withToken = true): Promise<ServedSampler> => {
+    const served = await serveOverHttp(sampler ?? (await toyDefinition.open()), withToken ? { token } : {});
+    open.push(served);
+    return served;
+  };
+  const search = (model: string, out: string, ...more: string[]) =>
+    runHere(
+      ["search", "-p", "blocks", "--model", model, "--reward", "./test/fixtures/brightness.mjs"].concat(
+        ["--budget", "3", "--quiet", "--json", "--sheet", "none", "--out", join(dir, out)],
+        more,
+      ),
+    );
+  const runFile = (out: string) => JSON.parse(readFileSync(join(dir, out, "run.json"), "utf8"));
+
+  it("finds the same images as the model at hand, and records whose they are", async () => {
+    vi.stubEnv("TTSVAR_SAMPLER_TOKEN", token);
+    const served = await serve();
+    const [near, far] = [await search("toy", "near"), await search(served.url, "far")];
+    expect([near.code, far.code, far.stderr]).toEqual([0, 0, ""]);
+    const answers = [near, far].map(({ stdout }) => JSON.parse(stdout));
+    const hashes = answers.map(({ candidates }) =>
+      candidates.map((one: { pixelHash: string }) => one.pixelHash),
+    );
+    expect(hashes[1]).toEqual(hashes[0]);
+    expect(answers[1].budget.flops).toEqual(answers[0].budget.flops);
+    const record = runFile("far");
+    expect(record.models).toMatchObject({ toy: "1" });
+    expect(record.config.model).toBe(served.url);
+    expect(JSON.stringify(record)).not.toContain(token);
+    const plan = await runHere(["plan", "--model", served.url, "--budget", "3", "--json"]);
+    expect([plan.code, JSON.parse(plan.stdout).schemaVersion]).toEqual([0, 1]);
+  });
+
+  it("says what is wrong with the token", async () => {
+    const served = await serve();
+    vi.stubEnv("TTSVAR_SAMPLER_TOKEN", undefined);
+    const without = await search(served.url, "none");
+    vi.stubEnv("TTSVAR_SAMPLER_TOKEN", "another-token-than-the-servers");
+    const wrong = await search(served.url, "none");
+    expect([without.code, wrong.code]).toEqual([2, 2]);
+    expect(without.stderr).toContain("wants a token; put it into the environment as TTSVAR_SAMPLER_TOKEN");
+    expect(wrong.stderr).toContain("does not accept the token in TTSVAR_SAMPLER_TOKEN");
+    const inAddress = await search(served.url.replace("//", "//user:secret@"), "none");
+    expect([inAddress.code, inAddress.stderr]).toEqual([2, expect.stringContaining("does not belong in it")]);
+  });
+
+  it("ends with exit code 3 and a valid run folder when the server goes away in the middle", async () => {
+    vi.stubEnv("TTSVAR_SAMPLER_TOKEN", token);
+    let steps = 0;
+    const vanishing = await troubledProxy((await serve()).url, (call) =>
+      call === "step" && ++steps === 3 ? "vanish" : "pass",
+    );
+    const { code, stderr, stdout } = await search(vanishing.url, "gone");
+    expect([code, steps]).toEqual([3, 3]);
+    expect(stderr).toMatch(/the sampler at http:\S+ cannot be reached \(\w+, 3 attempts\)/);
+    expect(JSON.parse(stdout).error.code).toBe("MODEL_RUNTIME");
+    expect(runFile("gone")).toMatchObject({ status: "failed", error: { code: "MODEL_RUNTIME" } });
+    const lines = readFileSync(join(dir, "gone", "trace.jsonl"), "utf8")
+      .trim()
+      .split("\n");
+    expect(lines.map((line) => JSON.parse(line).type)).toContain("step");
+  });
+
+  it("survives lost answers without advancing twice", async () => {
+    vi.stubEnv("TTSVAR_SAMPLER_TOKEN", token);
+    const served = await serve();
+    const plain = await search(served.url, "plain", "--widths", "4,4,2,2");
+    const lost: string[] = [];
+    const troubled = await troubledProxy(served.url, (call) => {
+      // The first answer of every kind of call is lost; the second one arrives.
+      const again = call === "release" || call === "touch" || lost.includes(call);
+      if (!again) lost.push(call);
+      return again ? "pass" : "lose-answer";
+    });
+    open.unshift(troubled);
+    const { code, stdout } = await search(troubled.url, "lost", "--widths", "4,4,2,2");
+    expect(code).toBe(0);
+    expect(lost).toEqual(expect.arrayContaining(["info", "start", "step", "select", "decode"]));
+    const best = (text: string) => JSON.parse(text).best.pixelHash;
+    expect(best(stdout)).toBe(best(plain.stdout));
+    expect(readFileSync(join(dir, "lost", "trace.jsonl"), "utf8")).toBe(
+      readFileSync(join(dir, "plain", "trace.jsonl"), "utf8"),
+    );
+  });
+
+  it("says where nobody listens, or somebody else does", async () => {
+    const served = await serve(undefined, false);
+    const missing = await search(`${served.url}/elsewhere`, "none");
+    expect([missing.code, missing.stderr]).toEqual([3, expect.stringContaining("is not served")]);
+    open.splice(open.indexOf(served), 1);
+    await served[Symbol.asyncDispose]();
+    const gone = await search(served.url, "none");
+    expect([gone.code, gone.stderr]).toEqual([3, expect.stringMatching(/cannot be reached \(ECONNREFUSED/)]);
+  });
+});

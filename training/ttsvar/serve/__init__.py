@@ -1,0 +1,1 @@
+"""Serves an Infinity generator to searches over HTTP (protocol: ``docs/remote-sampler.md``)."""
