@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { COST_KINDS, type CostKind, type Spending } from "../core/budget.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
 import type { Backend } from "../queue/backend.ts";
-import { nextWave } from "./adaptive.ts";
+import { affordableRounds, nextWave } from "./adaptive.ts";
 import type { AdaptiveSettings } from "./evaluation-record.ts";
 import { layout } from "./layout.ts";
 import { runJobs } from "./run-jobs.ts";
@@ -82,8 +82,7 @@ export async function runAdaptive(input: AdaptiveRunInput): Promise<Allocation[]
     const best = mine.reduce((a, b) => (sign * scoreOf(b) > sign * scoreOf(a) ? b : a));
     await writeBest(input, job, best, mine, scoreOf);
     const reached = oriented.stopAt !== null && sign * scoreOf(best) >= oriented.stopAt;
-    const spent = rounds.reduce((sum, records) => sum + records.length, 0) * settings.roundUnits;
-    const exhausted = spent + settings.roundUnits > settings.totalUnits + 1e-9;
+    const exhausted = rounds.flat().length >= affordableRounds(settings);
     allocations.push({
       promptIndex: job.promptIndex,
       sample: job.sample,

@@ -19,7 +19,7 @@ export interface ImageRounds {
  */
 export function nextWave(images: readonly ImageRounds[], settings: AdaptiveSettings): number[] {
   const started = images.reduce((sum, image) => sum + image.scores.length, 0);
-  const affordable = Math.floor(settings.totalUnits / settings.roundUnits + 1e-9) - started;
+  const affordable = affordableRounds(settings) - started;
   if (started === 0) {
     if (affordable < images.length) {
       throw new TtsVarError(
@@ -38,6 +38,11 @@ export function nextWave(images: readonly ImageRounds[], settings: AdaptiveSetti
     .slice(0, size)
     .map(({ index }) => index)
     .sort((a, b) => a - b);
+}
+
+/** Rounds that the total allows for all images together. */
+export function affordableRounds({ totalUnits, roundUnits }: AdaptiveSettings): number {
+  return Math.floor(totalUnits / roundUnits + 1e-9);
 }
 
 // Weights of the whole set's mean and variance against a prompt's own, in rounds.

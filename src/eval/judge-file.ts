@@ -30,11 +30,12 @@ export async function judgeDetectionsFile(path: string, rules?: RuleOptions): Pr
       cause: error,
     });
   });
-  const lines = text.split("\n");
-  return lines.flatMap((line, index) => {
-    if (line.trim() === "") return [];
-    return [judgeLine(line, `${path}:${index + 1}`, rules)];
-  });
+  const judged = text
+    .split("\n")
+    .flatMap((line, index) => (line.trim() === "" ? [] : [judgeLine(line, `${path}:${index + 1}`, rules)]));
+  if (judged.length === 0)
+    throw new TtsVarError("EVAL_DATA", `${path} holds no detections; the file is empty`);
+  return judged;
 }
 
 function judgeLine(line: string, where: string, rules: RuleOptions | undefined): JudgedLine {

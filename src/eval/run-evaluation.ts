@@ -5,6 +5,7 @@ import { temporaryName, writeFileAtomic } from "../io/atomic.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
 import { decodePng, encodePng } from "../io/png.ts";
 import type { Backend } from "../queue/backend.ts";
+import { affordableRounds } from "./adaptive.ts";
 import { runAdaptive } from "./adaptive-run.ts";
 import { beginEvaluation, type EvaluationRecord } from "./evaluation-record.ts";
 import { gridOf } from "./grid.ts";
@@ -19,6 +20,8 @@ import { SampleStore } from "./sample-store.ts";
 
 /** Where an evaluation stands. */
 export interface EvaluationProgress {
+  /** What is counted: images, or the rounds of an adaptive evaluation, of which `total` is the largest number. */
+  readonly unit: "images" | "rounds";
   readonly done: number;
   readonly total: number;
   /** Searches done by this program, without those found done; what a rate can be computed from. */
@@ -51,13 +54,18 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
   await beginEvaluation(dir, record, prompts);
   using timing = new JsonlWriter(join(dir, layout.timing));
   const judged: ResultRow[] = [];
-  const total = prompts.length * record.samples;
+  const images = prompts.length * record.samples;
+  const { adaptive } = record;
+  const count =
+    adaptive === null
+      ? ({ unit: "images", total: images } as const)
+      : ({ unit: "rounds", total: affordableRounds(adaptive) } as const);
   let done = 0;
   let performed = 0;
-  const report = (): void => input.onProgress?.({ done, total, performed, judged });
+  const report = (): void => input.onProgress?.({ ...count, done, performed, judged });
 
   const out = join(dir, layout.results);
-  const facts = { expected: total, rewardModel: record.rewardModel };
+  const facts = { expected: images, rewardModel: record.rewardModel };
   const log = judge === null ? null : await VerdictLog.open(judge, dir, facts, out);
   const live =
     log === null
@@ -66,31 +74,30 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
           judged.push(...rows);
           report();
         });
-  const finished = async (job: SampleJob): Promise<void> => {
+  const noteSearch = (job: SampleJob, seconds: number | null): void => {
     done++;
+    if (seconds !== null) {
+      performed++;
+      const { promptIndex, sample, round } = job;
+      timing.write({ promptIndex, sample, ...(round === null ? {} : { round }), seconds });
+    }
     report();
-    const { promptIndex, sample, metadata } = job;
-    await live?.add({ promptIndex, sample, filename: layout.sample(promptIndex, sample), metadata });
   };
-  const noteTime = (job: SampleJob, seconds: number | null): void => {
-    if (seconds === null) return;
-    performed++;
-    const { promptIndex, sample, round } = job;
-    timing.write({ promptIndex, sample, ...(round === null ? {} : { round }), seconds });
-  };
+  const judgeLive = async ({ promptIndex, sample, metadata }: SampleJob): Promise<void> =>
+    live?.add({ promptIndex, sample, filename: layout.sample(promptIndex, sample), metadata });
 
   try {
     const jobs = jobsOf(input);
     const store = new SampleStore(dir);
-    if (record.adaptive === null) {
+    if (adaptive === null) {
       await runJobs({
         jobs,
         backend: input.backend,
         store,
         signal,
         async onDone(job, _record: SampleRecord, seconds) {
-          noteTime(job, seconds);
-          await finished(job);
+          noteSearch(job, seconds);
+          await judgeLive(job);
         },
       });
     } else {
@@ -98,9 +105,9 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
         ...input,
         jobs,
         store,
-        settings: record.adaptive,
-        onRound: noteTime,
-        onImage: finished,
+        settings: adaptive,
+        onRound: noteSearch,
+        onImage: judgeLive,
       });
     }
     await live?.finish();

@@ -56,11 +56,13 @@ export interface SummaryOptions {
 /**
  * The official summary with bootstrap intervals over new prompts.
  *
- * @throws EVAL_DATA without rows, or when judges are mixed
+ * @throws EVAL_PARTIAL without rows; EVAL_DATA when judges are mixed or an image has two verdicts
  */
 export function summarize(rows: readonly ResultRow[], options: SummaryOptions = {}): Summary {
   if (rows.length === 0)
     throw new TtsVarError("EVAL_PARTIAL", "no judged images: there is nothing to summarise");
+  const provenance = provenanceOf(rows);
+  expectOneVerdictEach(rows);
   const prompts = groupByPrompt(rows);
   const byTag = scoreTags(rows);
   const cells: Cell[] = [...prompts.values()].map((images) => ({
@@ -69,7 +71,7 @@ export function summarize(rows: readonly ResultRow[], options: SummaryOptions = 
   }));
   const correctImages = rows.filter((row) => row.correct).length;
   return {
-    ...provenanceOf(rows),
+    ...provenance,
     images: rows.length,
     prompts: prompts.size,
     correctImages,
@@ -96,6 +98,21 @@ export function scoreTags(rows: readonly Pick<ResultRow, "tag" | "correct">[]): 
     const correct = images.filter((row) => row.correct).length;
     return { tag, correct, images: images.length, accuracy: correct / images.length };
   });
+}
+
+/** A file that was appended to another one would count images twice. */
+function expectOneVerdictEach(rows: readonly ResultRow[]): void {
+  const first = new Map<string, number>();
+  for (const [index, { filename }] of rows.entries()) {
+    const before = first.get(filename);
+    if (before !== undefined) {
+      throw new TtsVarError(
+        "EVAL_DATA",
+        `the results hold two verdicts on ${filename} (rows ${before + 1} and ${index + 1}); judge the images anew`,
+      );
+    }
+    first.set(filename, index);
+  }
 }
 
 function isOfficial(tag: string): boolean {

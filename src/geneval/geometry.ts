@@ -18,7 +18,8 @@ export function relationsOf(a: Box, b: Box, threshold: number): Relation[] {
   const shortX = shorten(dx, Math.abs(a[2] - a[0]) + Math.abs(b[2] - b[0]));
   const shortY = shorten(dy, Math.abs(a[3] - a[1]) + Math.abs(b[3] - b[1]));
   if (Math.abs(shortX) < 1e-3 && Math.abs(shortY) < 1e-3) return [];
-  const length = Math.hypot(dx, dy);
+  // Not Math.hypot, which rounds differently from numpy's norm where a share is exactly one half.
+  const length = Math.sqrt(dx * dx + dy * dy);
   const x = shortX / length;
   const y = shortY / length;
   const found: Relation[] = [];

@@ -98,7 +98,8 @@ export function keepObjects(
   options: RuleOptions = officialOptions,
 ): KeptObjects {
   const threshold = tag === "counting" ? options.countingThreshold : options.threshold;
-  const kept: Record<string, KeptObject[]> = {};
+  // Without a prototype: a class may be called "constructor".
+  const kept: Record<string, KeptObject[]> = Object.create(null);
   for (const [name, rows] of Object.entries(detections)) {
     const best = rows
       .map(([x0, y0, x1, y1, score], index): KeptObject => ({ box: [x0, y0, x1, y1], score, index }))

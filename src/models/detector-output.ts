@@ -18,8 +18,10 @@ export interface DetectorLayout {
 }
 
 /**
- * Detections of one image from the raw outputs of a DETR-like model. transformers.js's own post-processing takes every
- * model for a softmax one, cuts boxes to integers and drops other outputs.
+ * Detections of one image from the raw outputs of a DETR-like model, as Python's post-processing makes them: softmax
+ * models give each query its best class; of sigmoid models every (query, class) pair counts, as many of the best as there
+ * are queries. transformers.js's own post-processing takes every model for a softmax one, cuts boxes to integers and
+ * drops other outputs.
  *
  * @param logits [1, queries, classes] (sigmoid) or [1, queries, classes + 1] (softmax)
  * @param boxes  [1, queries, 4]: centre, width and height as fractions of the image
@@ -32,34 +34,42 @@ export function readDetections(
   minimumScore: number,
 ): Detection[] {
   const [, queries, columns] = logits.dims as [number, number, number];
-  const sigmoid = SIGMOID_TYPES.has(layout.modelType);
-  const classes = Math.min(layout.labels.length, sigmoid ? columns : columns - 1);
-  const found: Detection[] = [];
+  const readQuery = SIGMOID_TYPES.has(layout.modelType) ? everyClass : bestClass;
+  const pairs: (ClassScore & { readonly query: number })[] = [];
   for (let query = 0; query < queries; query++) {
     const row = logits.data.subarray(query * columns, (query + 1) * columns);
-    const { index, score } = sigmoid ? bestSigmoid(row, classes) : bestSoftmax(row, classes);
-    if (!(score >= minimumScore)) continue;
-    const colorCount = colors?.dims[2] ?? 0;
-    found.push({
-      label: layout.labels[index]!,
-      score,
-      box: toPixels(boxes.data.subarray(query * 4, query * 4 + 4), image),
-      ...(colors
-        ? { colors: softmax(colors.data.subarray(query * colorCount, (query + 1) * colorCount)) }
-        : {}),
-    });
+    for (const { index, score } of readQuery(row, layout.labels.length)) {
+      if (score >= minimumScore) pairs.push({ query, index, score });
+    }
   }
-  return found.sort((a, b) => b.score - a.score);
+  pairs.sort((a, b) => b.score - a.score);
+  const colorCount = colors?.dims[2] ?? 0;
+  return pairs.slice(0, queries).map(({ query, index, score }) => ({
+    label: layout.labels[index]!,
+    score,
+    box: toPixels(boxes.data.subarray(query * 4, query * 4 + 4), image),
+    ...(colors
+      ? { colors: softmax(colors.data.subarray(query * colorCount, (query + 1) * colorCount)) }
+      : {}),
+  }));
 }
 
-function bestSigmoid(row: Float32Array, classes: number): { index: number; score: number } {
-  const index = argmax(row, classes);
-  return { index, score: 1 / (1 + Math.exp(-row[index]!)) };
+interface ClassScore {
+  readonly index: number;
+  readonly score: number;
 }
 
-function bestSoftmax(row: Float32Array, classes: number): { index: number; score: number } {
-  const index = argmax(row, classes);
-  return { index, score: softmax(row)[index]! };
+function everyClass(row: Float32Array, labels: number): ClassScore[] {
+  return Array.from(row.subarray(0, labels), (logit, index) => ({
+    index,
+    score: 1 / (1 + Math.exp(-logit)),
+  }));
+}
+
+/** The last column is "no object". */
+function bestClass(row: Float32Array, labels: number): ClassScore[] {
+  const index = argmax(row, Math.min(labels, row.length - 1));
+  return [{ index, score: softmax(row)[index]! }];
 }
 
 function argmax(row: Float32Array, count: number): number {

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import * as z from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import type { RgbImage } from "../core/image.ts";
-import type { Tensor } from "../core/tensor.ts";
 import type { Detection, Detector, DetectorMethods } from "./detector.ts";
 import { readDetections } from "./detector-output.ts";
+import { createFolderDetector, floatOutput } from "./folder-detector.ts";
 import { fitImage, readInputSize } from "./image-input.ts";
 import { MASK_TYPES, openMaskDetector } from "./mask-detector-service.ts";
 import { openModelFolder, parseWith } from "./model-folder.ts";
@@ -31,7 +31,7 @@ export async function openDetector({
   const folder = await openModelFolder(dir, { allowBare: true });
   const configPath = join(folder.dir, "config.json");
   const config = parseWith(configSchema, await readJson(configPath), configPath);
-  const labels = Object.keys(config.id2label).map((_, index) => config.id2label[index] ?? "");
+  const labels = labelsOf(config.id2label);
   if (MASK_TYPES.has(config.model_type)) {
     return openMaskDetector(folder, labels, { minimumScore, ...(threads === undefined ? {} : { threads }) });
   }
@@ -44,44 +44,32 @@ export async function openDetector({
     });
   };
   const options = { session_options: sessionOptions(threads === undefined ? {} : { threads }) };
-  const processor = await library.AutoProcessor.from_pretrained(folder.dir).catch(failed);
+  const processor = await library.AutoImageProcessor.from_pretrained(folder.dir).catch(failed);
   const model = await library.AutoModelForObjectDetection.from_pretrained(folder.dir, options).catch(failed);
   const size = await readInputSize(folder.dir);
+  // `fitImage` does it: the stock resizing scales up to the longest edge, 2.8 times the pixels of DETR's 800 x 800.
+  processor.do_resize = false;
 
-  async function one(image: RgbImage): Promise<Detection[]> {
+  async function detectOne(image: RgbImage): Promise<Detection[]> {
     const { data, width, height } = await fitImage(image, size);
     const { pixel_values, pixel_mask } = await processor([new library.RawImage(data, width, height, 3)]);
     // `forward` gives all outputs; the typed call would drop those that transformers.js does not know.
     const output = await model.forward({ pixel_values, pixel_mask });
     const tensors = {
-      logits: plain(output["logits"], "logits", folder.dir),
-      boxes: plain(output["pred_boxes"], "pred_boxes", folder.dir),
-      colors: output["color_logits"] ? plain(output["color_logits"], "color_logits", folder.dir) : null,
+      logits: floatOutput(output, "logits", folder),
+      boxes: floatOutput(output, "pred_boxes", folder),
+      colors: output["color_logits"] ? floatOutput(output, "color_logits", folder) : null,
     };
     return readDetections(tensors, layout, image, minimumScore);
   }
 
-  const flops =
-    (folder.manifest["flops"] as { image?: unknown } | undefined)?.image ?? folder.manifest["flops"];
-  return {
-    modelId: folder.modelId,
-    flops: typeof flops === "number" ? flops : 0,
-    labels,
-    // One at a time: a row's bits could otherwise depend on the number of rows (see decision record 0003).
-    async detect(images) {
-      const found: Detection[][] = [];
-      for (const image of images) found.push(await one(image));
-      return found;
-    },
-    async dispose() {
-      await model.dispose();
-    },
-  };
+  return createFolderDetector({ folder, labels, detectOne, dispose: () => model.dispose() });
 }
 
-function plain(tensor: { dims: number[]; data: unknown } | undefined, name: string, dir: string): Tensor {
-  if (tensor?.data instanceof Float32Array) return { dims: tensor.dims, data: tensor.data };
-  throw new TtsVarError("MODEL_INVALID", `the detector in ${dir} has no float32 output ${name}`);
+/** Names by class number; a number that the model's list leaves out has none. */
+function labelsOf(id2label: Readonly<Record<string, string>>): string[] {
+  const length = 1 + Math.max(-1, ...Object.keys(id2label).map(Number));
+  return Array.from({ length }, (_, index) => id2label[index] ?? "");
 }
 
 export async function openService(options: DetectorServiceOptions): Promise<Service<DetectorMethods>> {

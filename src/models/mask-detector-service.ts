@@ -2,9 +2,9 @@ import { join } from "node:path";
 import * as z from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import type { RgbImage } from "../core/image.ts";
-import type { Tensor } from "../core/tensor.ts";
 import type { Detection, Detector } from "./detector.ts";
-import { fitImage } from "./image-input.ts";
+import { createFolderDetector, floatOutput } from "./folder-detector.ts";
+import { fitImage, type InputSize, targetSize } from "./image-input.ts";
 import { readMasks } from "./mask-output.ts";
 import { type ModelFolder, parseWith } from "./model-folder.ts";
 import { sessionOptions } from "./ort-session.ts";
@@ -16,11 +16,16 @@ export const MASK_TYPES: ReadonlySet<string> = new Set(["maskformer", "mask2form
 
 const sizeSchema = z.union([
   z.looseObject({ height: z.int().positive(), width: z.int().positive() }),
-  z.looseObject({ shortest_edge: z.int().positive(), longest_edge: z.int().positive().optional() }),
+  z.looseObject({ shortest_edge: z.int().positive(), longest_edge: z.int().positive().optional() }).transform(
+    ({ shortest_edge: shortest, longest_edge: longest }): InputSize => ({
+      shortest,
+      ...(longest === undefined ? {} : { longest }),
+    }),
+  ),
 ]);
 
 const processorSchema = z.looseObject({
-  size: sizeSchema.default({ shortest_edge: 800, longest_edge: 1333 }),
+  size: sizeSchema.default({ shortest: 800, longest: 1333 }),
   size_divisor: z.int().positive().default(32),
   image_mean: z.array(z.number()).length(3).default([0.485, 0.456, 0.406]),
   image_std: z.array(z.number()).length(3).default([0.229, 0.224, 0.225]),
@@ -54,7 +59,7 @@ export async function openMaskDetector(
   );
   const wantsMask = Object.values(model.sessions).some(({ inputNames }) => inputNames.includes("pixel_mask"));
 
-  async function one(image: RgbImage): Promise<Detection[]> {
+  async function detectOne(image: RgbImage): Promise<Detection[]> {
     const { width, height, data } = await fitImage(image, inputSize(image, processor));
     const pixel_values = new library.Tensor("float32", normalised(data, processor), [1, 3, height, width]);
     const pixel_mask = new library.Tensor("int64", new BigInt64Array(width * height).fill(1n), [
@@ -64,37 +69,20 @@ export async function openMaskDetector(
     ]);
     const output = await model.forward({ pixel_values, ...(wantsMask ? { pixel_mask } : {}) });
     const tensors = {
-      classes: plain(output["class_queries_logits"], "class_queries_logits", folder.dir),
-      masks: plain(output["masks_queries_logits"], "masks_queries_logits", folder.dir),
+      classes: floatOutput(output, "class_queries_logits", folder),
+      masks: floatOutput(output, "masks_queries_logits", folder),
     };
     return readMasks(tensors, labels, image, options.minimumScore);
   }
 
-  const { flops } = folder.manifest;
-  return {
-    modelId: folder.modelId,
-    flops: typeof flops === "number" ? flops : 0,
-    labels,
-    async detect(images) {
-      const found: Detection[][] = [];
-      for (const image of images) found.push(await one(image));
-      return found;
-    },
-    async dispose() {
-      await model.dispose();
-    },
-  };
+  return createFolderDetector({ folder, labels, detectOne, dispose: () => model.dispose() });
 }
 
-/** The processor's size for an image, each side a multiple of the divisor so that nothing has to be padded. */
+/** The processor's size for an image, each side rounded up to a multiple of the divisor as in Python. */
 function inputSize(image: RgbImage, { size, size_divisor }: Processor): { width: number; height: number } {
-  const aligned = (side: number): number => Math.max(1, Math.round(side / size_divisor)) * size_divisor;
-  if ("height" in size)
-    return { width: aligned(size.width as number), height: aligned(size.height as number) };
-  const short = size.shortest_edge / Math.min(image.width, image.height);
-  const long = (size.longest_edge ?? Number.POSITIVE_INFINITY) / Math.max(image.width, image.height);
-  const ratio = Math.min(short, long);
-  return { width: aligned(image.width * ratio), height: aligned(image.height * ratio) };
+  const aligned = (side: number): number => Math.ceil(side / size_divisor) * size_divisor;
+  const { width, height } = targetSize(image, size);
+  return { width: aligned(width), height: aligned(height) };
 }
 
 /** Planar float pixels, rescaled and normalised: [3, height, width]. */
@@ -108,9 +96,4 @@ function normalised(data: Uint8Array, { image_mean, image_std }: Processor): Flo
     }
   }
   return values;
-}
-
-function plain(tensor: { dims: number[]; data: unknown } | undefined, name: string, dir: string): Tensor {
-  if (tensor?.data instanceof Float32Array) return { dims: tensor.dims, data: tensor.data };
-  throw new TtsVarError("MODEL_INVALID", `the detector in ${dir} has no float32 output ${name}`);
 }

@@ -166,13 +166,25 @@ describe("adaptive evaluation", { timeout: 180_000 }, () => {
   ];
 
   it("spends one total where it helps, says what each prompt got, and does not depend on the workers", async () => {
-    expect((await runHere(adaptive("adaptive", "0"))).code).toBe(0);
+    const outcome = await runHere(adaptive("adaptive", "0"));
+    expect(outcome.code).toBe(0);
     const lines = (await readFile(join(dir, "adaptive/allocation.jsonl"), "utf8")).trim().split("\n");
     const rows = lines.map((line) => JSON.parse(line));
     expect(rows).toHaveLength(24);
     const units = rows.reduce((sum, row) => sum + row.units, 0);
     expect(units).toBeLessThanOrEqual(72);
     expect(units).toBeGreaterThan(24);
+    expect(outcome.stdout).toContain(`Adaptive budget: ${units} of 72 units spent`);
+    const again = await runHere([...adaptive("adaptive", "0"), "--json"]);
+    const { prompts } = JSON.parse(again.stdout).allocation;
+    expect(prompts).toHaveLength(12);
+    for (const share of prompts) {
+      const mine = rows.filter((row) => row.promptIndex === share.promptIndex);
+      expect(share).toMatchObject({
+        prompt: mine[0].prompt,
+        units: mine.reduce((sum, row) => sum + row.units, 0),
+      });
+    }
     expect(new Set(rows.map((row) => row.rounds)).size, "images differ in what they got").toBeGreaterThan(1);
     for (const row of rows) {
       expect(row.ended === "reached").toBe(row.best >= 0.62);

@@ -235,6 +235,14 @@ describe("recorded detections", () => {
         reason: "expected red dog>=1, found 0 red; and 1 blue",
       },
     ]);
+    await write(good, `${JSON.stringify(good).replace("0.5", "NaN")}`);
+    await expect(judgeDetectionsFile(path)).rejects.toThrow(/r\.jsonl:2: not JSON/);
+    await write(good, `${JSON.stringify(good).replace("0.5", "1e999")}`);
+    await expect(judgeDetectionsFile(path)).rejects.toThrow(/r\.jsonl:2: detections\.dog\.0\.4/);
+    await write(good, { metadata: good.metadata });
+    await expect(judgeDetectionsFile(path)).rejects.toThrow(/r\.jsonl:2: detections/);
+    await write();
+    await expect(judgeDetectionsFile(path)).rejects.toThrow(/holds no detections/);
     await write(good, '{"metadata"');
     await expect(judgeDetectionsFile(path)).rejects.toThrow(/r\.jsonl:2: not JSON/);
     await write(good, { ...good, detections: { dog: [[0, 0, 1, 1]] } });

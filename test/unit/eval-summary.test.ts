@@ -82,6 +82,13 @@ describe("official results files", () => {
     expect([correctImages / images, overall]).toEqual([4 / 6, (3 / 4 + 1 / 2) / 2]);
   });
 
+  it("that hold an image twice are refused", async () => {
+    const { rows } = await read([...official, ...official]);
+    expect(() => summarize(rows, options)).toThrow(
+      /two verdicts on images\/00000\/samples\/0000\.png \(rows 1 and 9\)/,
+    );
+  });
+
   it("survive writing and reading", async () => {
     const { rows } = await read(official);
     await writeResults(join(dir, "copy.jsonl"), rows);

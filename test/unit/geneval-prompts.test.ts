@@ -1,7 +1,59 @@
 import { describe, expect, it } from "vitest";
 import { parseMetadataFile } from "../../src/geneval/metadata.ts";
 import { distributeCounts, generatePrompts } from "../../src/geneval/prompts.ts";
+import type { GenevalMetadata } from "../../src/geneval/rules.ts";
 import { classNames, officialCounts, tags } from "../../src/geneval/vocabulary.ts";
+
+const colors = "red orange yellow green blue purple pink brown black white".split(" ");
+
+/** Reads a prompt back, by the grammar's text alone; its metadata as the official file has it. */
+function readPrompt(prompt: string): GenevalMetadata {
+  const [, scene] = /^a photo of (.+)$/.exec(prompt)!;
+  const thing = (words: string): string => {
+    const [, article, name] = /^(an?) (.+)$/.exec(words)!;
+    expect(article).toBe("aeiou".includes(name![0]!) ? "an" : "a");
+    return name!;
+  };
+  const object = (name: string): string => {
+    expect(classNames).toContain(name);
+    return name;
+  };
+  const colored = (words: string) => {
+    const [color, ...name] = thing(words).split(" ");
+    expect(colors).toContain(color);
+    return { class: object(name.join(" ")), count: 1, color: color! };
+  };
+  const count = ["two", "three", "four"].indexOf(scene!.split(" ")[0]!) + 2;
+  if (count >= 2) {
+    const plural = scene!.split(" ").slice(1).join(" ");
+    const singular = [plural.slice(0, -1), plural.slice(0, -2)].find((word) => classNames.includes(word));
+    const name = object(singular ?? plural);
+    expect(plural.length - name.length).toBe(name.endsWith("s") ? 2 : 1);
+    const include = [{ class: name, count }];
+    return { tag: "counting", include, exclude: [{ class: name, count: count + 1 }], prompt };
+  }
+  const related = /^(.+) (left of|right of|above|below) (.+)$/.exec(scene!);
+  if (related) {
+    const [placed, reference] = [object(thing(related[1]!)), object(thing(related[3]!))];
+    expect(placed).not.toBe(reference);
+    const include = [
+      { class: reference, count: 1 },
+      { class: placed, count: 1, position: [related[2]!, 0] as const },
+    ];
+    return { tag: "position", include, prompt };
+  }
+  const parts = scene!.split(" and ");
+  // "an orange" is a fruit, "an orange cat" is not.
+  if (!classNames.includes(thing(parts[0]!))) {
+    const include = parts.map(colored);
+    expect(new Set(include.map((clause) => clause.color)).size).toBe(parts.length);
+    expect(new Set(include.map((clause) => clause.class)).size).toBe(parts.length);
+    return { tag: parts.length === 1 ? "colors" : "color_attr", include, prompt };
+  }
+  const include = parts.map((words) => ({ class: object(thing(words)), count: 1 }));
+  expect(new Set(include.map((clause) => clause.class)).size).toBe(parts.length);
+  return { tag: parts.length === 1 ? "single_object" : "two_object", include, prompt };
+}
 
 describe("GenEval prompts", () => {
   const { prompts, short } = generatePrompts({ seed: 7 });
@@ -24,6 +76,15 @@ describe("GenEval prompts", () => {
       new RegExp(`${placed!.class} ${placed!.position![0]} an? ${reference!.class}$`),
     );
     expect(prompts.some((row) => row.include!.some((c) => c.class === "person" && c.color))).toBe(false);
+  });
+
+  it("says in every prompt what its metadata asks for, in GenEval's words", () => {
+    const many = generatePrompts({ seed: 3, counts: distributeCounts(2500) }).prompts;
+    expect(many).toHaveLength(2500);
+    for (const row of many) expect(readPrompt(row.prompt)).toEqual(row);
+    expect(new Set(many.flatMap((row) => row.include!.map((clause) => clause.color)))).toEqual(
+      new Set([undefined, ...colors]),
+    );
   });
 
   it("is a function of the seed, and a smaller set is a prefix by task", () => {

@@ -51,12 +51,12 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
 async function judgeRecorded(path: string, flags: JudgeCommandFlags): Promise<void> {
   const lines = await judgeDetectionsFile(path, parseRuleOptions(flags.options));
   const text = lines.map(({ row }) => `${JSON.stringify(row)}\n`).join("");
-  if (flags.out === undefined) {
-    printResult(text);
-    return;
-  }
-  await writeFileAtomic(flags.out, text);
   const correct = lines.filter(({ verdict }) => verdict.correct).length;
-  if (flags.json) printJson({ schemaVersion: 1, images: lines.length, correct, out: flags.out });
-  else printResult(`${lines.length} recorded images judged, ${correct} correct: ${flags.out}`);
+  const { out } = flags;
+  if (out !== undefined) await writeFileAtomic(out, text);
+  if (flags.json) {
+    const verdicts = out === undefined ? { rows: lines.map(({ row }) => row) } : { out };
+    printJson({ schemaVersion: 1, images: lines.length, correct, ...verdicts });
+  } else if (out === undefined) printResult(text);
+  else printResult(`${lines.length} recorded images judged, ${correct} correct: ${out}`);
 }

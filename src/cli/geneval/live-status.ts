@@ -12,9 +12,9 @@ export function showEvaluation(progress: Progress, now: () => number): (state: E
   return (state) => {
     const elapsed = now() - start;
     const rate = state.performed / Math.max(elapsed, 1e-9);
-    const left = rate > 0 ? (state.total - state.done) / rate : Number.NaN;
+    const left = (state.total - state.done) / rate;
     const parts = [
-      `${state.done}/${state.total} images`,
+      `${state.done}/${state.total} ${state.unit}`,
       ...(state.performed > 0 ? [`${rate.toFixed(2)}/s`, `${duration(left)} left`] : []),
       ...(state.judged.length > 0 ? [liveTable(state)] : []),
     ];

@@ -12,6 +12,7 @@ import { resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { createProgress } from "../progress.ts";
+import { describeAllocation, readAllocation } from "./allocation.ts";
 import { type BackendOptions, checkBackend, openBackend } from "./backend.ts";
 import { type JudgeFlags, openJudgeOf } from "./judge-flags.ts";
 import { showEvaluation } from "./live-status.ts";
@@ -101,8 +102,14 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
     await judge?.[Symbol.asyncDispose]();
     progress.end();
     if (rows === null) {
-      if (flags.json) printJson({ schemaVersion: 1, dir: out, prompts: prompts.length, samples, images });
-      else printResult(`${images} images in ${out}`);
+      const allocation = await readAllocation(out, record);
+      if (flags.json) {
+        const made = { schemaVersion: 1, dir: out, prompts: prompts.length, samples, images };
+        printJson({ ...made, ...(allocation === null ? {} : { allocation }) });
+      } else {
+        printResult(`${images} images in ${out}`);
+        if (allocation !== null) printResult(describeAllocation(allocation));
+      }
     } else {
       progress.line(`verdicts: ${join(out, layout.results)}`);
       await summarizeRows(

@@ -4,10 +4,11 @@ import { TtsVarError } from "../../core/errors.ts";
 import { readEvaluation } from "../../eval/evaluation-record.ts";
 import { layout } from "../../eval/layout.ts";
 import { type ResultsFile, readResults } from "../../eval/results.ts";
-import { requireComplete, type Summary, summarize } from "../../eval/summary.ts";
+import { requireComplete, summarize } from "../../eval/summary.ts";
 import { formatSummary } from "../../eval/summary-table.ts";
 import { readJsonl } from "../../io/jsonl.ts";
 import { printJson, printResult } from "../output.ts";
+import { describeAllocation, readAllocation } from "./allocation.ts";
 import { loadPrompts, parseCount } from "./prompt-source.ts";
 
 export interface SummarizeFlags {
@@ -76,12 +77,15 @@ export async function summarizeRows(results: ResultsFile, options: SummarizeOpti
     searchSeconds: options.dir === null ? null : await searchSeconds(options.dir),
   });
   if (!options.allowPartial) requireComplete(summary.completeness, "the evaluation");
-  if (options.json) printJson(toJson(summary));
-  else printResult(formatSummary(summary));
-}
-
-function toJson(summary: Summary): Record<string, unknown> {
-  return { schemaVersion: 1, partial: summary.completeness.missing.length > 0, ...summary };
+  const allocation = evaluation === null ? null : await readAllocation(options.dir!, evaluation);
+  if (options.json) {
+    const partial = summary.completeness.missing.length > 0;
+    printJson({ schemaVersion: 1, partial, ...summary, ...(allocation === null ? {} : { allocation }) });
+  } else {
+    printResult(
+      [formatSummary(summary), ...(allocation === null ? [] : [describeAllocation(allocation)])].join("\n"),
+    );
+  }
 }
 
 /** Time of all searches together; null when the folder has not recorded it. */
