@@ -33,6 +33,8 @@ export function createWorkerPool<Job, Result>(options: WorkerPoolOptions): Backe
   let closing = false;
   let nextKey = 0;
   let startFailures = 0;
+  /** Why no worker can be started any more. */
+  let broken: TtsVarError | null = null;
 
   function startWorker(): void {
     const child = fork(options.entry, [...(options.args ?? [])], {
@@ -67,10 +69,9 @@ export function createWorkerPool<Job, Result>(options: WorkerPoolOptions): Backe
       options.onCrash?.(`a worker process ended ${how}; it is being replaced`);
       if (current) retry(current.task, how);
       if (!ready && ++startFailures >= maxCrashes) {
-        failAll(new TtsVarError("INTERNAL", `worker processes end ${how} before they are ready`));
-        return;
-      }
-      startWorker();
+        broken = new TtsVarError("INTERNAL", `worker processes end ${how} before they are ready`);
+        for (const task of waiting.splice(0)) task.reject(broken);
+      } else startWorker();
     });
   }
 
@@ -82,10 +83,6 @@ export function createWorkerPool<Job, Result>(options: WorkerPoolOptions): Backe
         new TtsVarError("INTERNAL", `${maxCrashes} worker processes in a row ended ${how} on the same job`),
       );
     }
-  }
-
-  function failAll(error: unknown): void {
-    for (const task of waiting.splice(0)) task.reject(error);
   }
 
   function dispatch(): void {
@@ -100,6 +97,7 @@ export function createWorkerPool<Job, Result>(options: WorkerPoolOptions): Backe
   }
 
   function enqueue(job: Job, signal: AbortSignal): Promise<Result> {
+    if (broken) return Promise.reject(broken);
     let onAbort: (() => void) | undefined;
     return new Promise<Result>((resolve, reject) => {
       onAbort = () => reject(signal.reason);

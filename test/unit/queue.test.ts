@@ -1,8 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TtsVarError } from "../../src/core/errors.ts";
 import { decodeError, encodeError, maxAttempts, mayPass, withRetries } from "../../src/queue/backend.ts";
 import { createInProcessBackend } from "../../src/queue/in-process.ts";
 import { parseRedisUrl } from "../../src/queue/redis-url.ts";
+import { createWorkerPool } from "../../src/queue/worker-pool.ts";
 
 const never = new AbortController().signal;
 
@@ -72,6 +76,50 @@ describe("the in-process backend", () => {
     const results = await Promise.all([1, 2, 3, 4, 5].map((job) => backend.submit(job, never)));
     expect(results).toEqual([2, 4, 6, 8, 10]);
     expect(most).toBe(2);
+  });
+});
+
+describe("worker processes", { timeout: 120_000 }, () => {
+  let dir: string;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), "tts-var-pool-"));
+  });
+  afterAll(() => rm(dir, { recursive: true, force: true }));
+
+  async function poolOf(program: string, onCrash: (message: string) => void) {
+    const entry = join(dir, `${program.length}.mjs`);
+    await writeFile(entry, program);
+    return createWorkerPool<number, number>({ entry, count: 2, onCrash });
+  }
+
+  it("that cannot start end the run instead of leaving it waiting", async () => {
+    const crashes: string[] = [];
+    await using pool = await poolOf("process.exit(7);", (message) => crashes.push(message));
+    const outcome = await Promise.allSettled([pool.submit(1, never), pool.submit(2, never)]);
+    expect(outcome).toEqual(
+      [1, 2].map(() => ({
+        status: "rejected",
+        reason: expect.objectContaining({
+          message: "worker processes end with code 7 before they are ready",
+        }),
+      })),
+    );
+    expect(crashes.length).toBeGreaterThanOrEqual(5);
+  });
+
+  it("do another job although one job kills every worker that takes it", async () => {
+    const program = `
+      process.on("message", ({ key, job }) => {
+        if (job < 0) process.exit(9);
+        process.send({ type: "done", key, result: job * 2 }, () => {});
+      });
+      process.send({ type: "ready" }, () => {});`;
+    await using pool = await poolOf(program, () => undefined);
+    const [poison, good] = await Promise.allSettled([pool.submit(-1, never), pool.submit(21, never)]);
+    expect(good).toEqual({ status: "fulfilled", value: 42 });
+    expect(poison).toMatchObject({
+      reason: { message: "5 worker processes in a row ended with code 9 on the same job" },
+    });
   });
 });
 
