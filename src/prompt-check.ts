@@ -28,8 +28,8 @@ export async function checkPrompt(modelDir: string, prompt: string): Promise<Pro
   const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
   const limit = Number(config["model_max_length"] ?? Number.POSITIVE_INFINITY);
   const tokenizer = await loadTokenizer(modelDir, Number.MAX_SAFE_INTEGER);
-  const unknownId = tokenizer.encode("\u2603")[0];
-  const known = (text: string): boolean => !tokenizer.encode(text).includes(unknownId!);
+  const unknownId = tokenizer.unknown;
+  const known = (text: string): boolean => unknownId === null || !tokenizer.encode(text).includes(unknownId);
   const words = prompt
     .split(/[^\p{L}\p{N}'-]+/u)
     .filter((word) => word !== "")

@@ -45,14 +45,11 @@ export interface OpenModelOptions {
 export async function openModelFolder(dir: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
   const path = resolve(dir);
   const manifestPath = join(path, "manifest.json");
+  if (UNFINISHED.test(basename(path))) throw unfinished(path, "its name says that its export did not finish");
   const text = await readFile(manifestPath, "utf8").catch(() => undefined);
   if (text === undefined) {
     if (options.allowBare && existsSync(join(path, "config.json"))) return openBareFolder(path);
-    throw new TtsVarError(
-      "MODEL_NOT_FOUND",
-      `there is no model in ${path}: manifest.json is missing; check the path, or see \`tts-var models list\``,
-      { details: { dir: path } },
-    );
+    throw await withoutManifest(path);
   }
   const manifest = parseManifest(text, manifestPath);
   const files = listedFiles(manifest);
@@ -77,6 +74,29 @@ export async function openModelFolder(dir: string, options: OpenModelOptions = {
     files,
     modelId: identity(manifest.name, files),
   };
+}
+
+/** Exporters build a folder under such a name and rename it when it is complete. */
+const UNFINISHED = /\.partial(-|$)/;
+
+function unfinished(dir: string, why: string): TtsVarError {
+  return new TtsVarError(
+    "MODEL_INVALID",
+    `${dir} is no complete model: ${why}; delete it and export (or copy) the model again`,
+    { details: { dir } },
+  );
+}
+
+async function withoutManifest(dir: string): Promise<TtsVarError> {
+  const names = await readdir(dir).catch(() => []);
+  if (names.some((name) => name.endsWith(".onnx"))) {
+    return unfinished(dir, "it has graphs but no manifest.json, which is written last");
+  }
+  return new TtsVarError(
+    "MODEL_NOT_FOUND",
+    `there is no model in ${dir}: manifest.json is missing; check the path, or see \`tts-var models list\``,
+    { details: { dir } },
+  );
 }
 
 function parseManifest(text: string, path: string): z.output<typeof manifestSchema> {

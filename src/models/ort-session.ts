@@ -25,6 +25,8 @@ export interface OrtSession extends AsyncDisposable {
 export interface OrtOptions {
   /** Threads of one operator. Results do not depend on it (see decision record 0003). */
   readonly threads?: number;
+  /** Write shapes and times of all operators to a file with this prefix when the session is closed. */
+  readonly profile?: string;
 }
 
 /** Threads for one session unless configured: all cores, but no more than four, which small graphs cannot use. */
@@ -41,6 +43,7 @@ export function sessionOptions(options: OrtOptions): InferenceSession.SessionOpt
     intraOpNumThreads: options.threads ?? defaultThreads(),
     interOpNumThreads: 1,
     logSeverityLevel: 3,
+    ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
     // Waiting threads sleep: other sessions, the reward and other processes share the same cores.
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   };
@@ -78,6 +81,7 @@ export async function openOrtSession(file: string, options: OrtOptions = {}): Pr
       return result;
     },
     async [Symbol.asyncDispose]() {
+      if (options.profile !== undefined) session.endProfiling();
       await session.release();
     },
   };

@@ -6,6 +6,8 @@ import { readJson } from "./read-json.ts";
 export interface Tokenizer {
   /** Ids including the special tokens, at most `maxLength`. */
   encode(text: string): number[];
+  /** Id that stands for what has no token; null if everything has one. */
+  readonly unknown: number | null;
 }
 
 /**
@@ -24,9 +26,22 @@ export async function loadTokenizer(dir: string, maxLength?: number): Promise<To
   const declared = config["model_max_length"];
   const limit = maxLength ?? (typeof declared === "number" && declared < 1e6 ? declared : 512);
   return {
+    unknown: unknownId(definition, config, tokenizer),
     encode(text) {
       const { ids } = tokenizer.encode(text);
       return ids.length <= limit ? ids : [...ids.slice(0, limit - 1), ids.at(-1)!];
     },
   };
+}
+
+/** By the definition of the model (Unigram), else by the token's text. */
+function unknownId(
+  definition: Record<string, unknown>,
+  config: Record<string, unknown>,
+  tokenizer: HuggingFaceTokenizer,
+): number | null {
+  const model = definition["model"] as { unk_id?: number; unk_token?: string } | undefined;
+  if (typeof model?.unk_id === "number") return model.unk_id;
+  const token = model?.unk_token ?? config["unk_token"];
+  return typeof token === "string" ? (tokenizer.token_to_id(token) ?? null) : null;
 }

@@ -15,6 +15,8 @@ export interface ScheduleShape {
   readonly id: string;
   readonly width: number;
   readonly height: number;
+  /** What the model calls its size, such as `0.25M`. */
+  readonly label?: string | undefined;
 }
 
 /** Models have ratios about 10 % apart, and sizes a factor of 1.5 or more; what is further off is something else. */
@@ -36,12 +38,13 @@ export function chooseSchedule<Shape extends ScheduleShape>(
   if (!first) throw new RangeError("a model needs a schedule");
   const named = schedules.filter(({ id }) => wish.schedule === undefined || id === wish.schedule);
   const ratio = wish.ratio === undefined ? null : parseRatio(wish.ratio);
-  const size = wish.size === undefined ? null : parseSize(wish.size);
+  const labelled = named.filter(({ label }) => label !== undefined && label === wish.size);
+  const size = wish.size === undefined || labelled.length > 0 ? null : parseSize(wish.size);
   const wanted = {
     ratio: ratio ?? (typeof size === "object" && size !== null ? size.width / size.height : ratioOf(first)),
     pixels: size === null ? pixelsOf(first) : typeof size === "number" ? size : size.width * size.height,
   };
-  const distances = named.map((shape) => ({
+  const distances = (labelled.length > 0 ? labelled : named).map((shape) => ({
     shape,
     ratio: Math.abs(Math.log(ratioOf(shape) / wanted.ratio)),
     pixels: Math.abs(Math.log(pixelsOf(shape) / wanted.pixels)),

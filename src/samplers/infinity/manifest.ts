@@ -19,6 +19,8 @@ const scheduleSchema = z
     id: z.string().min(1),
     /** Height divided by width of the image. */
     ratio: z.number().positive(),
+    /** What Infinity calls the size: 0.06M, 0.25M, 0.60M or 1M. */
+    pn: z.string().optional(),
     /** Token grids [h, w] per scale, coarse to fine. */
     scales: z.array(grid).min(2),
     /** Rotary positions of rows and columns per scale, as integers: their rounding has ties that differ by language. */
@@ -134,7 +136,7 @@ export function infinityManifest(folder: ModelFolder): InfinityManifest {
 export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): ScheduleShape {
   const [h, w] = schedule.scales.at(-1)!;
   const pixels = manifest.image.stride * (manifest.architecture.patchify ? 2 : 1);
-  return { id: schedule.id, width: w * pixels, height: h * pixels };
+  return { id: schedule.id, width: w * pixels, height: h * pixels, label: schedule.pn };
 }
 
 /**

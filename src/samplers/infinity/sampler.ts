@@ -22,6 +22,8 @@ export interface InfinityOptions {
   readonly threads?: number;
   /** See `OpenSamplerOptions`. */
   readonly rowsAtOnce?: readonly number[];
+  /** Folder for the runtime's profiles, one per graph; see `OrtOptions`. */
+  readonly profile?: string;
 }
 
 /** A model folder read as far as planning needs. */
@@ -101,9 +103,14 @@ export interface OpenStageModel {
 export async function openStageModel(dir: string, options: InfinityOptions = {}): Promise<OpenStageModel> {
   const { folder, manifest, schedule, description } = await readInfinity(dir, options.shape, true);
   const disposal = new Disposal();
-  const { threads } = options;
-  const open = async ({ file }: { readonly file: string }): Promise<OrtSession> =>
-    disposal.use(await openOrtSession(join(folder.dir, file), threads === undefined ? {} : { threads }));
+  const { threads, profile } = options;
+  const open = async ({ file }: { readonly file: string }): Promise<OrtSession> => {
+    const session = await openOrtSession(join(folder.dir, file), {
+      ...(threads === undefined ? {} : { threads }),
+      ...(profile === undefined ? {} : { profile: join(profile, file) }),
+    });
+    return disposal.use(session);
+  };
   const parts = await disposal.during(() => openParts(folder, manifest, open));
   const code = createCode(manifest, schedule);
   const encoder = manifest.graphs.vae_encode;
