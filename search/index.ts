@@ -75,6 +75,12 @@ export const strategies: readonly StrategyEntry[] = [
     async () => (await import("./restart.ts")).restart,
   ),
   entry(
+    "calibrated-stop",
+    "whole samples one by one, until another is not worth its price by a calibrated pass probability",
+    "this project; Weitzman 1979 (reservation values)",
+    async () => (await import("./calibrated-stop.ts")).calibratedStop,
+  ),
+  entry(
     "quality-diversity",
     "one rule for both phases: diverse subsets with quality weights that grow with reliability",
     "Kulesza and Taskar 2012 (k-DPP); Chen, Zhang and Zhou 2018 (greedy MAP)",

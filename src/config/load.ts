@@ -3,7 +3,7 @@ import { dirname, isAbsolute, relative, resolve } from "node:path";
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
 import { TtsVarError } from "../core/errors.ts";
 import { type ConfigTree, getPath, isTree, setPath } from "./paths.ts";
-import { FILE_SETTINGS, NAMED_PLUGINS, PATH_SETTINGS } from "./schema.ts";
+import { FILE_SETTINGS, NAMED_PLUGINS, NO_CALIBRATION, PATH_SETTINGS } from "./schema.ts";
 
 /** A configuration file: its values, and the line of each path. */
 export interface ConfigFile {
@@ -56,6 +56,7 @@ function resolveFilePaths(tree: ConfigTree, folder: string): void {
   for (const path of [...PATH_SETTINGS, ...FILE_SETTINGS]) {
     const value = getPath(tree, path);
     if (typeof value !== "string" || value === "" || isAbsolute(value)) continue;
+    if (path === "calibration" && value === NO_CALIBRATION) continue;
     if (!FILE_SETTINGS.includes(path) && !/^\.\.?\//.test(value)) continue;
     const fromHere = relative(process.cwd(), resolve(folder, value)).split("\\").join("/");
     setPath(tree, path, fromHere.startsWith("..") ? fromHere : `./${fromHere}`);

@@ -134,7 +134,9 @@ export const searchSchema = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe("File of `tts-var calibrate`: how well previews predict the final reward, scale by scale"),
+    .describe(
+      "File of `tts-var calibrate`: how well previews predict the final reward (default: the one that comes with the package for this model and reward; none: without)",
+    ),
   allowDownload: z
     .boolean()
     .default(false)
@@ -180,5 +182,7 @@ export const NAMED_PLUGINS = ["strategy", "reward"] as const satisfies readonly 
 
 /** Places that may hold a path; in a configuration file it is relative to the file. */
 export const PATH_SETTINGS: readonly string[] = ["reward.name", "strategy.name", "model", "features.model"];
+/** Value of `calibration` that leaves out the one that comes with the package. */
+export const NO_CALIBRATION = "none";
 /** Places that always hold a path. */
 export const FILE_SETTINGS: readonly string[] = ["calibration", "out", "sampling.bits"];

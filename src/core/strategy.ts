@@ -83,11 +83,29 @@ export interface CostModel {
 /** Preview reward against final reward by scale, measured by `tts-var calibrate` within prompts. */
 export interface Calibration {
   readonly schemaVersion: 1;
+  /** Sampler as name@version, the reward, and its version: a calibration holds for these weights only. */
   readonly model: string;
   readonly reward: string;
+  readonly rewardVersion: string;
   readonly scales: readonly ScaleCalibration[];
   /** Best pruning schedules under this curve by budget, found by `optimiseSchedule`. */
   readonly schedules?: readonly PruningSchedule[];
+  /** How likely a finished image is right; absent when the calibration was made without a verifier. */
+  readonly acceptance?: Acceptance;
+}
+
+/**
+ * Probability that a finished image is right, from what a search sees of it: a logistic regression on its reward (as
+ * strategies see it, higher is better) and on its guidance gap, averaged over the stages, which costs nothing.
+ */
+export interface Acceptance {
+  /** Reward whose full marks counted as right when this was fitted; a search does not need it. */
+  readonly verifier: string;
+  readonly intercept: number;
+  readonly reward: number;
+  readonly guidanceGap: number;
+  /** Beta distribution of a prompt's share of right images over prompts. */
+  readonly prior: { readonly right: number; readonly wrong: number };
 }
 
 /** Candidates at the start, and how many are kept after which scales. */

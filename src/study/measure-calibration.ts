@@ -5,6 +5,7 @@ import { type Tree, viewKey } from "./record-tree.ts";
 export interface CalibrationInput {
   readonly model: string;
   readonly reward: string;
+  readonly rewardVersion: string;
   readonly direction: "higher" | "lower";
   readonly scales: number;
   /** Preview size that the curve is measured at; null: full size. */
@@ -33,7 +34,8 @@ export function measureCalibration(trees: readonly Tree[], input: CalibrationInp
     const residual = Math.sqrt(Math.max(0, (yy - slope * xy) / Math.max(1, degrees - 1)));
     return { scale, correlation, slope, residual, decided };
   });
-  return { schemaVersion: 1, model: input.model, reward: input.reward, scales };
+  const { model, reward, rewardVersion } = input;
+  return { schemaVersion: 1, model, reward, rewardVersion, scales };
 }
 
 /** One minus the variance between two continuations from the scale over the whole variance within prompts. */

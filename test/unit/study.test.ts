@@ -65,6 +65,7 @@ describe("measureCalibration", () => {
     const { scales } = measureCalibration(trees, {
       model: "m",
       reward: "sum",
+      rewardVersion: "1",
       direction: "higher",
       scales: 6,
       preview: half,

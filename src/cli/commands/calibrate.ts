@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { SearchConfig } from "../../config/schema.ts";
+import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
+import type { PluginHost } from "../../core/plugin.ts";
 import type { Calibration } from "../../core/strategy.ts";
-import type { Tree } from "../../study/record-tree.ts";
+import type { MeasuredCurve } from "../../study/run-calibration.ts";
 import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
 import { loadPrompts, parseCount } from "../geneval/prompt-source.ts";
 import { watchInterrupts } from "../interrupt.ts";
@@ -14,10 +16,12 @@ import { pluginHost } from "./search.ts";
 const EXAMPLES = `
 Examples:
   $ tts-var calibrate --prompts 48 --samples 16
+  $ tts-var calibrate --verifier geneval --prompts 120 --samples 8
   $ tts-var calibrate --reward geneval --previews 0.25,0.5,1 --prompts prompts.jsonl --dir my-calibration
 
 Draws whole images of each prompt, scores every scale's previews, and measures within prompts how well they predict the
-final reward. Writes <model>-<reward>.json, for --calibration, and <model>-<reward>.svg.`;
+final reward. Writes <model>-<reward>.json and <model>-<reward>.svg. A search finds the file in configs/calibration of this
+package by itself; others are named with --calibration.`;
 
 interface Options {
   readonly prompts: string;
@@ -25,6 +29,8 @@ interface Options {
   readonly samples: string;
   readonly copies: string;
   readonly previews: string;
+  readonly verifier?: string;
+  readonly jobs: string;
   readonly dir: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -51,12 +57,18 @@ export function register(program: Command): void {
       "Preview sides relative to the image; the first one is calibrated",
       "0.5,0.25,1",
     )
+    .option(
+      "--verifier <reward>",
+      "Also fit how likely an image is right: full marks of this reward count as right",
+    )
+    .option("--jobs <n>", "Prompts at a time", "2")
     .option("--dir <dir>", "Folder of the results", "configs/calibration")
     .addHelpText("after", EXAMPLES)
     .action(async (options: Options) => {
       command.setOptionValue("prompt", "any prompt");
       command.setOptionValue("strategy", "single");
       command.setOptionValue("budget", 1);
+      command.setOptionValue("calibration", "none");
       const interrupts = watchInterrupts();
       try {
         const progress = createProgress(options.quiet ?? false);
@@ -72,48 +84,37 @@ export function register(program: Command): void {
 
 async function calibrate(config: SearchConfig, options: Options, progress: Progress, signal: AbortSignal) {
   const { openSearch, planConfig } = await import("../../open-search.ts");
-  const { recordTree } = await import("../../study/record-tree.ts");
-  const { measureCalibration } = await import("../../study/measure-calibration.ts");
+  const { calibrationFile } = await import("../../find-calibration.ts");
+  const { runCalibration } = await import("../../study/run-calibration.ts");
   const { optimiseSchedule } = await import("../../../search/optimise-schedule.ts");
   const { plotCalibration } = await import("../../study/plots.ts");
   const { createCostModel } = await import("../../engine/cost-model.ts");
   const { writeFileAtomic } = await import("../../io/atomic.ts");
   const prompts = await loadPrompts(options.prompts, options.promptSeed);
   const width = parseCount(options.samples, "--samples");
-  const copies = Math.min(width, options.copies === "0" ? 0 : parseCount(options.copies, "--copies"));
-  const planned = await planConfig(config, pluginHost(config.allowDownload, progress));
-  const open = await openSearch(planned);
-  try {
-    const { sampler, reward } = open;
+  const host = pluginHost(config.allowDownload, progress);
+  const planned = await planConfig(config, host);
+  const owned = new Disposal();
+  return owned.during(async () => {
+    const { sampler, reward } = owned.use(await openSearch(planned));
     const primaryReward = config.reward.name;
-    const previews = parsePreviews(options.previews, sampler.latent);
-    const trees: Tree[] = [];
-    for (const [index, metadata] of prompts.entries()) {
-      signal.throwIfAborted();
-      progress.status(`prompt ${index + 1} of ${prompts.length}`);
-      const { tree } = await recordTree(
-        {
-          sampler,
-          rewards: { [primaryReward]: reward },
-          primaryReward,
-          features: null,
-          prompt: metadata.prompt,
-          metadata: { ...metadata },
-          seed: config.seed,
-          settings: planned.settings,
-          calibration: null,
-          signal,
-        },
-        {
-          width,
-          rewards: [primaryReward],
-          previews: previews.map(({ latent }) => latent),
-          featurePreview: false,
-          copies,
-        },
-      );
-      trees.push(tree);
-    }
+    const verifier = options.verifier === undefined ? null : await openVerifier(options.verifier, host);
+    if (verifier) owned.use(verifier.reward);
+    const curves = await runCalibration({
+      sampler,
+      settings: planned.settings,
+      reward,
+      primaryReward,
+      verifier,
+      prompts,
+      seed: config.seed,
+      width,
+      copies: Math.min(width, options.copies === "0" ? 0 : parseCount(options.copies, "--copies")),
+      previews: parsePreviews(options.previews, sampler.latent),
+      jobs: parseCount(options.jobs, "--jobs"),
+      signal,
+      onPrompt: (done, of) => progress.status(`${done} of ${of} prompts`),
+    });
     const cost = createCostModel({
       sampler,
       settings: planned.settings,
@@ -121,47 +122,46 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
       primaryReward,
       featureFlops: null,
     });
-    const curves = previews.map(({ name, latent }) => ({
-      preview: name,
-      latent,
-      calibration: measureCalibration(trees, {
-        model: `${sampler.name}@${sampler.version}`,
-        reward: primaryReward,
-        direction: reward.direction,
-        scales: sampler.scales.length,
-        preview: latent,
-      }),
-    }));
-    const [first] = curves;
+    const [{ calibration: measured, latent, preview }, ...others] = curves as [
+      MeasuredCurve,
+      ...MeasuredCurve[],
+    ];
     const schedules = [2, 3, 4, 6, 8, 12, 16].map((units) =>
-      optimiseSchedule({
-        calibration: first!.calibration,
-        cost,
-        reward: primaryReward,
-        preview: first!.latent,
-        units,
-      }),
+      optimiseSchedule({ calibration: measured, cost, reward: primaryReward, preview: latent, units }),
     );
-    const calibration: Calibration = { ...first!.calibration, schedules };
-    const base = join(options.dir, `${slug(config.model)}-${slug(primaryReward)}`);
-    const measured = {
-      rewardVersion: reward.version,
+    const calibration: Calibration = { ...measured, schedules };
+    const file = join(options.dir, calibrationFile(config.model, primaryReward));
+    const plot = file.replace(/json$/, "svg");
+    const conditions = {
       prompts: prompts.length,
+      promptSeed: options.promptSeed,
       samples: width,
-      preview: first!.preview,
-      otherPreviews: Object.fromEntries(
-        curves.slice(1).map((curve) => [curve.preview, curve.calibration.scales]),
-      ),
+      seed: config.seed,
+      sampling: planned.settings,
+      preview,
+      otherPreviews: Object.fromEntries(others.map((curve) => [curve.preview, curve.calibration.scales])),
     };
-    await writeFileAtomic(
-      `${base}.json`,
-      `${JSON.stringify({ ...calibration, measured }, roundNumbers, 2)}\n`,
+    const text = JSON.stringify({ ...calibration, measured: conditions }, roundNumbers, 2);
+    await writeFileAtomic(file, `${text}\n`);
+    await writeFileAtomic(plot, plotCalibration(curves, cost));
+    return { calibration, file, plot };
+  });
+}
+
+/** @throws CONFIG_INVALID for a reward that has no full marks */
+async function openVerifier(spec: string, host: PluginHost) {
+  const { rewardRegistry } = await import("../../builtins.ts");
+  const { loadReward } = await import("../../plugins/load-reward.ts");
+  const { createScoring } = await import("../../scoring/create-scoring.ts");
+  const { value } = await loadReward(spec, {}, { ...host, registry: rewardRegistry });
+  if (!value.range || value.direction !== "higher") {
+    await value[Symbol.asyncDispose]();
+    throw new TtsVarError(
+      "CONFIG_INVALID",
+      `--verifier ${spec}: must be a reward with a highest score, which then counts as right; geneval is one`,
     );
-    await writeFileAtomic(`${base}.svg`, plotCalibration(curves, cost));
-    return { calibration, file: `${base}.json`, plot: `${base}.svg` };
-  } finally {
-    await open[Symbol.asyncDispose]();
   }
+  return { name: value.name, reward: createScoring(value), fullMarks: value.range[1] };
 }
 
 function parsePreviews(text: string, full: { readonly h: number; readonly w: number }) {
@@ -181,18 +181,11 @@ function parsePreviews(text: string, full: { readonly h: number; readonly w: num
   });
 }
 
-function slug(name: string): string {
-  return name
-    .replace(/[^A-Za-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "")
-    .toLowerCase();
-}
-
 function roundNumbers(_key: string, value: unknown): unknown {
   return typeof value === "number" ? Number(value.toPrecision(6)) : value;
 }
 
-function describe({ scales, schedules }: Calibration, file: string): string {
+function describe({ scales, schedules, acceptance }: Calibration, file: string): string {
   const lines = scales.map(
     ({ scale, correlation, decided }) =>
       `${String(scale).padStart(5)}  ${correlation.toFixed(3).padStart(11)}  ${decided.toFixed(3).padStart(7)}`,
@@ -201,5 +194,15 @@ function describe({ scales, schedules }: Calibration, file: string): string {
     const steps = cuts.map(({ scale, keep }) => `${keep} after scale ${scale}`).join(", ");
     return `${String(units).padStart(5)} units: ${start}${steps ? `, ${steps}` : ""}`;
   });
-  return ["scale  correlation  decided", ...lines, "", "best pruning:", ...best, "", file].join("\n");
+  const right = acceptance
+    ? [
+        "",
+        `log odds of a right image (by ${acceptance.verifier}): ${acceptance.intercept.toFixed(2)} + ${acceptance.reward.toFixed(2)} reward + ` +
+          `${acceptance.guidanceGap.toFixed(2)} guidance gap; ` +
+          `share of right images by prompt: Beta(${acceptance.prior.right.toFixed(2)}, ${acceptance.prior.wrong.toFixed(2)})`,
+      ]
+    : [];
+  return ["scale  correlation  decided", ...lines, "", "best pruning:", ...best, ...right, "", file].join(
+    "\n",
+  );
 }

@@ -77,6 +77,7 @@ export const calibration: Calibration = {
   schemaVersion: 1,
   model: "analytic",
   reward: "sum",
+  rewardVersion: "1",
   scales: [0, 1, 2, 3, 4, 5].map((scale) => {
     const correlation = Math.sqrt((scale + 1) / 6);
     return {
@@ -87,4 +88,11 @@ export const calibration: Calibration = {
       decided: (scale + 1) / 6,
     };
   }),
+  acceptance: {
+    verifier: "sum",
+    intercept: -2,
+    reward: 1,
+    guidanceGap: 0,
+    prior: { right: 1, wrong: 1 },
+  },
 };

@@ -1,0 +1,89 @@
+import pLimit from "p-limit";
+import type { Reward } from "../core/reward.ts";
+import type { LatentSize, Sampler, SamplingSettings } from "../core/sampler.ts";
+import type { Calibration } from "../core/strategy.ts";
+import type { GenevalMetadata } from "../geneval/rules.ts";
+import { measureAcceptance } from "./measure-acceptance.ts";
+import { measureCalibration } from "./measure-calibration.ts";
+import { recordTree } from "./record-tree.ts";
+
+export interface CalibrationRun {
+  readonly sampler: Sampler;
+  readonly settings: SamplingSettings;
+  readonly reward: Reward;
+  readonly primaryReward: string;
+  /** Reward whose full marks count as right, with that score; null leaves out how likely images are right. */
+  readonly verifier: { readonly name: string; readonly reward: Reward; readonly fullMarks: number } | null;
+  readonly prompts: readonly GenevalMetadata[];
+  readonly seed: number | string;
+  /** Images per prompt, and how many of them get a second continuation from every scale. */
+  readonly width: number;
+  readonly copies: number;
+  /** Preview sizes by name; null: full size. The first one is the calibration's. */
+  readonly previews: readonly { readonly name: string; readonly latent: LatentSize | null }[];
+  readonly jobs: number;
+  readonly signal: AbortSignal;
+  onPrompt?(done: number, of: number): void;
+}
+
+/** A curve for each preview size; the first one with what is known of finished images. */
+export interface MeasuredCurve {
+  readonly preview: string;
+  readonly latent: LatentSize | null;
+  readonly calibration: Calibration;
+}
+
+/** Draws whole images of all prompts, looks at every scale, and measures what previews and finished images tell. */
+export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve[]> {
+  const { sampler, primaryReward, reward, verifier, prompts } = run;
+  const limit = pLimit(run.jobs);
+  let done = 0;
+  const trees = await Promise.all(
+    prompts.map((metadata) =>
+      limit(async () => {
+        run.signal.throwIfAborted();
+        const { tree } = await recordTree(
+          {
+            sampler,
+            rewards: { [primaryReward]: reward, ...(verifier ? { [verifier.name]: verifier.reward } : {}) },
+            primaryReward,
+            features: null,
+            prompt: metadata.prompt,
+            metadata: { ...metadata },
+            seed: run.seed,
+            settings: run.settings,
+            calibration: null,
+            signal: run.signal,
+          },
+          {
+            width: run.width,
+            rewards: [primaryReward],
+            finalRewards: verifier ? [verifier.name] : [],
+            previews: run.previews.map(({ latent }) => latent),
+            featurePreview: false,
+            copies: run.copies,
+          },
+        );
+        run.onPrompt?.(++done, prompts.length);
+        return tree;
+      }),
+    ),
+  );
+  const common = {
+    reward: primaryReward,
+    direction: reward.direction,
+    scales: sampler.scales.length,
+  };
+  const acceptance = verifier
+    ? measureAcceptance(trees, { ...common, verifier: verifier.name, fullMarks: verifier.fullMarks })
+    : null;
+  return run.previews.map(({ name, latent }) => {
+    const calibration = measureCalibration(trees, {
+      ...common,
+      model: `${sampler.name}@${sampler.version}`,
+      rewardVersion: reward.version,
+      preview: latent,
+    });
+    return { preview: name, latent, calibration: acceptance ? { ...calibration, acceptance } : calibration };
+  });
+}
