@@ -31,9 +31,13 @@ export function provenanceOf(rows: readonly ResultRow[]): Provenance {
   return { label: judge === null ? "GenEval" : `GenEval-protocol (judge=${judge})`, judge, warnings };
 }
 
-/** Whether a reward's model (a mixture lists several, joined by "+") has the weights of the judge's detector. */
+/**
+ * Whether a reward's model (a mixture lists several, joined by "+") has the weights of the judge's detector or of the
+ * model that names its colours.
+ */
 export function sharesModel(rewardModel: string, judge: string): boolean {
   const digest = (id: string): string => id.split("@").at(-1)!.slice(0, 8);
-  const detector = judge.split(",")[0]!;
-  return rewardModel.split("+").some((id) => digest(id) === digest(detector));
+  const [detector, ...notes] = judge.split(", ");
+  const judges = [detector!, ...notes.filter((note) => note.startsWith("colors="))].map(digest);
+  return rewardModel.split("+").some((id) => judges.includes(digest(id)));
 }

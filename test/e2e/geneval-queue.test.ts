@@ -94,6 +94,8 @@ describe("mistakes", () => {
       ["--queue", "redis://127.0.0.1:1", "--workers", "2"],
       /start `tts-var worker` instead/,
     ],
+    ["another way of delivery", ["--results", "mail"], /--results mail: must be queue or shared/],
+    ["a shared folder without a queue", ["--results", "shared"], /belong to --queue/],
   ])("%s", async (_what, more, message) => {
     const outcome = await runHere(generate("mistake", ...more));
     expect(outcome.stderr).toMatch(message);

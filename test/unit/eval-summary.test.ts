@@ -156,9 +156,10 @@ describe("labels", () => {
     expect(shared.warnings).toEqual([expect.stringContaining("shares the judge's model")]);
     expect(formatSummary(shared)).toContain("WARNING: reward shares the judge's model");
     expect(summarize(judged(rows, { rewardModel: "detector-a@99990000" }), options).warnings).toEqual([]);
-    expect(sharesModel("clip@11112222+detector-b@0123abcdef", "detector-b@0123abcd, colors=clip@1")).toBe(
-      true,
-    );
+    const judge = "detector-b@0123abcd, colors=clip@11112222, threshold=0.5";
+    expect(sharesModel("dino@5+detector-b@0123abcdef", judge)).toBe(true);
+    expect(sharesModel("clip@11112222ffff", judge), "the colours' model is a part of the judge").toBe(true);
+    expect(sharesModel("clip@33334444", judge)).toBe(false);
   });
 
   it("sum the cost that rows carry", async () => {

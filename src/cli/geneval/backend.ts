@@ -21,8 +21,11 @@ export interface BackendOptions {
 export type SampleBackend = Backend<SampleJob, SampleResult>;
 
 /** Refuses flags that contradict each other, before anything is loaded. @throws USAGE */
-export function checkBackend({ queue, workers }: BackendOptions): void {
-  if (queue === undefined) return;
+export function checkBackend({ queue, queueName, results, workers }: BackendOptions): void {
+  if (queue === undefined) {
+    if (queueName === undefined && results === "queue") return;
+    throw new TtsVarError("USAGE", "--queue-name and --results shared belong to --queue redis://host:port");
+  }
   parseRedisUrl(queue);
   if (workers !== undefined) {
     throw new TtsVarError(

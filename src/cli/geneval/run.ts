@@ -63,7 +63,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       ...(flags.workers === undefined ? {} : { workers: parseWorkers(flags.workers) }),
       ...(flags.queue === undefined ? {} : { queue: flags.queue }),
       ...(flags.queueName === undefined ? {} : { queueName: flags.queueName }),
-      results: flags.results === "shared" ? "shared" : "queue",
+      results: parseResults(flags.results),
     };
     checkBackend(where);
     await probeWritable(out);
@@ -125,6 +125,11 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
 
 function withoutOutput({ out: _out, ...config }: SearchConfig): SearchConfig {
   return config;
+}
+
+function parseResults(text: string): BackendOptions["results"] {
+  if (text === "queue" || text === "shared") return text;
+  throw new TtsVarError("USAGE", `--results ${text}: must be queue or shared`);
 }
 
 function parseWorkers(text: string): number {
