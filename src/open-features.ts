@@ -9,24 +9,30 @@ import { unknownName } from "./core/registry.ts";
 import { createFeatureSource, type FeatureSource } from "./engine/feature-source.ts";
 import { reductionListings } from "./features/index.ts";
 import { embeddedModelPath, openModelFolder } from "./models/model-folder.ts";
+import type { KeptPlugins } from "./plugins/kept-plugins.ts";
 import { loadFeatures } from "./plugins/load-features.ts";
 import { specKind } from "./plugins/load-module.ts";
 import { parseOptions } from "./plugins/parse-options.ts";
 
 type FeatureConfig = SearchConfig["features"];
+/** The surroundings, and where plug-ins wait that were opened to be described. */
+export type PlanHost = PluginHost & { readonly kept?: KeptPlugins | undefined };
 
 /**
  * FLOPs per image of a feature source, from manifests alone where it is a model folder.
  *
  * @throws TtsVarError PLUGIN_UNKNOWN, MODEL_NOT_FOUND, PLUGIN_INVALID
  */
-export async function featureCost(config: FeatureConfig, host: PluginHost): Promise<{ flops: number }> {
+export async function featureCost(config: FeatureConfig, host: PlanHost): Promise<{ flops: number }> {
   await findReduction(config.reduction);
   const folder = await folderOf(config.model, host);
   if (folder !== null) {
     return { flops: await modelFlops(await openModelFolder(folder, { verify: false, allowBare: true })) };
   }
-  const extractor = await openExtractor(config, host);
+  if (host.kept && isPlugin(config.model)) {
+    return host.kept.describe(requestOf(config, host), () => openPlugin(config, host));
+  }
+  const extractor = await openExtractor(config, { ...host, kept: undefined });
   await extractor[Symbol.asyncDispose]();
   return { flops: extractor.flops };
 }
@@ -39,7 +45,7 @@ export async function featureCost(config: FeatureConfig, host: PluginHost): Prom
  */
 export async function openFeatures(
   config: FeatureConfig,
-  host: PluginHost,
+  host: PlanHost,
 ): Promise<FeatureSource & AsyncDisposable> {
   const reduce = await findReduction(config.reduction);
   const extractor = await openExtractor(config, host);
@@ -49,9 +55,23 @@ export async function openFeatures(
   };
 }
 
-async function openExtractor({ model, options }: FeatureConfig, host: PluginHost): Promise<FeatureExtractor> {
+const isPlugin = (model: string) => specKind(model) !== "name";
+const requestOf = ({ model, options }: FeatureConfig, host: PluginHost) => [
+  "features",
+  model,
+  options,
+  host.baseDir,
+];
+const openPlugin = ({ model, options }: FeatureConfig, host: PluginHost) =>
+  loadFeatures(model, options, host);
+
+async function openExtractor(config: FeatureConfig, host: PlanHost): Promise<FeatureExtractor> {
+  const { model, options } = config;
   const folder = featureRegistry.has(model) ? null : await folderOf(model, host);
-  if (folder === null && specKind(model) !== "name") return (await loadFeatures(model, options, host)).value;
+  if (folder === null && isPlugin(model)) {
+    const open = () => openPlugin(config, host);
+    return (await (host.kept ? host.kept.take(requestOf(config, host), open) : open())).value;
+  }
   const { dualEncoderDefinition } = await import("./features/dual-encoder.ts");
   const definition = folder === null ? await featureRegistry.load(model) : dualEncoderDefinition(folder);
   return definition.create(

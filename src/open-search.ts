@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { bitsFor, readBitsFile } from "./bits-file.ts";
 import { rewardRegistry, strategyRegistry } from "./builtins.ts";
 import type { SearchConfig } from "./config/schema.ts";
@@ -13,7 +12,8 @@ import { type PlanInput, planSearch, type SearchPlan } from "./engine/plan.ts";
 import { findCalibration } from "./find-calibration.ts";
 import { type FoundSampler, findSampler } from "./find-sampler.ts";
 import { memoryLimit } from "./memory-limit.ts";
-import { featureCost, openFeatures } from "./open-features.ts";
+import { featureCost, openFeatures, type PlanHost } from "./open-features.ts";
+import { KeptPlugins } from "./plugins/kept-plugins.ts";
 import { describeReward, loadReward } from "./plugins/load-reward.ts";
 import { loadStrategy } from "./plugins/load-strategy.ts";
 import type { ScheduleWish } from "./samplers/choose-schedule.ts";
@@ -22,10 +22,14 @@ import type { SamplerDescription } from "./samplers/sampler-definition.ts";
 import { resolveSettings } from "./sampling-settings.ts";
 import { createScoring } from "./scoring/create-scoring.ts";
 
-/** A configuration whose names, options and cost are known to be good; no weights are loaded. */
-export interface PlannedSearch {
+/**
+ * A configuration whose names, options and cost are known to be good; no weights are loaded. Plug-ins that had to be
+ * opened to be described wait in it for `openSearch`; disposing of it closes those that nobody opened.
+ */
+export interface PlannedSearch extends AsyncDisposable {
   readonly config: SearchConfig;
   readonly host: PluginHost;
+  readonly kept: KeptPlugins;
   readonly sampler: SamplerDescription;
   readonly found: FoundSampler;
   /** Aspect ratio and size that the sampler is opened with. */
@@ -54,6 +58,12 @@ export interface OpenSearch extends AsyncDisposable {
  * @throws TtsVarError PLUGIN_UNKNOWN, CONFIG_INVALID, MODEL_NOT_FOUND, BUDGET_INFEASIBLE, ...
  */
 export async function planConfig(config: SearchConfig, host: PluginHost): Promise<PlannedSearch> {
+  const owned = new Disposal();
+  const kept = owned.use(new KeptPlugins());
+  return owned.during(() => planWith(config, host, kept));
+}
+
+async function planWith(config: SearchConfig, host: PluginHost, kept: KeptPlugins): Promise<PlannedSearch> {
   const { value: strategy } = await loadStrategy(config.strategy.name, config.strategy.options, {
     registry: strategyRegistry,
     baseDir: host.baseDir,
@@ -64,6 +74,7 @@ export async function planConfig(config: SearchConfig, host: PluginHost): Promis
   const reward = await describeReward(config.reward.name, config.reward.options, {
     ...host,
     registry: rewardRegistry,
+    kept,
   });
   const calibration = await findCalibration(
     config.calibration,
@@ -80,7 +91,7 @@ export async function planConfig(config: SearchConfig, host: PluginHost): Promis
     strategy: strategy.search,
     rewards: { [config.reward.name]: reward },
     primaryReward: config.reward.name,
-    features: await featureCost(config.features, host),
+    features: await featureCost(config.features, { ...host, kept }),
     settings,
     units: config.budget,
     calibration,
@@ -101,6 +112,8 @@ export async function planConfig(config: SearchConfig, host: PluginHost): Promis
     calibration,
     planInput,
     plan: planSearch(planInput),
+    kept,
+    [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   };
 }
 
@@ -130,8 +143,10 @@ async function describeSampler({ sampling, negativePrompt }: SearchConfig, { def
  * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_RUNTIME, PLUGIN_INVALID, ...
  */
 export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
-  const { config, host, plan } = planned;
+  const { config, plan } = planned;
+  const host = { ...planned.host, kept: planned.kept };
   const owned = new Disposal();
+  owned.use(planned.kept);
   const own = async <T extends AsyncDisposable>(opening: Promise<T>): Promise<T> => owned.use(await opening);
   const rowsAtOnce = plan.memory?.rowsAtOnce;
   const options = {
@@ -162,13 +177,13 @@ export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
  * Prices features as the plan did, without their model. The price has to stay: a strategy that thought features free
  * would fit another, wider search into the budget than the one that was planned.
  */
-async function unopenedFeatures({ features }: SearchConfig, host: PluginHost): Promise<FeatureSource> {
+async function unopenedFeatures({ features }: SearchConfig, host: PlanHost): Promise<FeatureSource> {
   const { flops } = await featureCost(features, host);
   const vectors = () => Promise.reject(new Error("the plan asked for no features"));
   return { name: `${features.model}/${features.reduction}`, version: null, flops, vectors };
 }
 
-async function openReward({ reward }: SearchConfig, host: PluginHost): Promise<Reward> {
+async function openReward({ reward }: SearchConfig, host: PlanHost): Promise<Reward> {
   const loaded = await loadReward(reward.name, reward.options, { ...host, registry: rewardRegistry });
-  return createScoring(loaded.value, { options: reward.options });
+  return createScoring(loaded.value, { spec: reward.name, options: reward.options });
 }

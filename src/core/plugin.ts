@@ -58,6 +58,8 @@ export interface FeatureDefinition<Options = unknown> extends Listing {
 export interface FeatureDraft
   extends Partial<Pick<FeatureExtractor, "name" | "version" | "flops">>,
     Partial<AsyncDisposable> {
+  /** Milliseconds that one call of `extract` may take before the run stops. */
+  readonly timeoutMs?: number;
   extract: FeatureExtractor["extract"];
 }
 

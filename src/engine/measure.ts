@@ -66,7 +66,11 @@ export async function extractVectors(
   ids: readonly CandidateId[],
   images: readonly RgbImage[],
 ): Promise<Tensor> {
-  const vectors = await source.vectors(images);
+  const vectors = await source.vectors(images).catch((error: unknown) => {
+    if (!(error instanceof TtsVarError)) throw error;
+    const message = `${error.message} (candidates ${ids.join(", ")})`;
+    throw new TtsVarError(error.code, message, { cause: error, details: { ...error.details } });
+  });
   const [count, dim] = vectors.dims;
   if (vectors.dims.length !== 2 || count !== images.length || vectors.data.length !== count * dim!) {
     throw new TtsVarError(

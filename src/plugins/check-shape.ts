@@ -7,6 +7,7 @@ const functionOf = (words: string) =>
   });
 const identity = { name: z.string().min(1).optional(), version: z.string().min(1).optional() };
 const flops = z.number().nonnegative().optional();
+const timeoutMs = z.number().positive().optional();
 
 /** What an object returned or exported by a plug-in must look like; extra properties are its own business. */
 export const rewardShape = z.object({
@@ -23,13 +24,14 @@ export const rewardShape = z.object({
   source: z.string().optional(),
   modelId: z.string().optional(),
   maxBatch: z.int().positive().optional(),
-  timeoutMs: z.number().positive().optional(),
+  timeoutMs,
   score: functionOf("score(batch, context) that returns one number per item"),
 });
 
 export const featureShape = z.object({
   ...identity,
   flops,
+  timeoutMs,
   extract: functionOf("extract(images) that returns { patches, summary }"),
 });
 

@@ -3,12 +3,15 @@ import type { Registry } from "../core/registry.ts";
 import type { Reward, RewardTraits } from "../core/reward.ts";
 import { createScoring } from "../scoring/create-scoring.ts";
 import { isolatedReward } from "./isolated-reward.ts";
+import type { KeptPlugins } from "./kept-plugins.ts";
 import { type LoadedPlugin, specKind } from "./load-module.ts";
 import { parseOptions } from "./parse-options.ts";
 
 /** What loading a reward needs: the named rewards, and the surroundings handed to factories. */
 export interface RewardLoadHost extends PluginHost {
   readonly registry: Registry<RewardDefinition>;
+  /** Where plug-ins wait that were opened to be described. */
+  readonly kept?: KeptPlugins | undefined;
 }
 
 /**
@@ -38,19 +41,15 @@ export async function loadReward(
       return { value, provenance: { kind: "http", spec } };
     }
     default: {
-      return isolatedReward({
-        spec,
-        options,
-        baseDir: host.baseDir,
-        allowDownload: host.allowDownload,
-        log: rewardHost.log,
-      });
+      const open = () => isolatedReward(spec, options, rewardHost);
+      return host.kept ? host.kept.take(requestOf(spec, options, host), open) : open();
     }
   }
 }
 
 /**
- * A reward's traits without loading its weights where the reward can say so; for plans.
+ * A reward's traits without loading its weights where the reward can say so; for plans. A plug-in has to be opened for
+ * that, and waits in `host.kept` for the run.
  * @throws as `loadReward`
  */
 export async function describeReward(
@@ -67,9 +66,15 @@ export async function describeReward(
       return definition.traits(parsed, rewardHostOf(host));
     }
   }
-  const reward = (await loadReward(spec, options, host)).value;
-  await reward[Symbol.asyncDispose]();
-  return reward;
+  const open = () => loadReward(spec, options, { ...host, kept: undefined });
+  if (host.kept) return host.kept.describe(requestOf(spec, options, host), open);
+  const { value } = await open();
+  await value[Symbol.asyncDispose]();
+  return value;
+}
+
+function requestOf(spec: string, options: unknown, { baseDir }: PluginHost): readonly unknown[] {
+  return ["reward", spec, options, baseDir];
 }
 
 function rewardHostOf(host: RewardLoadHost): RewardHost {
@@ -79,7 +84,7 @@ function rewardHostOf(host: RewardLoadHost): RewardHost {
     log: (level, message) => host.log(level, message),
     // Parts of mixtures are checked as rewards are, but may answer null.
     loadReward: async (spec, options) =>
-      createScoring((await loadReward(spec, options, host)).value, { options, nulls: true }),
+      createScoring((await loadReward(spec, options, host)).value, { spec, options, nulls: true }),
     describeReward: (spec, options) => describeReward(spec, options, host),
   };
 }

@@ -2,6 +2,7 @@ import { TtsVarError } from "../core/errors.ts";
 import type { Registry } from "../core/registry.ts";
 import type { SearchFunction, Strategy } from "../core/strategy.ts";
 import { checkShape, strategyShape } from "./check-shape.ts";
+import { guardSearch } from "./guard-search.ts";
 import { type LoadedPlugin, loadModule, specKind } from "./load-module.ts";
 import { parseOptions } from "./parse-options.ts";
 import { runFactory } from "./run-factory.ts";
@@ -48,8 +49,9 @@ export async function loadStrategy(
   const module = await loadModule("strategy", spec, host.baseDir);
   const what = `strategy plug-in ${spec}`;
   const { value, provenance } = module;
+  const guard = (search: SearchFunction) => guardSearch(search, what, provenance.path);
   if (typeof value === "function") {
-    return { value: { name: module.name, options: {}, search: value as SearchFunction }, provenance };
+    return { value: { name: module.name, options: {}, search: guard(value as SearchFunction) }, provenance };
   }
   if (typeof value !== "object" || value === null) {
     throw new TtsVarError(
@@ -58,7 +60,8 @@ export async function loadStrategy(
     );
   }
   checkShape(strategyShape, value, what);
-  return { value: await open(value as Strategy, options, what), provenance };
+  const strategy = await open(value as Strategy, options, what);
+  return { value: { ...strategy, search: guard(strategy.search) }, provenance };
 }
 
 async function open(strategy: Strategy, options: unknown, what: string): Promise<LoadedStrategy> {

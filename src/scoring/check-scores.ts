@@ -2,6 +2,15 @@ import { TtsVarError } from "../core/errors.ts";
 import type { RewardItem, RewardScores } from "../core/reward.ts";
 import type { ScoredItem } from "./score-memo.ts";
 
+/** How a reward is called in messages. */
+export interface RewardWords {
+  readonly name: string;
+  /** Name, and where it came from. */
+  readonly label: string;
+  /** What to do about a wrong answer. */
+  readonly remedy: string;
+}
+
 /**
  * Pairs a reward's answer with the batch it was asked for.
  *
@@ -10,7 +19,7 @@ import type { ScoredItem } from "./score-memo.ts";
  *   repaired: a silent substitute would decide the search.
  */
 export function checkScores(
-  name: string,
+  { name, label, remedy }: RewardWords,
   batch: readonly RewardItem[],
   answer: RewardScores,
   nulls: boolean,
@@ -18,7 +27,7 @@ export function checkScores(
   const { scores, details } = answer;
   const ids = batch.map((item) => item.id);
   const fail = (problem: string) =>
-    new TtsVarError("REWARD_FAILED", `reward ${name} ${problem}`, {
+    new TtsVarError("REWARD_FAILED", `reward ${label} ${problem}`, {
       details: { reward: name, candidates: ids },
     });
   if (scores.length !== batch.length) {
@@ -34,6 +43,10 @@ export function checkScores(
   return batch.map((item, index) => {
     const score = scores[index];
     const detail = details?.[index];
+    const unsafe = detail === undefined ? null : jsonProblem(detail);
+    if (unsafe !== null) {
+      throw fail(`gave details for candidate ${item.id} that are no JSON: ${unsafe}; give plain values`);
+    }
     if (score === null && nulls) return { score, ...(detail && { detail }) };
     if (score === null) {
       throw fail(
@@ -48,12 +61,22 @@ export function checkScores(
     if (!Number.isFinite(score)) {
       throw new TtsVarError(
         "REWARD_VALUE",
-        `reward ${name} gave ${score} for candidate ${item.id} ("${item.prompt}"); scores must be finite numbers. Try it alone with: tts-var reward check`,
+        `reward ${label} gave ${score} for candidate ${item.id} ("${item.prompt}"); scores must be finite numbers. ${remedy}`,
         { details: { reward: name, candidate: item.id, score: String(score) } },
       );
     }
     return { score, ...(detail && { detail }) };
   });
+}
+
+/** Why a value cannot be written as JSON; null if it can. */
+function jsonProblem(value: unknown): string | null {
+  try {
+    JSON.stringify(value);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** The first few ids of a batch, for messages. */

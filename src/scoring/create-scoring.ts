@@ -1,9 +1,12 @@
 import { TtsVarError } from "../core/errors.ts";
 import type { Reward, RewardContext, RewardItem, RewardScores } from "../core/reward.ts";
 import { checkScores, listIds } from "./check-scores.ts";
+import { withDeadline } from "./deadline.ts";
 import { canonicalJson, type ScoredItem, ScoreMemo } from "./score-memo.ts";
 
 export interface ScoringOptions {
+  /** What the user calls the reward (`./my-reward.mjs`), for messages; default: its name. */
+  readonly spec?: string;
   /** The reward's options as configured; part of the memo key. */
   readonly options?: unknown;
   /** Shared memo, so that several runs of one process remember each other's scores. */
@@ -29,11 +32,41 @@ export function createScoring(reward: Reward, options: ScoringOptions = {}): Rew
   const identity = canonicalJson([reward.name, reward.version, options.options ?? {}]);
   const timeoutMs = reward.timeoutMs ?? options.timeoutMs ?? defaultTimeoutMs;
   const nulls = options.nulls ?? false;
+  const spec = options.spec ?? reward.name;
+  const label = spec === reward.name ? spec : `${reward.name} (${spec})`;
+  const remedy = `Try it alone with: tts-var reward check ${spec}`;
   let disposed: Promise<void> | undefined;
 
   async function scoreChunk(chunk: readonly RewardItem[], context: RewardContext): Promise<ScoredItem[]> {
-    const answer = await withDeadline(reward, chunk, context, timeoutMs);
-    return checkScores(reward.name, chunk, answer, nulls);
+    const ids = chunk.map((item) => item.id);
+    const fail = (problem: string, cause?: unknown) =>
+      new TtsVarError("REWARD_FAILED", `reward ${label} ${problem}`, {
+        cause,
+        details: { reward: reward.name, candidates: ids },
+      });
+    const late = () =>
+      fail(
+        `did not answer within ${timeoutMs / 1000} s (candidates ${listIds(ids)}); make it faster, give it a smaller maxBatch or a larger timeoutMs`,
+      );
+    // Spelled out, because a context may be a class with methods.
+    const limited = (signal: AbortSignal): RewardContext => ({
+      signal,
+      stage: context.stage,
+      seed: context.seed,
+      log: (level, message) => context.log(level, message),
+    });
+    try {
+      const answer = await withDeadline(async (signal) => reward.score(chunk, limited(signal)), {
+        signal: context.signal,
+        timeoutMs,
+        late,
+      });
+      return checkScores({ label, remedy, name: reward.name }, chunk, answer, nulls);
+    } catch (error) {
+      if (error instanceof TtsVarError || context.signal.aborted) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      throw fail(`failed on candidates ${listIds(ids)}: ${message}. ${remedy}`, error);
+    }
   }
 
   async function score(batch: readonly RewardItem[], context: RewardContext): Promise<RewardScores> {
@@ -102,44 +135,4 @@ function traitsOf(reward: Reward): Omit<Reward, "score" | typeof Symbol.asyncDis
     ...(maxBatch === undefined ? {} : { maxBatch }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
-}
-
-async function withDeadline(
-  reward: Reward,
-  chunk: readonly RewardItem[],
-  context: RewardContext,
-  timeoutMs: number,
-): Promise<RewardScores> {
-  const ids = chunk.map((item) => item.id);
-  const deadline = new AbortController();
-  const signal = AbortSignal.any([context.signal, deadline.signal]);
-  let timer: NodeJS.Timeout | undefined;
-  const stopped = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    timer = setTimeout(() => {
-      const message = `reward ${reward.name} did not answer within ${timeoutMs / 1000} s (candidates ${listIds(ids)}); make it faster, give it a smaller maxBatch or a larger timeoutMs`;
-      deadline.abort(
-        new TtsVarError("REWARD_FAILED", message, { details: { reward: reward.name, candidates: ids } }),
-      );
-    }, timeoutMs);
-  });
-  const limited: RewardContext = {
-    signal,
-    stage: context.stage,
-    seed: context.seed,
-    log: (level, message) => context.log(level, message),
-  };
-  try {
-    return await Promise.race([Promise.resolve(reward.score(chunk, limited)), stopped]);
-  } catch (error) {
-    if (error instanceof TtsVarError || context.signal.aborted) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new TtsVarError(
-      "REWARD_FAILED",
-      `reward ${reward.name} failed on candidates ${listIds(ids)}: ${message}. Try it alone with: tts-var reward check`,
-      { cause: error, details: { reward: reward.name, candidates: ids } },
-    );
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { RewardHost } from "../../src/core/plugin.ts";
-import { loadFeatures } from "../../src/plugins/load-features.ts";
+import { featuresFromModule } from "../../src/plugins/features-from-module.ts";
 import { specKind } from "../../src/plugins/load-module.ts";
 import { rewardFromModule } from "../../src/plugins/reward-from-module.ts";
 import { createScoring } from "../../src/scoring/create-scoring.ts";
@@ -29,20 +29,33 @@ describe("bad reward plug-ins are named, with the candidate and a remedy", () =>
     [
       "./throws.mjs",
       "REWARD_FAILED",
-      /reward throws failed on candidates c0, c1, c2: no weights in this reward/,
+      /reward throws \(\.\/throws\.mjs\) failed on candidates c0, c1, c2: no weights in this reward.*reward check \.\/throws\.mjs/,
     ],
-    ["./waits.mjs", "REWARD_FAILED", /reward waits did not answer within 0\.3 s \(candidates c0, c1, c2\)/],
-    ["./nan.mjs", "REWARD_VALUE", /reward nan gave NaN for candidate c1 .*tts-var reward check/],
+    [
+      "./waits.mjs",
+      "REWARD_FAILED",
+      /reward waits \(\.\/waits\.mjs\) did not answer within 0\.3 s \(candidates c0, c1, c2\)/,
+    ],
+    [
+      "./nan.mjs",
+      "REWARD_VALUE",
+      /reward nan \(\.\/nan\.mjs\) gave NaN for candidate c1 .*reward check \.\/nan\.mjs/,
+    ],
     [
       "./short.mjs",
       "REWARD_FAILED",
       /returned 2 scores for 3 images \(c0, c1, c2\); return one number per item/,
     ],
     ["./factory.mjs", "REWARD_FAILED", /needs defineReward/],
+    [
+      "./bigint.mjs",
+      "REWARD_FAILED",
+      /details for candidate c1 that are no JSON: .*BigInt; give plain values/,
+    ],
   ])("%s: %s", async (spec, code, message) => {
     const run = async () => {
       const { value } = await rewardFromModule(spec, undefined, host);
-      return createScoring(value).score(greyItems([10, 20, 30]), rewardContext());
+      return createScoring(value, { spec }).score(greyItems([10, 20, 30]), rewardContext());
     };
     await expect(run()).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   });
@@ -60,7 +73,7 @@ test("good ones get a name, a version from their content, and defaults", async (
 
 test("features plug-ins load by the same mechanism; wrong shapes are refused", async () => {
   const images = greyItems([10, 20]).map((item) => item.image);
-  const { value } = await loadFeatures("./grey-features.mjs", undefined, host);
+  const { value } = await featuresFromModule("./grey-features.mjs", undefined, host);
   const { patches, summary } = await value.extract(images);
   expect(patches.dims).toEqual([2, 1, 2]);
   expect(Array.from(summary!.data)).toEqual([10, 8, 20, 8]);

@@ -30,7 +30,9 @@ export function register(program: Command): void {
       if (command.opts()["prompt"] === undefined) command.setOptionValue("prompt", "any prompt");
       const { config } = await resolveFlags(command);
       const { planConfig } = await import("../../open-search.ts");
-      const { plan } = await planConfig(config, pluginHost(config.allowDownload, createProgress(false)));
+      const planned = await planConfig(config, pluginHost(config.allowDownload, createProgress(false)));
+      const { plan } = planned;
+      await planned[Symbol.asyncDispose]();
       const names = { strategy: config.strategy.name, model: config.model, reward: config.reward.name };
       if (options.json) printJson({ schemaVersion: 1, ...names, ...plan });
       else printResult(describePlan(plan, names));

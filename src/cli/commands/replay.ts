@@ -32,6 +32,7 @@ export function register(program: Command): void {
         throw new TtsVarError("EVAL_DATA", `${dir}/run.json holds no search configuration`);
       const config = parsed.data;
       const planned = await planConfig(config, pluginHost(config.allowDownload, createProgress(true)));
+      await planned[Symbol.asyncDispose]();
       const { agreed, difference } = replayTrace(planned.planInput, rows);
       if (options.json) printJson({ schemaVersion: 1, dir, events: rows.length, agreed, difference });
       if (difference) {
