@@ -12,33 +12,40 @@ export interface PostOptions {
 }
 
 const firstPauseMs = 200;
+/** Longest pause that a server may ask for by Retry-After. */
+const longestPauseMs = 60_000;
 
 /** Longest time that `postJson` can take, for hosts with a deadline of their own. */
 export function longestPostMs({ timeoutMs, retries }: Pick<PostOptions, "timeoutMs" | "retries">): number {
-  return (retries + 1) * timeoutMs + firstPauseMs * (2 ** retries - 1);
+  return (retries + 1) * timeoutMs + retries * longestPauseMs;
 }
 
 /**
  * Posts JSON and returns the JSON answer. Scoring is idempotent, so unreachable servers, timeouts, 408, 429 and 5xx are
- * tried again, with doubling pauses and never without end; other answers are final.
+ * tried again, never without end, after doubling pauses or those that the server asks for by Retry-After (a minute at
+ * most); other answers are final.
  *
  * @throws REWARD_FAILED saying what the server did and how often it was asked; the signal's reason when aborted
  */
 export async function postJson(url: string, body: unknown, options: PostOptions): Promise<unknown> {
   const payload = JSON.stringify(body);
   let problem = "";
+  let wait = 0;
   for (let attempt = 0; attempt <= options.retries; attempt++) {
-    if (attempt > 0) await pause(firstPauseMs * 2 ** (attempt - 1), options.signal);
+    if (attempt > 0) await pause(wait, options.signal);
     const outcome = await once(url, payload, options);
     options.signal.throwIfAborted();
     if ("answer" in outcome) return parse(outcome.answer, options.what);
     problem = outcome.problem;
+    wait = Math.min(outcome.retryAfterMs ?? firstPauseMs * 2 ** attempt, longestPauseMs);
     if (outcome.final) throw failed(options.what, problem, attempt + 1);
   }
   throw failed(options.what, problem, options.retries + 1);
 }
 
-type Outcome = { readonly answer: string } | { readonly problem: string; readonly final: boolean };
+type Outcome =
+  | { readonly answer: string }
+  | { readonly problem: string; readonly final: boolean; readonly retryAfterMs?: number | undefined };
 
 async function once(url: string, payload: string, options: PostOptions): Promise<Outcome> {
   const { timeoutMs } = options;
@@ -52,7 +59,8 @@ async function once(url: string, payload: string, options: PostOptions): Promise
     const text = await response.text();
     if (response.ok) return { answer: text };
     const final = response.status < 500 && response.status !== 408 && response.status !== 429;
-    return { problem: `it answered ${response.status}: ${excerpt(text)}`, final };
+    const retryAfterMs = pauseAsked(response.headers.get("retry-after"));
+    return { problem: `it answered ${response.status}: ${excerpt(text)}`, final, retryAfterMs };
   } catch (error) {
     if (error instanceof Error && error.name === "TimeoutError") {
       return { problem: `it did not answer within ${timeoutMs / 1000} s`, final: false };
@@ -63,6 +71,11 @@ async function once(url: string, payload: string, options: PostOptions): Promise
       final: false,
     };
   }
+}
+
+/** Milliseconds of a Retry-After header in seconds. Dates would need the server's clock; they count as not given. */
+function pauseAsked(header: string | null): number | undefined {
+  return header !== null && /^\d+$/.test(header) ? Number(header) * 1000 : undefined;
 }
 
 function parse(text: string, what: string): unknown {

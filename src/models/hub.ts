@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
+import { type ModelFile, verifyFile } from "./model-files.ts";
 
 export interface HubRequest {
   /** `owner/name`, optionally with `@revision` (branch, tag or commit; default main). */
@@ -45,22 +46,32 @@ const recordSchema = z.object({
   id: z.string(),
   revision: z.string(),
   license: z.string(),
-  files: z.array(z.string()),
+  files: z.array(z.object({ path: z.string(), sha256: z.string(), bytes: z.number() })),
 });
 
 /**
- * Folder of a hub model in the local cache; downloads what is missing if that is allowed. Interrupted downloads resume,
- * every file is checked against the hub's hash, and size, licence and revision are shown before the first byte.
+ * Folder of a hub model in the local cache; downloads what is missing or damaged if that is allowed. Interrupted
+ * downloads resume, every file is checked against the hub's hash when it arrives and against the cache's record when it
+ * is used, and size, licence and revision are shown before the first byte.
  *
  * Environment: HF_ENDPOINT (default https://huggingface.co), HF_TOKEN, TTS_VAR_CACHE (default ~/.cache/tts-var).
  *
- * @throws MODEL_NOT_FOUND when the model is not cached and may not be downloaded, or the hub does not have it
+ * @throws MODEL_NOT_FOUND when the model is not cached and may not be downloaded, or the hub does not have it;
+ *   MODEL_INVALID when a cached file is damaged and may not be downloaded, or arrives damaged
  */
 export async function hubFolder(request: HubRequest): Promise<string> {
   const [id, revision = "main"] = request.id.split("@") as [string, string?];
+  if (revision.split("/").includes("..")) {
+    throw new TtsVarError("MODEL_NOT_FOUND", `"${revision}" is no revision of ${id}`);
+  }
   const folder = join(cacheRoot(), "hub", id.replace("/", "--"), revision);
   const record = await readRecord(folder);
-  if (record && record.id === id) return folder;
+  if (record && record.id === id) {
+    const damage = await findDamage(folder, record.files);
+    if (damage === null) return folder;
+    if (!request.allowDownload) throw damage;
+    request.log("warn", damage.message);
+  }
   if (!request.allowDownload) {
     throw new TtsVarError(
       "MODEL_NOT_FOUND",
@@ -69,6 +80,19 @@ export async function hubFolder(request: HubRequest): Promise<string> {
     );
   }
   return download(id, revision, folder, request);
+}
+
+/** The error that tells what is wrong with a cached model; null if all is well. */
+async function findDamage(folder: string, files: readonly ModelFile[]): Promise<TtsVarError | null> {
+  try {
+    for (const file of files) {
+      await verifyFile(join(folder, file.path), file, "add --allow-download to fetch it again");
+    }
+    return null;
+  } catch (error) {
+    if (error instanceof TtsVarError) return error;
+    throw error;
+  }
 }
 
 async function download(id: string, revision: string, folder: string, request: HubRequest): Promise<string> {
@@ -105,20 +129,25 @@ async function download(id: string, revision: string, folder: string, request: H
     "warn",
     `downloading ${id} (revision ${listing.sha}, licence ${license}): ${files.length} files, ${(total / 1e6).toFixed(1)} MB`,
   );
+  const fetched: ModelFile[] = [];
   for (const file of files) {
     if (file.path.split("/").includes(".."))
       throw new TtsVarError("MODEL_INVALID", `${id} lists ${file.path}`);
     const from = `${endpoint()}/${id}/resolve/${listing.sha}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
     const sha256 = await fetchFile(from, join(folder, file.path), file, { ...signal, id });
     request.log("info", `${file.path}: ${file.bytes} bytes, sha256 ${sha256}`);
+    fetched.push({ path: file.path, sha256, bytes: file.bytes });
   }
-  const content = { id, revision: listing.sha, license, files: files.map((file) => file.path) };
+  const content = { id, revision: listing.sha, license, files: fetched };
   await writeFile(join(folder, `${recordName}.part`), `${JSON.stringify(content, null, 2)}\n`);
   await rename(join(folder, `${recordName}.part`), join(folder, recordName));
   return folder;
 }
 
-/** Downloads to `path.part`, continuing where an earlier attempt stopped, and renames when the hash is right. */
+/**
+ * Keeps the file if it is right; else downloads to `path.part`, continuing where an earlier attempt stopped, and renames
+ * when the hash is right.
+ */
 async function fetchFile(
   url: string,
   path: string,
@@ -126,7 +155,10 @@ async function fetchFile(
   { id, ...signal }: { id: string; signal?: AbortSignal },
 ): Promise<string> {
   const done = await stat(path).catch(() => undefined);
-  if (done?.size === file.bytes) return (await verify(path, file)).sha256;
+  if (done?.size === file.bytes) {
+    const kept = await verify(path, file);
+    if (kept.ok) return kept.sha256;
+  }
   await mkdir(dirname(path), { recursive: true });
   const part = `${path}.part`;
   const have = (await stat(part).catch(() => undefined))?.size ?? 0;

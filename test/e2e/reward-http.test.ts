@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { createScoring } from "../../src/scoring/create-scoring.ts";
 import { greyItems, rewardContext, rewardHost } from "../fixtures/reward-host.ts";
@@ -117,6 +117,17 @@ describe("a reward behind HTTP", () => {
     },
   );
 
+  test("a server that asks for patience gets it: Retry-After, then the answer", async () => {
+    const pauses = vi.spyOn(globalThis, "setTimeout");
+    const { url } = await serve((body: { items: unknown[] }, response, _request, call) => {
+      if (call === 1) response.writeHead(429, { "retry-after": "1" }).end("slow down");
+      else json(response, { scores: body.items.map(() => call) });
+    });
+    expect((await scoreWith(url, {}, [1])).scores).toEqual([2]);
+    expect(pauses.mock.calls.map(([, ms]) => ms)).toContain(1000);
+    pauses.mockRestore();
+  });
+
   test("an interrupt ends the waiting", async () => {
     const { url } = await serve(() => undefined);
     const controller = new AbortController();
@@ -140,9 +151,55 @@ describe("a reward behind HTTP", () => {
     const text = JSON.stringify(bodies[0]);
     expect(text).toContain('Does this figure show \\"a photo of a dog\\"? Please answer yes or no.');
     expect(text).toContain("data:image/png;base64,");
-    const mute = await serve((_, response) => json(response, { choices: [{ message: { content: "Yes" } }] }));
-    await expect(scoreWith("vlm", { url: mute.url, model: "m" }, [1])).rejects.toThrow(
-      /must support logprobs/,
-    );
+  });
+
+  test("vlm: the key goes along, a busy endpoint is asked again", async () => {
+    const keys: unknown[] = [];
+    const top = [{ token: "No", logprob: -0.1 }];
+    const { url } = await serve((_, response, request, call) => {
+      keys.push(request.headers.authorization);
+      if (call === 1) response.writeHead(429, { "retry-after": "0" }).end("busy");
+      else json(response, { choices: [{ logprobs: { content: [{ top_logprobs: top }] } }] });
+    });
+    vi.stubEnv("SOME_KEY", "secret");
+    const options = { url: `${url}/v1/`, model: "m", apiKeyVariable: "SOME_KEY" };
+    expect((await scoreWith("vlm", options, [1])).scores).toEqual([0]);
+    vi.unstubAllEnvs();
+    expect(keys).toEqual(["Bearer secret", "Bearer secret"]);
+  });
+
+  test.each<[string, object, RegExp, Answer]>([
+    [
+      "without probabilities",
+      {},
+      /candidate c0, answered without token probabilities; the endpoint must support logprobs/,
+      (_, r) => json(r, { choices: [{ message: { content: "Yes" }, logprobs: null }] }),
+    ],
+    [
+      "that says neither",
+      {},
+      /candidate c0, gave neither yes nor no .*change the question/,
+      (_, r) =>
+        json(r, { choices: [{ logprobs: { content: [{ top_logprobs: [{ token: "Hm", logprob: 0 }] }] } }] }),
+    ],
+    ["that breaks off", {}, /candidate c0, answered with something that is not JSON/, (_, r) => r.end("{")],
+    [
+      "that is slow",
+      { timeoutMs: 80, retries: 1 },
+      /candidate c0, failed: it did not answer within 0\.08 s \(asked 2 times\)/,
+      () => undefined,
+    ],
+    [
+      "that refuses",
+      {},
+      /candidate c0, failed: it answered 401: bad key/,
+      (_, r) => r.writeHead(401).end("bad key"),
+    ],
+  ])("vlm: an endpoint %s gives a clear error", async (_name, options, message, answer) => {
+    const { url } = await serve(answer);
+    await expect(scoreWith("vlm", { url, model: "m", ...options }, [1])).rejects.toMatchObject({
+      code: "REWARD_FAILED",
+      message: expect.stringMatching(message),
+    });
   });
 });

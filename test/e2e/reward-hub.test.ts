@@ -126,6 +126,22 @@ test("a download that broke off resumes where it stopped", async () => {
   expect(got!.equals(sent!)).toBe(true);
 });
 
+test("a cache that was damaged later is noticed, and mended when that is allowed", async () => {
+  const { scores } = await scored();
+  const cached = join(cache, "hub/someone--pickscore/main/onnx/vision_model.onnx");
+  const content = await readFile(cached);
+  content[content.length >> 1]! ^= 1;
+  await writeFile(cached, content);
+  await expect(scored(rewardHost("."))).rejects.toMatchObject({
+    code: "MODEL_INVALID",
+    message: expect.stringMatching(/vision_model\.onnx has SHA-256 .*--allow-download to fetch it again/),
+  });
+  requests = [];
+  expect((await scored()).scores).toEqual(scores);
+  expect(requests.filter((url) => url.includes("/resolve/")).length).toBe(1);
+  expect((await scored(rewardHost("."))).scores).toEqual(scores);
+});
+
 test("damaged files and unknown models are refused", async () => {
   damaged = true;
   await expect(scored()).rejects.toMatchObject({
