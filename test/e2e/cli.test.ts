@@ -411,12 +411,9 @@ describe("search on the embedded models", () => {
   });
 
   it("plans every preset", async () => {
-    for (const { name } of listPresets()) {
-      // Checkpoints that are not part of this package are replaced by the embedded models.
-      const own = name.startsWith("infinity")
-        ? ["--model", "embedded", "--reward", "clip", "--features", "dual-encoder"]
-        : [];
-      const { code, stderr } = await runHere(["plan", "--config", name, ...own]);
+    // Those of checkpoints that are not part of this package are planned in test/unit/infinity-plan.test.ts.
+    for (const { name } of listPresets().filter((preset) => !preset.name.startsWith("infinity"))) {
+      const { code, stderr } = await runHere(["plan", "--config", name]);
       expect([name, code, stderr]).toEqual([name, 0, ""]);
     }
   });
