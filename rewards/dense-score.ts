@@ -25,7 +25,7 @@ export interface DenseVerdict {
   readonly correct: boolean;
   /** GenEval's own explanation of a failure. */
   readonly reason: string;
-  /** What the score is the mean of: 1 for each satisfied condition, less than 1/2 for an unsatisfied one. */
+  /** What the score is made of: 1 for each satisfied condition, at most 1/2 for an unsatisfied one. */
   readonly conditions: readonly Condition[];
 }
 
@@ -34,13 +34,14 @@ export interface Condition {
   readonly value: number;
 }
 
-/** Most that an unsatisfied condition can earn; a satisfied one earns 1, so satisfying more never lowers the score. */
+/** Most that an unsatisfied condition can earn; a satisfied one earns 1. */
 const partialCredit = 0.5;
 
 /**
- * Graded form of GenEval's rule: the mean over its elementary conditions (each wanted object, each object's colour, each
- * relation, each limit). Unsatisfied conditions earn up to half by how near the detector is to them, which gives a
- * search something to climb; nothing is ever negative.
+ * Graded form of GenEval's rule over its elementary conditions (each wanted object, each object's colour, each relation,
+ * each limit): the share of those that are satisfied. How near the detector is to the others adds less than one more
+ * condition would, all of them together; that gives a search something to climb, and an image which satisfies more
+ * conditions always scores higher. Nothing is ever negative.
  */
 export function denseScore(
   metadata: GenevalMetadata,
@@ -93,8 +94,8 @@ export function denseScore(
     const value = surplus ? (partialCredit * (1 - surplus.score)) / (1 - threshold) : 1;
     conditions.push({ what: `fewer than ${limit} ${label}`, value });
   }
-  const mean = conditions.reduce((sum, { value }) => sum + value, 0) / conditions.length;
-  return { score: verdict.correct ? 1 : mean, correct: verdict.correct, reason: verdict.reason, conditions };
+  const { correct, reason } = verdict;
+  return { score: correct ? 1 : shareOf(conditions), correct, reason, conditions };
 
   function colorValue(object: KeptObject | undefined, label: string, wanted: string): number {
     if (!object) return 0;
@@ -102,6 +103,13 @@ export function denseScore(
     if (bestColor(probabilities) === wanted) return 1;
     return partialCredit * (probabilities[colorNames.indexOf(wanted)] ?? 0);
   }
+}
+
+/** Satisfied conditions count 1 each, the unsatisfied ones together their mean, which is at most 1/2. */
+function shareOf(conditions: readonly Condition[]): number {
+  const missed = conditions.filter(({ value }) => value < 1);
+  const nearness = missed.reduce((sum, { value }) => sum + value, 0) / Math.max(missed.length, 1);
+  return (conditions.length - missed.length + nearness) / conditions.length;
 }
 
 function groupByLabel(detections: readonly ColoredDetection[]): Map<string, ColoredDetection[]> {

@@ -20,8 +20,8 @@ const options = z.strictObject({
 type GenevalOptions = z.output<typeof options>;
 
 /**
- * Dense GenEval score of a detector: in [0, 1], 1 exactly when GenEval's rule passes, never negative, and never lower
- * for satisfying more. Conditions come from the item's metadata if it has `include`, else from the prompt.
+ * Dense GenEval score of a detector: in [0, 1], 1 exactly when GenEval's rule passes, never negative, and higher for
+ * every image that satisfies more. Conditions come from the item's metadata if it has `include`, else from the prompt.
  *
  * Selecting with the detector that also judges turns GenEval into its own oracle: judge with another one.
  *
@@ -78,7 +78,7 @@ async function createGeneval(settings: GenevalOptions, host: RewardHost): Promis
 function traitsOf(modelId: string, flops: number, settings: GenevalOptions): RewardTraits {
   return {
     name: "geneval",
-    version: `1+${settings.threshold}+${settings.countingThreshold}+${modelId}`,
+    version: `2+${settings.threshold}+${settings.countingThreshold}+${modelId}`,
     direction: "higher",
     range: [0, 1],
     suggestedLambda: 10,

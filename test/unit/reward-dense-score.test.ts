@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type ColoredDetection, denseScore } from "../../rewards/dense-score.ts";
+import { type ColoredDetection, type DenseVerdict, denseScore } from "../../rewards/dense-score.ts";
 import { parsePrompt } from "../../rewards/prompt-parser.ts";
 import { decide, type GenevalMetadata, keepObjects } from "../../src/geneval/rules.ts";
 import { colorNames } from "../../src/geneval/vocabulary.ts";
@@ -15,11 +15,47 @@ function detection(label: string, score: number, box: Box, color = "red", sure =
 
 const prompts = [
   "a photo of a dog",
+  "a photo of a dog and a cat",
   "a photo of three dogs",
+  "a photo of a red dog",
   "a photo of a red dog and a blue cat",
   "a photo of a dog left of a cat",
   "two red dogs above a cat",
+  "three dogs and two blue cats",
 ].map(parsePrompt);
+
+/** Metadata beyond GenEval's own prompts: any clauses, relations to any earlier one, limits. */
+const anyMetadata = fc
+  .record({
+    tag: fc.constantFrom("single_object", "two_object", "counting", "colors", "position", "color_attr"),
+    include: fc.array(
+      fc.record({
+        class: fc.constantFrom("dog", "cat", "bus"),
+        count: fc.integer({ min: 1, max: 3 }),
+        color: fc.option(fc.constantFrom("red", "blue"), { nil: undefined }),
+        relation: fc.option(fc.constantFrom("left of", "right of", "above", "below"), { nil: undefined }),
+        target: fc.nat(),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+    exclude: fc.array(
+      fc.record({ class: fc.constantFrom("dog", "cat", "bus"), count: fc.integer({ min: 1, max: 4 }) }),
+      { maxLength: 2 },
+    ),
+  })
+  .map(
+    ({ tag, include, exclude }): GenevalMetadata => ({
+      tag,
+      prompt: "any",
+      include: include.map(({ relation, target, color, ...clause }, index) => ({
+        ...clause,
+        ...(color === undefined ? {} : { color }),
+        ...(relation === undefined || index === 0 ? {} : { position: [relation, target % index] as const }),
+      })),
+      exclude,
+    }),
+  );
+const metadatas = fc.oneof(fc.constantFrom(...prompts), anyMetadata);
 
 const boxes = fc
   .tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 40 }), fc.integer({ min: 4, max: 24 }))
@@ -55,14 +91,46 @@ function ruleOf(metadata: GenevalMetadata, found: readonly ColoredDetection[]): 
 describe("the dense GenEval score", () => {
   test("lies in [0, 1] and is 1 exactly when the rule passes", () => {
     fc.assert(
-      fc.property(fc.constantFrom(...prompts), detections, (metadata, found) => {
+      fc.property(metadatas, detections, (metadata, found) => {
         const { score, correct } = denseScore(metadata, found);
         expect(score).toBeGreaterThanOrEqual(0);
         expect(score).toBeLessThanOrEqual(1);
         expect(correct).toBe(ruleOf(metadata, found));
         expect(score === 1).toBe(correct);
       }),
-      { numRuns: 400 },
+      { numRuns: 2000 },
+    );
+  });
+
+  test("covers all six tags with prompts that have no metadata", () => {
+    expect([...new Set(prompts.map(({ tag }) => tag))].sort()).toEqual(
+      ["color_attr", "colors", "counting", "position", "single_object", "two_object"].sort(),
+    );
+  });
+
+  test("an image that satisfies more conditions always scores higher", () => {
+    const satisfied = (verdict: DenseVerdict) => verdict.conditions.filter(({ value }) => value === 1).length;
+    fc.assert(
+      fc.property(metadatas, detections, detections, (metadata, one, other) => {
+        const [a, b] = [denseScore(metadata, one), denseScore(metadata, other)];
+        if (satisfied(a) < satisfied(b)) expect(a.score).toBeLessThan(b.score);
+        if (satisfied(a) === a.conditions.length) expect(a.correct).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test("a surer object of the wanted class never scores lower while too few are sure", () => {
+    const pairs = fc.tuple(
+      fc.double({ min: 0.01, max: 0.3, noNaN: true }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+    );
+    fc.assert(
+      fc.property(pairs, fc.constantFrom(...prompts), ([score, more], metadata) => {
+        const dog = (sure: number) => denseScore(metadata, [detection("dog", sure, [0, 0, 10, 10])]).score;
+        expect(dog(score + more * (0.999 - score))).toBeGreaterThanOrEqual(dog(score));
+      }),
+      { numRuns: 500 },
     );
   });
 
