@@ -33,21 +33,33 @@ def shapes_of(module: nn.Module) -> dict[str, Shape]:
     return {name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 
-def detect_variant(source: TensorSource) -> Variant:
-    """The variant that a transformer checkpoint is of, from the shape of its input and its number of blocks."""
-    embed = source.shapes.get("word_embed.weight")
+def _shape(source: TensorSource) -> tuple[Shape | None, int]:
+    """Shape of the input embedding and number of blocks."""
     blocks = {m[1] for name in source.shapes if (m := re.match(r"block_chunks\.(\d+\.module\.\d+)\.", name))}
+    return source.shapes.get("word_embed.weight"), len(blocks)
+
+
+def _recognised(source: TensorSource) -> Variant | None:
     for variant in VARIANTS.values():
         c = variant.transformer
-        if embed == (c.width, c.token_channels) and len(blocks) == c.depth:
+        if _shape(source) == ((c.width, c.token_channels), c.depth):
             return variant
+    return None
+
+
+def detect_variant(source: TensorSource) -> Variant:
+    """The variant that a transformer checkpoint is of, from the shape of its input and its number of blocks."""
+    found = _recognised(source)
+    if found:
+        return found
+    embed, blocks = _shape(source)
     if embed is None:
         raise ExportError(
             f"{source.origin} is no Infinity transformer (word_embed.weight is missing); "
             "give the transformer with --checkpoint, the VAE with --vae and the text encoder with --text"
         )
     raise ExportError(
-        f"{source.origin} has {len(blocks)} blocks and an input of {embed[1]} channels and width {embed[0]}, "
+        f"{source.origin} has {blocks} blocks and an input of {embed[1]} channels and width {embed[0]}, "
         f"which is none of the known variants ({', '.join(VARIANTS)}); it cannot be exported"
     )
 
@@ -55,10 +67,9 @@ def detect_variant(source: TensorSource) -> Variant:
 def transformer_source(source: TensorSource, variant: Variant, module: Infinity) -> TensorSource:
     """The checkpoint under our names, checked against ``module`` (which may live on ``meta``)."""
     kept = {name: name for name in source.shapes if not name.endswith(IGNORED_KEYS)}
-    if "word_embed.weight" in kept:
-        found = detect_variant(source)
-        if found.name != variant.name:
-            raise ExportError(f"{source.origin} is {found.name}, not {variant.name}; use --variant {found.name}")
+    found = _recognised(source)
+    if found and found.name != variant.name:
+        raise ExportError(f"{source.origin} is {found.name}, not {variant.name}; use --variant {found.name}")
     return _checked(source, kept, shapes_of(module), "transformer")
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ttsvar.infinity.graphs import pair_names
 from ttsvar.infinity.vae import Vae
+from ttsvar.official.cached import graph_step, run_cached, run_graph, starts
 from ttsvar.official.errors import ExportError
 from ttsvar.official.forced import force, random_bits
 from ttsvar.official.parts import Parts
@@ -31,46 +32,6 @@ CLOSED = -1e4
 DECODE_GRID = (4, 6)
 # Root mean square of the difference over that of the values.
 BOUNDS = {32: 1e-3, 8: 0.1}
-
-
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """A graph on the CPU, as the TypeScript side opens it."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ExportError(f"ONNX Runtime cannot load {path.name}: {error}") from error
-
-
-def run(path: Path, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All outputs of a graph by name; the session is closed afterwards."""
-    opened = session(path)
-    return run_session(opened, inputs)
-
-
-def run_session(opened: onnxruntime.InferenceSession, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    outputs = opened.run(None, {name: value.numpy() for name, value in inputs.items()})
-    return {o.name: torch.from_numpy(value) for o, value in zip(opened.get_outputs(), outputs)}
-
-
-def run_scales(
-    path: Path, conditions: dict[str, Tensor], starts: list[Tensor], inputs: list[Tensor],
-    ropes: list[tuple[Tensor, Tensor]], depth: int,
-) -> list[Tensor]:  # fmt: skip
-    """The step graph over several scales with caches; ``conditions`` are its prompt inputs. Deltas ``[G, B, L, dv]``."""
-    opened = session(path)
-    heads, width = conditions["ca_v_0"].shape[1], conditions["ca_v_0"].shape[3]
-    rows = conditions["gss"].shape[0] * inputs[0].shape[0]
-    past = {name: torch.zeros(rows, heads, 0, width) for name in pair_names("past_", depth)}
-    deltas = []
-    for z, start, (cos, sin) in zip(inputs, starts, ropes):
-        step = {"z": z, "x_add": start, "rope_cos": cos, "rope_sin": sin, **conditions, **past}
-        out = run_session(opened, step)
-        deltas.append(out["delta"])
-        past = {name: torch.cat([value, out[name.replace("past_", "new_")]], 2) for name, value in past.items()}
-    return deltas
 
 
 @dataclass
@@ -117,7 +78,7 @@ def verify(parts: Parts, folder: Path, storage: Storage, named: NamedSchedule, s
     generator = torch.Generator().manual_seed(SEED)
     ids = torch.randint(3, parts.text_config.vocab_size, (1, TOKENS), generator=generator)
     wanted = text_states(parts.text, stored("", parts.text_weights.float32), ids)
-    states = run(folder / "text_encoder.onnx", {"input_ids": ids})["text_states"]
+    states = run_graph(folder / "text_encoder.onnx", {"input_ids": ids})["text_states"]
     figures["text_encoder"] = Distance.between([states], [wanted])
 
     read = parts.transformer_weights.float32
@@ -128,16 +89,15 @@ def verify(parts: Parts, folder: Path, storage: Storage, named: NamedSchedule, s
     forced = force(schedule, parts.vae.config.channels, random_bits(
         schedule, model.config.token_channels, CANDIDATES, SEED), scales)  # fmt: skip
     reference = forced_run(model, stored("model.", read), text, bias, forced.inputs, schedule)
-    conditions = run(folder / "condition.onnx", {"text_states": text, "text_bias": bias})
+    conditions = run_graph(folder / "condition.onnx", {"text_states": text, "text_bias": bias})
     names = ["sos", "gss", "head_ss", *pair_names("ca_", depth)]
     figures["condition"] = Distance.between([conditions[n] for n in names], _condition_tensors(reference))
 
-    sos = conditions.pop("sos")
-    level = read("lvl_embed.weight")
-    first = sos[:, None] + read("pos_start") - read("word_embed.bias") + level[0]
-    starts = [first, *(level[s].expand(2, 1, -1) for s in range(1, scales))]
-    ropes = [schedule.rope(scale, model.config.head_dim) for scale in range(scales)]
-    deltas = run_scales(folder / "step.onnx", {**conditions, "text_bias": bias}, starts, forced.inputs, ropes, depth)
+    adds = starts(
+        conditions.pop("sos"), read("pos_start"), read("word_embed.bias"), read("lvl_embed.weight"), scales
+    )
+    step = graph_step(folder / "step.onnx", {**conditions, "text_bias": bias})
+    deltas = run_cached(step, forced.inputs, adds, schedule, model.config.head_dim)
     figures["step"] = Distance.between(deltas, reference.deltas)
     figures |= _verify_vae(parts.vae, stored("vae.", parts.vae_weights.float32), folder)
 
@@ -176,10 +136,10 @@ def _verify_vae(vae: Vae, read: Read, folder: Path) -> dict[str, Distance]:
         wanted = {"vae_decode": vae.decode(latent), "vae_encode": vae.encode(image)}
     return {
         "vae_decode": Distance.between(
-            [run(folder / "vae_decode.onnx", {"latent": latent})["image"]], [wanted["vae_decode"]]
+            [run_graph(folder / "vae_decode.onnx", {"latent": latent})["image"]], [wanted["vae_decode"]]
         ),
         "vae_encode": Distance.between(
-            [run(folder / "vae_encode.onnx", {"image": image})["features"]], [wanted["vae_encode"]]
+            [run_graph(folder / "vae_encode.onnx", {"image": image})["features"]], [wanted["vae_encode"]]
         ),
     }
 
