@@ -106,7 +106,7 @@ async function allCells(
       pairs.map((pair) => ({
         input: { plan, parts, arm, units },
         pair,
-        row: trees.get(treeKey({ ...pair, proposal }))!,
+        row: arm.live ? null : trees.get(treeKey({ ...pair, proposal }))!,
         key: cellKey({ ...pair, arm: arm.name, units }),
       })),
     );
@@ -114,7 +114,7 @@ async function allCells(
   const live: typeof wanted = [];
   for (const each of wanted) {
     if (known.has(each.key)) continue;
-    const decided = offlineCell(each.input, each.row);
+    const decided = each.row && offlineCell(each.input, each.row);
     if (decided) known.set(each.key, decided);
     else live.push(each);
   }

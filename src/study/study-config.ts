@@ -58,6 +58,11 @@ export const studySchema = z.strictObject({
       features: z.boolean().default(true).describe("Record features of previews too"),
     })
     .prefault({}),
+  treesOf: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Another study beside this one, of equal prompts and settings, whose trees are used"),
   reference: z.string().min(1).default("best-of-n").describe("Arm that all others are compared with"),
   arms: z
     .array(
@@ -65,6 +70,10 @@ export const studySchema = z.strictObject({
         name: z.string().min(1),
         strategy: plugin,
         budgets: z.array(z.number().min(1)).min(1).optional().describe("Instead of the study's"),
+        live: z
+          .boolean()
+          .default(false)
+          .describe("Run searches instead of drawing trees: cheaper for strategies that mostly stop early"),
         sampling: options.optional().describe("Settings of the proposal that differ from the study's"),
         features: options.optional().describe("Settings of the features that differ from the study's"),
       }),

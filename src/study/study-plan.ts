@@ -27,6 +27,8 @@ export interface StudyArm {
   readonly search: SearchFunction;
   /** In units of the study's own settings, whatever the arm's: equal budgets are equal FLOPs. */
   readonly budgets: readonly number[];
+  /** Searches are run even where a tree could tell. */
+  readonly live: boolean;
   readonly settings?: SamplingSettings;
   readonly features?: FeatureSource;
 }
@@ -102,9 +104,10 @@ export function proposalOf({ settings }: StudyArm, parts: StudyParts): string {
 /** Settings that trees are drawn with, by name: the study's own, then those of arms that differ. */
 export function proposalsOf(plan: StudyPlan, parts: StudyParts): Map<string, SamplingSettings> {
   const own = [ownProposal, parts.settings] as const;
+  const drawn = plan.arms.filter(({ live }) => !live);
   return new Map([
     own,
-    ...plan.arms.map((arm) => [proposalOf(arm, parts), partsOf(arm, parts).settings] as const),
+    ...drawn.map((arm) => [proposalOf(arm, parts), partsOf(arm, parts).settings] as const),
   ]);
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { canonicalJson } from "../config/resolve.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
@@ -37,7 +37,7 @@ export async function openStudyStore(
       `${work} holds results of another version of this study (prompts, settings or models have changed); delete it, or name the study anew`,
     );
   }
-  const trees = await rowsOf<TreeRow>(treesPath);
+  const trees = [...(await borrowedTrees(dir, config.treesOf, stamp)), ...(await rowsOf<TreeRow>(treesPath))];
   const known = await rowsOf<StudyCell>(cellsPath);
   const cells = known.filter(({ arm }) => before.arms[arm] === stamp.arms[arm]);
   if (cells.length < known.length)
@@ -54,6 +54,27 @@ export async function openStudyStore(
       cellWriter[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * Trees of a study beside this one.
+ *
+ * @throws EVAL_DATA when that study has not been run, or drew its trees otherwise
+ */
+async function borrowedTrees(dir: string, from: string | undefined, stamp: Stamp): Promise<TreeRow[]> {
+  if (from === undefined) return [];
+  const work = join(dirname(dir), from, "work");
+  const path = join(work, "study.json");
+  if (!existsSync(path))
+    throw new TtsVarError("EVAL_DATA", `treesOf: ${work} is missing; run the study ${from} first`);
+  const { trees } = JSON.parse(await readFile(path, "utf8")) as Stamp;
+  if (trees !== stamp.trees) {
+    throw new TtsVarError(
+      "EVAL_DATA",
+      `treesOf: the trees of ${from} were drawn with other prompts, settings, rewards or models than this study asks for`,
+    );
+  }
+  return rowsOf<TreeRow>(join(work, "trees.jsonl"));
 }
 
 function stampOf(config: StudyConfig, parts: StudyParts): Stamp {

@@ -218,6 +218,62 @@ describe("restart", () => {
   });
 });
 
+describe("calibrated-stop", () => {
+  const { acceptance, ...uncertain } = calibration;
+  const runAll = async (price: number, reward = analyticReward()) => {
+    const input = await searchInput("calibrated-stop", 8, { options: { price }, rewards: { sum: reward } });
+    const seeds = Array.from({ length: 30 }, (_, seed) => seed);
+    return Promise.all(seeds.map((seed) => runSearch({ ...input, seed })));
+  };
+  const meanSpent = (results: Awaited<ReturnType<typeof runAll>>): number =>
+    results.reduce((sum, { spending, limit }) => sum + (8 * spending.total) / limit, 0) / results.length;
+
+  it("spends less the dearer a further unit is, and never more than its plan", async () => {
+    const spent: number[] = [];
+    for (const price of [0, 0.05, 0.15, 0.4, 1]) {
+      const results = await runAll(price);
+      for (const { spending, plan } of results) {
+        expect(spending.total).toBeLessThanOrEqual(plan.spending.total);
+      }
+      spent.push(meanSpent(results));
+    }
+    expect(spent).toEqual([...spent].sort((a, b) => b - a));
+    expect(spent[0]).toBeGreaterThan(7);
+    expect(spent.at(-1)).toBeLessThan(1.05);
+  });
+
+  it("stops early on prompts that are surely right, and gives up those that never are", async () => {
+    const easy = await runAll(
+      0.2,
+      analyticReward("sum", () => 9),
+    );
+    const hopeless = await runAll(
+      0.2,
+      analyticReward("sum", () => -9),
+    );
+    const doubtful = await runAll(
+      0.2,
+      analyticReward("sum", () => -acceptance!.intercept),
+    );
+    expect(meanSpent(easy)).toBeLessThan(1.05);
+    expect(meanSpent(hopeless)).toBeLessThan(meanSpent(doubtful));
+  });
+
+  it("answers with the image that is most likely right, and frees all others", async () => {
+    const sampler = analyticSampler();
+    const input = await searchInput("calibrated-stop", 6, { sampler });
+    const { result, events } = await record(input);
+    const seen = events.flatMap((event) => (event.type === "scores" ? event.raw : []));
+    expect(result.best.scores["sum"]).toBe(Math.max(...seen));
+    expect(sampler.open).toBe(0);
+  });
+
+  it("says what it needs when nothing is known of right images", async () => {
+    const input = await searchInput("calibrated-stop", 6, { calibration: uncertain });
+    expect(() => planOf(input)).toThrow(/needs a calibration .*tts-var calibrate .*--verifier/);
+  });
+});
+
 describe("cascade and oracle", () => {
   it("ask for the rewards they are given, and refuse unknown ones", async () => {
     const judge = analyticReward("judge", ({ image }) => drawsOf(image)[1] ?? 0, { flops: 900 });

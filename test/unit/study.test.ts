@@ -1,19 +1,22 @@
 import { describe, expect, it } from "vitest";
 import { optimiseSchedule, priceOfSchedule } from "../../search/optimise-schedule.ts";
 import { dryRun } from "../../src/core/dry-run.ts";
+import { createRng } from "../../src/core/rng.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
 import type { Judge } from "../../src/eval/judge.ts";
 import { generatePrompts } from "../../src/geneval/prompts.ts";
 import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
+import { measureAcceptance } from "../../src/study/measure-acceptance.ts";
 import { measureCalibration } from "../../src/study/measure-calibration.ts";
 import { plotCalibration, plotStudy } from "../../src/study/plots.ts";
-import { recordTree } from "../../src/study/record-tree.ts";
+import { recordTree, type Tree } from "../../src/study/record-tree.ts";
 import { runStudy } from "../../src/study/run-study.ts";
 import { parseStudy } from "../../src/study/study-config.ts";
 import type { StudyCell, StudyParts, StudyPlan, TreeRow } from "../../src/study/study-plan.ts";
 import { describeTable } from "../../src/study/study-report.ts";
 import { passShare, tabulate } from "../../src/study/study-table.ts";
+import { virtualName, virtualScore } from "../../src/study/virtual-rewards.ts";
 import { analyticFeatures, analyticReward, analyticSampler, drawsOf } from "./support/analytic-sampler.ts";
 import { calibration, loadStrategy, searchInput } from "./support/search-run.ts";
 
@@ -85,6 +88,59 @@ describe("measureCalibration", () => {
   });
 });
 
+describe("measureAcceptance", () => {
+  it("finds the log odds and the prior that verdicts were drawn with", () => {
+    const draws = createRng("acceptance", "").stream("stats", "draws", 0);
+    let at = 0;
+    const width = 20;
+    const trees = Array.from({ length: 300 }, (): Tree => {
+      const gap = 0.5 + draws.normal(at++);
+      const rewards = Array.from({ length: width }, () => draws.normal(at++));
+      const right = rewards.map((reward) =>
+        Number(draws.uniform(4 * at++) < 1 / (1 + Math.exp(-(2 * reward + gap - 1)))),
+      );
+      const flat = new Array<number>(width).fill(gap);
+      const signals = [{ tokens: [], logProb: flat, entropy: flat, guidanceGap: flat }];
+      return {
+        width,
+        scores: { "sum@0": rewards.map((r) => -r), "judge@0": right },
+        features: {},
+        signals,
+        copies: [],
+      };
+    });
+    const fitted = measureAcceptance(trees, {
+      reward: "sum",
+      direction: "lower",
+      verifier: "judge",
+      fullMarks: 1,
+      scales: 1,
+    });
+    expect(Math.abs(fitted.intercept + 1)).toBeLessThan(0.15);
+    expect(Math.abs(fitted.reward - 2)).toBeLessThan(0.15);
+    expect(Math.abs(fitted.guidanceGap - 1)).toBeLessThan(0.15);
+    const { right, wrong } = fitted.prior;
+    // Shares by prompt vary with the gap alone: mean 0.42, standard deviation 0.14.
+    expect(Math.abs(right / (right + wrong) - 0.42)).toBeLessThan(0.04);
+    expect(right + wrong).toBeGreaterThan(5);
+  });
+});
+
+describe("virtual rewards", () => {
+  it("agree with the verdict as far as their reliability says", () => {
+    for (const reliability of [0, 0.4, 0.8, 1]) {
+      const scores = Array.from({ length: 4000 }, (_, n) =>
+        virtualScore(virtualName(reliability), n % 2 === 0, `c${n}`, { seed: "0", prompt: "p" }),
+      );
+      const mean = scores.reduce((sum, value) => sum + value, 0) / scores.length;
+      const variance = scores.reduce((sum, value) => sum + (value - mean) ** 2, 0) / scores.length;
+      const covariance =
+        scores.reduce((sum, value, n) => sum + (value - mean) * (n % 2 === 0 ? 0.5 : -0.5), 0) / 4000;
+      expect(Math.abs(covariance / Math.sqrt(variance) / 0.5 - reliability)).toBeLessThan(0.05);
+    }
+  });
+});
+
 describe("optimiseSchedule", () => {
   it("is priced as halving is charged, fits every budget, and expects more of larger ones", async () => {
     const space = createSpace(await searchInput("halving", 8), (limit) => limit);
@@ -135,7 +191,7 @@ describe("a study", () => {
     const arms = [];
     for (const name of ["single", "best-of-n", "random", "oracle", "tts-var"]) {
       const search = await loadStrategy(name, name === "oracle" ? { judge: "judge" } : {});
-      arms.push({ name, search, budgets: [2, 4] });
+      arms.push({ name, search, budgets: [2, 4], live: false });
     }
     const plan: StudyPlan = {
       seed: "0",

@@ -145,6 +145,7 @@ async function openStudy(
       name: arm.name,
       search: value.search,
       budgets: arm.budgets ?? config.budgets,
+      live: arm.live,
       ...(arm.sampling
         ? { settings: resolveSettings(planned.sampler.defaults, own.sampling, planned.sampler.scales.length) }
         : {}),

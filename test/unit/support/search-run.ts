@@ -22,13 +22,16 @@ export interface Overrides extends Partial<SearchInput> {
   readonly options?: Record<string, unknown>;
 }
 
+/** Options with which strategies that may stop early spend all they plan, like the others. */
+const defaultOptions: Readonly<Record<string, Record<string, unknown>>> = { "calibrated-stop": { price: 0 } };
+
 /** Input of a search on the analytic sampler. */
 export async function searchInput(
   name: string,
   units: number,
   overrides: Overrides = {},
 ): Promise<SearchInput> {
-  const { options = {}, ...rest } = overrides;
+  const { options = defaultOptions[name] ?? {}, ...rest } = overrides;
   const sampler = overrides.sampler ?? analyticSampler();
   return {
     sampler,
@@ -41,7 +44,7 @@ export async function searchInput(
     seed: 7,
     settings: sampler.defaults,
     units,
-    calibration: null,
+    calibration: name === "calibrated-stop" ? calibration : null,
     describe: { strategy: name, options },
     ...rest,
   };
