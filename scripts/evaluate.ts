@@ -1,10 +1,13 @@
 /**
  * Makes a committed table of GenEval-protocol results: runs every arm of an evaluation, compares them pair by pair, and
- * writes `results/NAME/{README.md,table.json}`. Interrupted evaluations go on where they stopped.
+ * writes `results/NAME/{README.md,table.json}`. Interrupted evaluations go on where they stopped; when a model has
+ * changed, they begin anew.
  *
  *     npx tsx scripts/evaluate.ts first-light
  */
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeFolder, writeFileAtomic } from "../src/io/atomic.ts";
@@ -97,6 +100,16 @@ function ttsVar(args: readonly string[]): string {
   return result.stdout;
 }
 
+/** Changes with every embedded model: manifests hold the hashes of the weights. */
+function hashOfModels(): string {
+  const hash = createHash("sha256");
+  for (const model of readdirSync(join(root, "models")).sort()) {
+    const manifest = join(root, "models", model, "manifest.json");
+    if (existsSync(manifest)) hash.update(readFileSync(manifest));
+  }
+  return hash.digest("hex").slice(0, 8);
+}
+
 const percent = (value: number): string => (100 * value).toFixed(1);
 const range = ({ low, high }: Interval): string => `[${percent(low)}, ${percent(high)}]`;
 const signed = (value: number): string => (value < 0 ? "" : "+") + percent(value);
@@ -160,7 +173,9 @@ if (!evaluation) {
   console.error(`usage: npx tsx scripts/evaluate.ts ${Object.keys(evaluations).join("|")}`);
   process.exit(2);
 }
-const folder = (arm: string) => join(root, "results/runs", name, arm.replaceAll(" ", "-"));
+// Other models make another evaluation, which must not continue in the folders of the former one.
+const models = hashOfModels();
+const folder = (arm: string) => join(root, "results/runs", `${name}-${models}`, arm.replaceAll(" ", "-"));
 const summaries = new Map<string, Summary>();
 for (const { name: arm, flags } of evaluation.arms) {
   console.error(`== ${arm}`);

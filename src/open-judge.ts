@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { TtsVarError } from "./core/errors.ts";
-import { clipColors, detectorColors } from "./eval/color-classifiers.ts";
+import { type ClipEncoder, clipColors, detectorColors } from "./eval/color-classifiers.ts";
+import type { CropOptions } from "./eval/crop.ts";
 import { createJudge, type Judge } from "./eval/judge.ts";
 import type { ColorClassifier, DetectedObject, Detector } from "./eval/judge-ports.ts";
 import { genevalClass } from "./geneval/class-aliases.ts";
@@ -16,6 +17,8 @@ export interface JudgeChoice {
   /** CLIP folder (or embedded name) that names colours; null: the detector's colour head. */
   readonly colorModel: string | null;
   readonly rules: RuleOptions;
+  /** How objects are shown to the colour model. */
+  readonly crop?: CropOptions;
 }
 
 /**
@@ -23,10 +26,10 @@ export interface JudgeChoice {
  *
  * @throws MODEL_NOT_FOUND, MODEL_INVALID (also when the detector does not know all of GenEval's classes), PLUGIN_UNKNOWN
  */
-export async function openJudge({ detector, colorModel, rules }: JudgeChoice): Promise<Judge> {
+export async function openJudge({ detector, colorModel, rules, crop }: JudgeChoice): Promise<Judge> {
   const opened = await openDetector(detector);
   try {
-    const colors = colorModel === null ? detectorColors() : await openClipColors(colorModel);
+    const colors = colorModel === null ? detectorColors() : await openClipColors(colorModel, crop);
     return createJudge({ detector: opened, colors, rules });
   } catch (error) {
     await opened[Symbol.asyncDispose]();
@@ -69,12 +72,13 @@ async function openDetector(name: string): Promise<Detector> {
   };
 }
 
-async function openClipColors(name: string): Promise<ColorClassifier> {
+async function openClipColors(name: string, crop: CropOptions | undefined): Promise<ColorClassifier> {
   const clip = await loadClip(await modelDir(name));
   const [id, hash = ""] = clip.modelId.split("@");
-  return clipColors(`${id}@${hash.slice(0, 8)}`, {
+  const encoder: ClipEncoder = {
     encodeText: (prompts) => clip.encodeText(prompts),
     encodeImages: async (images) => (await clip.encodeImages(images)).embeds,
     [Symbol.asyncDispose]: () => clip.dispose(),
-  });
+  };
+  return clipColors(`${id}@${hash.slice(0, 8)}`, encoder, crop);
 }

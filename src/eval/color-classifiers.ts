@@ -2,7 +2,7 @@ import { TtsVarError } from "../core/errors.ts";
 import type { RgbImage } from "../core/image.ts";
 import { rowOf, type Tensor } from "../core/tensor.ts";
 import { colorNames } from "../geneval/vocabulary.ts";
-import { cropObject } from "./crop.ts";
+import { type CropOptions, cropObject, officialCrop } from "./crop.ts";
 import type { ColorClassifier } from "./judge-ports.ts";
 
 /** Uses the colour head of the detector: the most probable of the ten colours. */
@@ -32,9 +32,9 @@ export interface ClipEncoder extends AsyncDisposable {
 
 /**
  * GenEval's zero-shot classifier: three templates per colour and class, normalised, averaged, normalised again; crops on
- * grey by `cropObject`. Text vectors are kept per class.
+ * grey by `cropObject`, unless told otherwise. Text vectors are kept per class.
  */
-export function clipColors(id: string, clip: ClipEncoder): ColorClassifier {
+export function clipColors(id: string, clip: ClipEncoder, crop: CropOptions = officialCrop): ColorClassifier {
   const known = new Map<string, Promise<readonly Float64Array[]>>();
   const prototypes = (name: string): Promise<readonly Float64Array[]> => {
     const promise = known.get(name) ?? encodeColors(clip, name);
@@ -42,11 +42,11 @@ export function clipColors(id: string, clip: ClipEncoder): ColorClassifier {
     return promise;
   };
   return {
-    id,
+    id: [id, ...differences(crop)].join(", "),
     async classify(image, objects, name) {
       if (objects.length === 0) return [];
       const colors = await prototypes(name);
-      const crops = await clip.encodeImages(objects.map((object) => cropObject(image, object)));
+      const crops = await clip.encodeImages(objects.map((object) => cropObject(image, object, crop)));
       return objects.map((_, row) => {
         const vector = rowOf(crops, row);
         const scores = colors.map((color) => color.reduce((sum, value, at) => sum + value * vector[at]!, 0));
@@ -55,6 +55,15 @@ export function clipColors(id: string, clip: ClipEncoder): ColorClassifier {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(clip[Symbol.asyncDispose]()),
   };
+}
+
+/** What differs from the official crops, in GenEval's words. */
+function differences({ background, cut }: CropOptions): string[] {
+  const color =
+    background === null
+      ? "original"
+      : `#${background.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+  return [...(color === "#999999" ? [] : [`bgcolor=${color}`]), ...(cut ? [] : ["crop=0"])];
 }
 
 async function encodeColors(clip: ClipEncoder, name: string): Promise<Float64Array[]> {

@@ -1,20 +1,29 @@
 import type { RgbImage } from "../core/image.ts";
 import type { DetectedObject } from "./judge-ports.ts";
 
-/** GenEval's `bgcolor`, #999. */
-export const officialBackground: readonly [number, number, number] = [153, 153, 153];
+/** What the colour classifier sees: GenEval's options `bgcolor` and `crop`. */
+export interface CropOptions {
+  /** Replaces the pixels outside the mask; null keeps them ("original"). */
+  readonly background: readonly [red: number, green: number, blue: number] | null;
+  /** Whether the image is cut to the object's box. */
+  readonly cut: boolean;
+}
+
+/** On #999, cut to the box. */
+export const officialCrop: CropOptions = { background: [153, 153, 153], cut: true };
 
 /**
- * What GenEval's colour classifier sees of an object: pixels outside the mask are replaced by the background (null keeps
- * the original), then the image is cut to the box. Edges are rounded half to even and exclude the last pixel, as Pillow
- * does; what lies outside the image is black.
+ * What GenEval's colour classifier sees of an object: pixels outside the mask are replaced by the background, then the
+ * image is cut to the box. Edges are rounded half to even and exclude the last pixel, as Pillow does; what lies outside
+ * the image is black.
  */
 export function cropObject(
   image: RgbImage,
   { box, mask }: Pick<DetectedObject, "box" | "mask">,
-  background: readonly [number, number, number] | null = officialBackground,
+  { background, cut }: CropOptions = officialCrop,
 ): RgbImage {
-  const [x0, y0, x1, y1] = box.map(roundHalfEven) as [number, number, number, number];
+  const region = cut ? box : ([0, 0, image.width, image.height] as const);
+  const [x0, y0, x1, y1] = region.map(roundHalfEven) as [number, number, number, number];
   const width = Math.max(x1 - x0, 1);
   const height = Math.max(y1 - y0, 1);
   const data = new Uint8Array(width * height * 3);

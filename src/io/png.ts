@@ -16,7 +16,7 @@ export async function encodePng(image: RgbImage): Promise<Buffer> {
 }
 
 /**
- * Decodes an image file (PNG, JPEG, WebP, ...) to 8-bit sRGB; transparency is put on white.
+ * Decodes an image file (PNG, JPEG, WebP, ...) to 8-bit sRGB, turned as its EXIF data says; transparency is put on white.
  *
  * @param source bytes or a path
  * @throws TtsVarError EVAL_DATA if it is missing or no image
@@ -25,6 +25,7 @@ export async function decodePng(source: Uint8Array | string): Promise<RgbImage> 
   const sharp = await loadSharp();
   try {
     const { data, info } = await sharp(source)
+      .autoOrient()
       .toColourspace("srgb")
       .flatten({ background: "#ffffff" })
       .removeAlpha()

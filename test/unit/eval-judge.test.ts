@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { parseOptions } from "../../src/cli/geneval/judge-flags.ts";
 import type { RgbImage } from "../../src/core/image.ts";
 import { clipColors, detectorColors } from "../../src/eval/color-classifiers.ts";
 import { cropObject } from "../../src/eval/crop.ts";
@@ -57,7 +58,11 @@ describe("crops", () => {
     const mask = { width: 4, height: 3, data: Uint8Array.from({ length: 12 }, (_, at) => Number(at === 5)) };
     const crop = cropObject(image, { box: [1, 1, 3, 2], mask });
     expect([...crop.data]).toEqual([15, 16, 17, 153, 153, 153]);
-    expect([...cropObject(image, { box: [1, 1, 3, 2], mask }, null).data]).toEqual([15, 16, 17, 18, 19, 20]);
+    const original = cropObject(image, { box: [1, 1, 3, 2], mask }, { background: null, cut: true });
+    expect([...original.data]).toEqual([15, 16, 17, 18, 19, 20]);
+    const whole = cropObject(image, { box: [1, 1, 3, 2], mask }, { background: [7, 8, 9], cut: false });
+    expect([whole.width, whole.height]).toEqual([4, 3]);
+    expect([...whole.data.subarray(12, 21)]).toEqual([7, 8, 9, 15, 16, 17, 7, 8, 9]);
   });
 });
 
@@ -95,6 +100,23 @@ describe("colours", () => {
       "a photo of a red-colored cup",
       "a photo of a red object",
     ]);
+  });
+
+  it("say in the label what differs from the official crops", () => {
+    const clip = {} as Parameters<typeof clipColors>[1];
+    const label = (...given: string[]) => clipColors("clip@1", clip, parseOptions(given).crop).id;
+    expect(label()).toBe("clip@1");
+    expect(label("bgcolor=#999", "crop=1")).toBe("clip@1");
+    expect(label("bgcolor=#0aF", "crop=0")).toBe("clip@1, bgcolor=#00aaff, crop=0");
+    expect(label("bgcolor=original")).toBe("clip@1, bgcolor=original");
+    expect(() => parseOptions(["bgcolor=grey"])).toThrow(/must be a colour/);
+    expect(() => parseOptions(["crop=yes"])).toThrow(/must be 0 or 1/);
+    expect(() => parseOptions(["max_overlaps=1"])).toThrow(/did you mean "max_overlap"/);
+    expect(parseOptions(["threshold=0.25", "max_overlap=0.5"]).rules).toEqual({
+      ...officialOptions,
+      threshold: 0.25,
+      maxOverlap: 0.5,
+    });
   });
 
   it("need a colour head or a colour model", async () => {

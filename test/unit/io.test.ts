@@ -99,6 +99,13 @@ describe("png", () => {
     expect(Array.from((await decodePng(grey)).data)).toEqual([7, 7, 7, 200, 200, 200]);
   });
 
+  it("turns images as their EXIF data says, as GenEval's evaluator does", async () => {
+    const raw = { raw: { width: 2, height: 1, channels: 3 } } as const;
+    const turned = sharp(Buffer.from([255, 0, 0, 0, 255, 0]), raw).withMetadata({ orientation: 6 });
+    const { width, height, data } = await decodePng(await turned.png().toBuffer());
+    expect([width, height, ...data]).toEqual([1, 2, 255, 0, 0, 0, 255, 0]);
+  });
+
   it("names a file that is no image", async () => {
     await writeFile(join(dir, "broken.png"), "no picture");
     const [code, message] = await codeOf(decodePng(join(dir, "broken.png")));

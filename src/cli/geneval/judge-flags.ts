@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { TtsVarError } from "../../core/errors.ts";
 import { nearest } from "../../core/registry.ts";
+import { type CropOptions, officialCrop } from "../../eval/crop.ts";
 import type { Judge } from "../../eval/judge.ts";
 import { officialOptions, type RuleOptions } from "../../geneval/rules.ts";
 
@@ -10,14 +11,15 @@ export interface JudgeFlags {
   readonly options?: readonly string[];
 }
 
-/** GenEval's names of its options (`--options k=v`) and ours. */
-const optionNames: Readonly<Record<string, keyof RuleOptions>> = {
+/** GenEval's names of the rules' options, and ours. */
+const ruleNames: Readonly<Record<string, keyof RuleOptions>> = {
   threshold: "threshold",
   counting_threshold: "countingThreshold",
   max_objects: "maxObjects",
   max_overlap: "maxOverlap",
   position_threshold: "positionThreshold",
 };
+const optionNames = [...Object.keys(ruleNames), "bgcolor", "crop"];
 
 /** Adds the flags that choose the judge. */
 export function addJudgeFlags(command: Command): Command {
@@ -30,39 +32,69 @@ export function addJudgeFlags(command: Command): Command {
     .option("--color-model <dir>", "CLIP folder that names colours (default: the detector's own colour head)")
     .option(
       "--options <name=value...>",
-      `GenEval's options: ${Object.entries(optionNames)
+      `GenEval's options: ${Object.entries(ruleNames)
         .map(([name, key]) => `${name}=${officialOptions[key]}`)
-        .join(" ")}`,
+        .join(" ")}; with --color-model bgcolor=#999 (or original) crop=1`,
     );
 }
 
-/** Rules with the given options; the official ones otherwise. @throws USAGE */
-export function parseRuleOptions(given: readonly string[] = []): RuleOptions {
-  const rules: Record<keyof RuleOptions, number> = { ...officialOptions };
-  for (const text of given) {
-    const [name = "", value = ""] = text.split("=");
-    const key = optionNames[name];
-    if (key === undefined) {
-      const close = nearest(name, Object.keys(optionNames));
-      throw new TtsVarError(
-        "USAGE",
-        `--options ${text}: unknown option${close ? `; did you mean "${close}"?` : ""} Known: ${Object.keys(optionNames).join(", ")}.`,
-      );
-    }
-    const parsed = Number(value);
-    if (value === "" || !Number.isFinite(parsed) || parsed < 0) {
-      throw new TtsVarError("USAGE", `--options ${text}: must be a number from 0`);
-    }
-    rules[key] = parsed;
-  }
-  return rules;
+export interface JudgeSettings {
+  readonly rules: RuleOptions;
+  readonly crop: CropOptions;
 }
 
+/** GenEval's options with the given ones; the official values otherwise. @throws USAGE */
+export function parseOptions(given: readonly string[] = []): JudgeSettings {
+  const rules: Record<keyof RuleOptions, number> = { ...officialOptions };
+  let crop = officialCrop;
+  for (const text of given) {
+    const [name = "", value = ""] = text.split("=");
+    const key = ruleNames[name];
+    if (key !== undefined) rules[key] = parseNumber(text, value);
+    else if (name === "bgcolor") crop = { ...crop, background: parseColor(text, value) };
+    else if (name === "crop") crop = { ...crop, cut: parseSwitch(text, value) };
+    else {
+      const close = nearest(name, optionNames);
+      throw new TtsVarError(
+        "USAGE",
+        `--options ${text}: unknown option${close ? `; did you mean "${close}"?` : ""} Known: ${optionNames.join(", ")}.`,
+      );
+    }
+  }
+  return { rules, crop };
+}
+
+function parseNumber(text: string, value: string): number {
+  const parsed = Number(value);
+  if (value !== "" && Number.isFinite(parsed) && parsed >= 0) return parsed;
+  throw new TtsVarError("USAGE", `--options ${text}: must be a number from 0`);
+}
+
+function parseColor(text: string, value: string): CropOptions["background"] {
+  if (value === "original") return null;
+  const [, short, long] = /^#(?:([0-9a-f]{3})|([0-9a-f]{6}))$/i.exec(value) ?? [];
+  const digits = long ?? short?.replace(/./g, "$&$&");
+  if (digits === undefined) {
+    throw new TtsVarError(
+      "USAGE",
+      `--options ${text}: must be a colour such as #999 or #a0b0c0, or original`,
+    );
+  }
+  const [red, green, blue] = [0, 2, 4].map((at) => Number.parseInt(digits.slice(at, at + 2), 16));
+  return [red!, green!, blue!];
+}
+
+function parseSwitch(text: string, value: string): boolean {
+  if (value === "0" || value === "1") return value === "1";
+  throw new TtsVarError("USAGE", `--options ${text}: must be 0 or 1`);
+}
+
+/** @throws USAGE; and whatever opening its models throws */
 export async function openJudgeOf(flags: JudgeFlags): Promise<Judge> {
+  const { rules, crop } = parseOptions(flags.options);
+  if (crop !== officialCrop && flags.colorModel === undefined) {
+    throw new TtsVarError("USAGE", "--options bgcolor and crop are about the crops that --color-model sees");
+  }
   const { openJudge } = await import("../../open-judge.ts");
-  return openJudge({
-    detector: flags.judge,
-    colorModel: flags.colorModel ?? null,
-    rules: parseRuleOptions(flags.options),
-  });
+  return openJudge({ detector: flags.judge, colorModel: flags.colorModel ?? null, rules, crop });
 }

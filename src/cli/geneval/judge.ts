@@ -6,7 +6,7 @@ import { probeWritable, writeFileAtomic } from "../../io/atomic.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { createProgress } from "../progress.ts";
-import { type JudgeFlags, openJudgeOf, parseRuleOptions } from "./judge-flags.ts";
+import { type JudgeFlags, openJudgeOf, parseOptions } from "./judge-flags.ts";
 
 export interface JudgeCommandFlags extends JudgeFlags {
   readonly detections?: string;
@@ -49,7 +49,7 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
 }
 
 async function judgeRecorded(path: string, flags: JudgeCommandFlags): Promise<void> {
-  const lines = await judgeDetectionsFile(path, parseRuleOptions(flags.options));
+  const lines = await judgeDetectionsFile(path, parseOptions(flags.options).rules);
   const text = lines.map(({ row }) => `${JSON.stringify(row)}\n`).join("");
   const correct = lines.filter(({ verdict }) => verdict.correct).length;
   const { out } = flags;
