@@ -64,14 +64,8 @@ def run(bundle: Bundle) -> dict[str, np.ndarray]:
     return out
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", default="checkpoints/generator.pt")
-    parser.add_argument("--vae", default="checkpoints/vae.pt")
-    parser.add_argument("--out", type=Path, default=Path("../test/fixtures/golden"))
-    a = parser.parse_args()
-    arrays = run(round_weights(load_bundle(a.checkpoint, a.vae)))
-    a.out.mkdir(parents=True, exist_ok=True)
+def write_arrays(arrays: dict[str, np.ndarray], path: Path) -> dict:
+    """Concatenate arrays little-endian (uint8 or float32) to ``path``; returns dtype, shape and offset by name."""
     index, chunks, offset = {}, [], 0
     for name, value in arrays.items():
         dtype = "uint8" if value.dtype == np.uint8 else "float32"
@@ -80,14 +74,26 @@ def main() -> None:
         index[name] = {"dtype": dtype, "shape": list(value.shape), "offset": offset}
         chunks.append(data)
         offset += len(data)
-    (a.out / "golden.bin").write_bytes(b"".join(chunks))
+    path.write_bytes(b"".join(chunks))
+    return index
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="checkpoints/generator.pt")
+    parser.add_argument("--vae", default="checkpoints/vae.pt")
+    parser.add_argument("--out", type=Path, default=Path("../test/fixtures/golden"))
+    a = parser.parse_args()
+    arrays = run(round_weights(load_bundle(a.checkpoint, a.vae)))
+    a.out.mkdir(parents=True, exist_ok=True)
+    index = write_arrays(arrays, a.out / "golden.bin")
     content = {
         "prompt": PROMPT, "ids": Tokenizer().encode(PROMPT), "candidates": CANDIDATES, "guidance": GUIDANCE,
         "temperature": TEMPERATURE, "topP": TOP_P, "keep": {"afterScale": KEEP_AFTER, "candidates": list(KEEP)},
         "file": "golden.bin", "arrays": index,
     }  # fmt: skip
     (a.out / "golden.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(index)} arrays, {offset} bytes")
+    print(f"{len(index)} arrays")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ttsvar.official.variants import Variant
 from ttsvar.text.encoder import TextConfig
 
 SEED = 7
-TEXT = TextConfig(vocab_size=len(tiny_vocabulary()), d_model=128, d_kv=16, d_ff=64, num_layers=2, num_heads=4)
+TEXT = TextConfig(vocab_size=len(tiny_vocabulary()), d_model=128, d_kv=16, d_ff=64, num_layers=1, num_heads=4)
 
 
 def _vae(channels: int, levels: int) -> VaeConfig:
@@ -28,9 +28,9 @@ def _vae(channels: int, levels: int) -> VaeConfig:
 
 
 VARIANTS = {
-    "square": Variant("tiny", InfinityConfig(4, 64, 4, 128, 32, 8, 2), _vae(8, 3)),
+    "square": Variant("tiny", InfinityConfig(2, 64, 4, 128, 32, 8, 2), _vae(8, 3)),
     "patchify": Variant(
-        "tiny_patchify", InfinityConfig(4, 64, 4, 128, 32, 8, 2), _vae(2, 2), patchify=True, temperature=1.0
+        "tiny_patchify", InfinityConfig(2, 64, 4, 128, 32, 8, 2), _vae(2, 2), patchify=True, temperature=1.0
     ),
 }
 
