@@ -1,14 +1,13 @@
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
-import type { PluginHost, RewardDefinition } from "../src/core/plugin.ts";
-import type { RewardTraits } from "../src/core/reward.ts";
-import { openModelFolder } from "../src/models/model-folder.ts";
+import { parseWith } from "../src/models/model-folder.ts";
+import { readJson } from "../src/models/read-json.ts";
 import { dot } from "./cosine.ts";
+import { facts } from "./facts.ts";
+import { folderReward } from "./folder-reward.ts";
 import { readImageTransform } from "./image-processor.ts";
-import { modelFlops } from "./model-cost.ts";
-import { givenFolder } from "./model-source.ts";
 import { clipTransform, siglipTransform } from "./preprocess.ts";
 import { openVisionTower } from "./vision-tower.ts";
 
@@ -51,63 +50,42 @@ const headSchema = z.object({
  *
  * V2.5 is AGPL-3.0: its licence is shown before use and nothing of it is part of this package.
  */
-export const aesthetic: RewardDefinition<AestheticOptions> = {
+export const aesthetic = folderReward<AestheticOptions>({
   name: "aesthetic",
   summary: "LAION v2 or V2.5 aesthetic predictor",
-  license: "Apache-2.0 (laion), AGPL-3.0 (v2.5)",
   options,
-  async traits(settings, host) {
-    const dir = await givenFolder("aesthetic", settings.model, remedy, host);
-    const folder = await openModelFolder(dir, { verify: false, allowBare: true });
-    return traitsOf(settings, folder.modelId, await modelFlops(folder));
+  remedy,
+  announce({ head }, host) {
+    const { license, source } = heads[head];
+    host.log(
+      "warn",
+      `reward aesthetic uses a head under ${license} (${source}); its terms are yours to keep`,
+    );
   },
-  async create(settings, host) {
-    showLicense(settings, host);
-    const dir = await givenFolder("aesthetic", settings.model, remedy, host);
-    const folder = await openModelFolder(dir, { allowBare: true });
+  traits: ({ head, divideBy }) => ({
+    version: `1+${head}+${divideBy}`,
+    suggestedLambda: facts.aesthetic.suggestedLambda * divideBy,
+    license: heads[head].license,
+    source: heads[head].source,
+  }),
+  async open({ dir }, settings) {
     const head = await readHead(join(dir, "aesthetic_head.json"));
     const { size } = await readImageTransform(dir);
     const tower = await openVisionTower(dir, { ...heads[settings.head].transform, size });
     return {
-      ...traitsOf(settings, folder.modelId, await modelFlops(folder)),
-      maxBatch: 8,
-      async score(batch) {
+      async scores(batch) {
         const embeds = await tower.embed(batch.map((item) => item.image));
-        return { scores: embeds.map((embed) => (dot(head.weights, embed) + head.bias) / settings.divideBy) };
+        return embeds.map((embed) => (dot(head.weights, embed) + head.bias) / settings.divideBy);
       },
       [Symbol.asyncDispose]: () => tower[Symbol.asyncDispose](),
     };
   },
-};
-
-function showLicense(settings: AestheticOptions, host: PluginHost): void {
-  const { license, source } = heads[settings.head];
-  host.log("warn", `reward aesthetic uses a head under ${license} (${source}); its terms are yours to keep`);
-}
+});
 
 async function readHead(path: string): Promise<z.output<typeof headSchema>> {
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new TtsVarError(
-      "MODEL_NOT_FOUND",
-      `${path} is missing; make it: python training/export_rewards.py head`,
-      { cause },
-    );
-  });
-  const parsed = headSchema.safeParse(JSON.parse(text));
-  if (parsed.success) return parsed.data;
-  throw new TtsVarError("MODEL_INVALID", `${path}: ${z.prettifyError(parsed.error)}`);
-}
-
-function traitsOf(settings: AestheticOptions, modelId: string, flops: number): RewardTraits {
-  return {
-    name: "aesthetic",
-    version: `1+${settings.head}+${settings.divideBy}+${modelId}`,
-    direction: "higher",
-    range: null,
-    suggestedLambda: 2 * settings.divideBy,
-    flops,
-    license: heads[settings.head].license,
-    source: heads[settings.head].source,
-    modelId,
-  };
+  if (existsSync(path)) return parseWith(headSchema, await readJson(path), path);
+  throw new TtsVarError(
+    "MODEL_NOT_FOUND",
+    `${path} is missing; make it: python training/export_rewards.py head`,
+  );
 }

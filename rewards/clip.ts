@@ -3,6 +3,7 @@ import type { RewardDefinition, RewardHost } from "../src/core/plugin.ts";
 import type { Reward, RewardTraits } from "../src/core/reward.ts";
 import { openModelFolder } from "../src/models/model-folder.ts";
 import { openDualTower } from "./dual-tower.ts";
+import { facts } from "./facts.ts";
 import { readImageTransform } from "./image-processor.ts";
 import { modelFlops } from "./model-cost.ts";
 import { modelFolder } from "./model-source.ts";
@@ -29,7 +30,7 @@ type ClipOptions = z.output<typeof options>;
 export const clip: RewardDefinition<ClipOptions> = {
   name: "clip",
   summary: "cosine of prompt and image embeddings",
-  license: "MIT",
+  license: facts.clip.license,
   options,
   async traits(settings, host) {
     const folder = await openModelFolder(await modelFolder(settings.model, host), {
@@ -58,16 +59,16 @@ async function createClip(settings: ClipOptions, host: RewardHost): Promise<Rewa
 
 function traitsOf(settings: ClipOptions, modelId: string, flops: number): RewardTraits {
   const clipscore = settings.mode === "clipscore";
+  const embedded = settings.model === "dual-encoder";
   return {
     name: "clip",
     version: `1+${settings.mode}+${modelId}`,
-    direction: "higher",
-    range: clipscore ? [0, 2.5] : [-1, 1],
-    // Within a prompt, cosines of the embedded encoder spread by about 0.05, those of CLIP ViT by about 0.02.
-    suggestedLambda: (settings.model === "dual-encoder" ? 20 : 50) / (clipscore ? 2.5 : 1),
+    ...facts.clip,
+    range: clipscore ? [0, 2.5] : facts.clip.range,
+    // Cosines of CLIP ViT spread by about 0.02 within a prompt.
+    suggestedLambda: (embedded ? facts.clip.suggestedLambda : 50) / (clipscore ? 2.5 : 1),
     flops,
-    license: settings.model === "dual-encoder" ? "MIT" : "see the model's card",
-    source: "Radford et al. 2021; Hessel et al. 2021",
+    license: embedded ? facts.clip.license : "see the model's card",
     modelId,
   };
 }

@@ -7,6 +7,7 @@ import { type GenevalMetadata, officialOptions } from "../src/geneval/rules.ts";
 import { loadDetector } from "../src/models/detector.ts";
 import { openModelFolder } from "../src/models/model-folder.ts";
 import { denseScore } from "./dense-score.ts";
+import { facts } from "./facts.ts";
 import { modelFlops } from "./model-cost.ts";
 import { modelFolder } from "./model-source.ts";
 import { parsePrompt } from "./prompt-parser.ts";
@@ -31,7 +32,7 @@ type GenevalOptions = z.output<typeof options>;
 export const geneval: RewardDefinition<GenevalOptions> = {
   name: "geneval",
   summary: "dense detector-based score of the prompt's objects, counts, colours and positions",
-  license: "MIT",
+  license: facts.geneval.license,
   options,
   async traits(settings, host) {
     const folder = await openModelFolder(await modelFolder(settings.detector, host), {
@@ -79,12 +80,8 @@ function traitsOf(modelId: string, flops: number, settings: GenevalOptions): Rew
   return {
     name: "geneval",
     version: `2+${settings.threshold}+${settings.countingThreshold}+${modelId}`,
-    direction: "higher",
-    range: [0, 1],
-    suggestedLambda: 10,
+    ...facts.geneval,
     flops,
-    license: "MIT",
-    source: "Ghosh et al. 2023, dense form",
     modelId,
   };
 }

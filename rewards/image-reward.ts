@@ -1,25 +1,11 @@
 import { join } from "node:path";
 import { z } from "zod";
-import type { RewardDefinition } from "../src/core/plugin.ts";
-import type { RewardTraits } from "../src/core/reward.ts";
 import { openGraph } from "../src/models/graph.ts";
-import { openModelFolder } from "../src/models/model-folder.ts";
 import { loadTokenizer, type Tokenizer } from "../src/models/tokenizer.ts";
+import { folderHelp, folderReward } from "./folder-reward.ts";
 import { readImageTransform } from "./image-processor.ts";
-import { modelFlops } from "./model-cost.ts";
-import { givenFolder } from "./model-source.ts";
 import { clipTransform, toPixelValues } from "./preprocess.ts";
 
-const options = z.strictObject({
-  model: z
-    .string()
-    .min(1)
-    .optional()
-    .describe("folder written by training/export_rewards.py, or a hub id in that layout"),
-});
-
-const remedy =
-  "python training/export_rewards.py image-reward --checkpoint ImageReward.pt --tokenizer bert-base-uncased --out DIR, then model=DIR";
 /** Tokens of the original's text input, [CLS] and [SEP] included; padded to this length. */
 const textLength = 35;
 
@@ -29,26 +15,18 @@ const textLength = 35;
  *
  * Source: Xu et al. 2023 (ImageReward).
  */
-export const imageReward: RewardDefinition<z.output<typeof options>> = {
+export const imageReward = folderReward({
   name: "image-reward",
   summary: "ImageReward v1.0: human preference from BLIP",
-  license: "Apache-2.0",
-  options,
-  async traits(settings, host) {
-    const dir = await givenFolder("image-reward", settings.model, remedy, host);
-    const folder = await openModelFolder(dir, { verify: false, allowBare: true });
-    return traitsOf(folder.modelId, await modelFlops(folder));
-  },
-  async create(settings, host) {
-    const dir = await givenFolder("image-reward", settings.model, remedy, host);
-    const folder = await openModelFolder(dir, { allowBare: true });
+  options: z.strictObject({ model: z.string().min(1).optional().describe(folderHelp) }),
+  remedy:
+    "python training/export_rewards.py image-reward --checkpoint ImageReward.pt --tokenizer bert-base-uncased --out DIR, then model=DIR",
+  async open({ dir }) {
     const transform = { ...clipTransform, size: (await readImageTransform(dir)).size };
     const tokenizer = await loadTokenizer(dir, textLength);
     const graph = await openGraph(join(dir, "onnx", "model.onnx"));
     return {
-      ...traitsOf(folder.modelId, await modelFlops(folder)),
-      maxBatch: 8,
-      async score(batch) {
+      async scores(batch) {
         const scores: number[] = [];
         // One at a time: a row's bits could otherwise depend on the number of rows.
         for (const { image, prompt } of batch) {
@@ -56,12 +34,12 @@ export const imageReward: RewardDefinition<z.output<typeof options>> = {
           const { rewards } = await graph.run(feeds, ["rewards"]);
           scores.push(rewards!.data[0]!);
         }
-        return { scores };
+        return scores;
       },
       [Symbol.asyncDispose]: () => graph[Symbol.asyncDispose](),
     };
   },
-};
+});
 
 /** Ids and mask as [1, 35]; the pad token of bert-base-uncased is 0. */
 function textInputs(tokenizer: Tokenizer, prompt: string) {
@@ -73,19 +51,4 @@ function textInputs(tokenizer: Tokenizer, prompt: string) {
   });
   const dims = [1, textLength];
   return { input_ids: { dims, data: ids }, attention_mask: { dims, data: mask } };
-}
-
-function traitsOf(modelId: string, flops: number): RewardTraits {
-  return {
-    name: "image-reward",
-    version: `1+${modelId}`,
-    direction: "higher",
-    range: null,
-    // TTS-VAR's own value, with this reward.
-    suggestedLambda: 10,
-    flops,
-    license: "Apache-2.0",
-    source: "Xu et al. 2023",
-    modelId,
-  };
 }

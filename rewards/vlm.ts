@@ -2,6 +2,7 @@ import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
 import type { RewardDefinition } from "../src/core/plugin.ts";
 import type { RewardContext, RewardItem, RewardTraits } from "../src/core/reward.ts";
+import { facts } from "./facts.ts";
 import { pngBase64 } from "./png.ts";
 import { longestPostMs, postJson } from "./post-json.ts";
 
@@ -48,7 +49,7 @@ const answerSchema = z.object({
 export const vlm: RewardDefinition<VlmOptions> = {
   name: "vlm",
   summary: "probability of yes from an OpenAI-compatible vision endpoint",
-  license: "the model's",
+  license: facts.vlm.license,
   options,
   traits: async (settings) => traitsOf(settings),
   create(settings) {
@@ -117,12 +118,8 @@ function traitsOf(settings: VlmOptions): RewardTraits {
   return {
     name: "vlm",
     version: `1+${settings.model}+${settings.question}`,
-    direction: "higher",
-    range: [0, 1],
-    suggestedLambda: 10,
+    ...facts.vlm,
     flops: settings.flops,
-    license: "the model's",
-    source: "Lin et al. 2024 (VQAScore)",
     modelId: settings.model,
   };
 }

@@ -9,20 +9,18 @@ export interface Listing {
   readonly source?: string;
 }
 
-interface Entry<T> extends Listing {
-  load(): Promise<T>;
-}
+type Entry<T, Row extends Listing> = Row & { load(): Promise<T> };
 
 /** Named, lazily imported plug-ins of one kind. Unknown names answer with the nearest known ones. */
-export class Registry<T> {
+export class Registry<T, Row extends Listing = Listing> {
   readonly kind: string;
-  readonly #entries = new Map<string, Entry<T>>();
+  readonly #entries = new Map<string, Entry<T, Row>>();
 
   constructor(kind: string) {
     this.kind = kind;
   }
 
-  add(entry: Entry<T>): this {
+  add(entry: Entry<T, Row>): this {
     if (this.#entries.has(entry.name)) throw new Error(`${this.kind} ${entry.name} is registered twice`);
     this.#entries.set(entry.name, entry);
     return this;
@@ -32,7 +30,7 @@ export class Registry<T> {
     return this.#entries.has(name);
   }
 
-  list(): Listing[] {
+  list(): Omit<Row, "load">[] {
     return [...this.#entries.values()].map(({ load: _load, ...listing }) => listing);
   }
 
