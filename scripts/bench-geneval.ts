@@ -1,30 +1,56 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort, kill, type Running, startCli, startRedis } from "../test/e2e/support/geneval-processes.ts";
+import {
+  countRecords,
+  freePort,
+  kill,
+  type Running,
+  startCli,
+  startRedis,
+  untilRecords,
+} from "../test/e2e/support/geneval-processes.ts";
 
-/** Prompts per second of `geneval generate` with the embedded models, start-up included. */
+/** How fast one backend is, with the embedded models. */
+export interface GenevalRate {
+  /** From the first finished searches to the last one. */
+  readonly promptsPerSecond: number;
+  /** From the start of the program to the first finished search: loading programs and models. */
+  readonly secondsToFirst: number;
+}
+
 export interface GenevalRates {
   readonly prompts: number;
-  readonly inProcess: number;
-  readonly oneWorkerProcess: number;
-  readonly twoWorkerProcesses: number;
+  readonly inProcess: GenevalRate;
+  readonly oneWorkerProcess: GenevalRate;
+  readonly twoWorkerProcesses: GenevalRate;
   /** Two `tts-var worker` processes on a Redis of this machine; null without redis-server. */
-  readonly bullmqTwoWorkers: number | null;
+  readonly bullmqTwoWorkers: GenevalRate | null;
 }
+
+const hundredths = (value: number): number => Math.round(100 * value) / 100;
 
 /** One image per prompt with `single`; runs one after the other. */
 export async function benchGeneval(prompts: number): Promise<GenevalRates> {
   const dir = await mkdtemp(join(tmpdir(), "tts-var-bench-geneval-"));
-  const rate = async (name: string, ...more: readonly string[]): Promise<number> => {
+  const rate = async (name: string, ...more: readonly string[]): Promise<GenevalRate> => {
+    const out = join(dir, name);
     const start = performance.now();
     const running = startCli([
       ...["geneval", "generate", "--prompts", String(prompts), "--samples", "1"],
-      ...["--strategy", "single", "--budget", "1", "--out", join(dir, name), ...more],
+      ...["--strategy", "single", "--budget", "1", "--out", out, ...more],
     ]);
+    await untilRecords(out, 1, running);
+    const first = performance.now();
+    const before = await countRecords(out);
+    await untilRecords(out, prompts, running);
+    const last = performance.now();
     const code = await running.ended;
     if (code !== 0) throw new Error(`${name} ended with ${code}: ${running.stderr()}`);
-    return Math.round((100_000 * prompts) / (performance.now() - start)) / 100;
+    return {
+      promptsPerSecond: hundredths((1000 * (prompts - before)) / (last - first)),
+      secondsToFirst: hundredths((first - start) / 1000),
+    };
   };
   try {
     return {
@@ -39,7 +65,7 @@ export async function benchGeneval(prompts: number): Promise<GenevalRates> {
   }
 }
 
-async function withQueue(dir: string, measure: (url: string) => Promise<number>): Promise<number | null> {
+async function withQueue<Rate>(dir: string, measure: (url: string) => Promise<Rate>): Promise<Rate | null> {
   const port = await freePort();
   const server = await startRedis(port, dir).catch(() => null);
   if (server === null) return null;

@@ -136,7 +136,7 @@ const loadBefore = loadavg();
 const processes = await benchProcesses();
 const warm = await benchWarm();
 // Prompts per second by backend; the second argument is the number of prompts.
-const geneval = await benchGeneval(Number(process.argv[3] ?? 24));
+const geneval = await benchGeneval(Number(process.argv[3] ?? 64));
 console.log(
   JSON.stringify(
     {
@@ -147,7 +147,7 @@ console.log(
       versions: versions(),
       processMs: processes,
       warm,
-      genevalPromptsPerSecond: geneval,
+      geneval,
       peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     },
     null,

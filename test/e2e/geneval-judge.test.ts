@@ -15,6 +15,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
+const runSingle: readonly string[] = [
+  ...["geneval", "run", "--samples", "1", "--strategy", "single", "--budget", "1", "--workers", "0"],
+];
+
 /** Left half red, right half green, 96 x 48. */
 function halves(): RgbImage {
   const [width, height] = [96, 48];
@@ -80,19 +84,7 @@ describe("a MaskFormer folder", () => {
 
 describe("the embedded models, from prompts to tables", { timeout: 180_000 }, () => {
   it("runs, judges, summarises", async () => {
-    const argv = [
-      "--prompts",
-      "12",
-      "--samples",
-      "1",
-      "--strategy",
-      "single",
-      "--budget",
-      "1",
-      "--workers",
-      "0",
-    ];
-    const outcome = await runHere(["geneval", "run", ...argv, "--out", run]);
+    const outcome = await runHere([...runSingle, "--prompts", "12", "--out", run]);
     expect(outcome.stderr).toContain("verdicts: ");
     expect(outcome.stdout).toMatch(/^GenEval-protocol \(judge=detector-b@[0-9a-f]{8}\)\n/);
     expect(outcome.stdout).toMatch(/Total images: 12\nTotal prompts: 12\n/);
@@ -107,20 +99,8 @@ describe("the embedded models, from prompts to tables", { timeout: 180_000 }, ()
   });
 
   it("says when the reward shares the judge's model", async () => {
-    const argv = [
-      "--prompts",
-      "1",
-      "--samples",
-      "1",
-      "--strategy",
-      "single",
-      "--budget",
-      "1",
-      "--workers",
-      "0",
-    ];
     const outcome = await runHere([
-      ...["geneval", "run", ...argv, "--reward", "geneval", "--judge", "detector-a"],
+      ...[...runSingle, "--prompts", "1", "--reward", "geneval", "--judge", "detector-a"],
       ...["--out", join(dir, "shared")],
     ]);
     expect(outcome.stdout).toContain("WARNING: reward shares the judge's model");
