@@ -3,19 +3,12 @@ import { join } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
 import { decodePng } from "../io/png.ts";
-import { type EvaluationRecord, readEvaluation } from "./evaluation-record.ts";
+import type { ImageSet, SetFacts } from "./image-set.ts";
 import type { Judge } from "./judge.ts";
-import { type FoundImage, type FoundSet, layout, scanImages } from "./layout.ts";
+import { type FoundImage, layout } from "./layout.ts";
 import { promptKey, type ResultRow, readResults, toFileRow, writeResults } from "./results.ts";
 import type { SampleRecord } from "./sample-job.ts";
-import { sha256Of } from "./sample-store.ts";
-import { requireComplete } from "./summary.ts";
-
-/** Facts about a set that result rows repeat, so that a results file can be understood on its own. */
-export interface SetFacts {
-  readonly expected: number;
-  readonly rewardModel: string | null;
-}
+import { parseRecord, sha256Of } from "./sample-store.ts";
 
 /**
  * Verdicts as they are made, kept beside the results file until that is complete, so that an interrupted judge goes on
@@ -120,35 +113,34 @@ async function decodeNamed(bytes: Uint8Array, path: string) {
 }
 
 async function readRecord(dir: string, image: FoundImage): Promise<SampleRecord | null> {
-  const text = await readFile(join(dir, layout.record(image.promptIndex, image.sample)), "utf8").catch(
-    () => null,
+  const path = join(dir, layout.record(image.promptIndex, image.sample));
+  const text = await readFile(path, "utf8").catch(() => null);
+  if (text === null) return null;
+  const record = parseRecord(text);
+  if (record !== null) return record;
+  throw new TtsVarError(
+    "EVAL_DATA",
+    `${path} is damaged; run the same \`tts-var geneval run\` again to make the image anew`,
   );
-  return text === null ? null : (JSON.parse(text) as SampleRecord);
 }
 
 export interface JudgeFolderInput {
   readonly dir: string;
+  readonly set: ImageSet;
   readonly out: string;
   readonly judge: Judge;
-  readonly allowPartial: boolean;
   readonly signal: AbortSignal;
   onProgress?(done: number, total: number): void;
 }
 
 /**
- * Judges all images of a folder in GenEval's layout and writes the results file, sorted, when all are done.
+ * Judges the images of a folder in GenEval's layout and writes the results file, sorted, when all are done.
  *
- * @throws EVAL_PARTIAL when images are missing, unless allowed; EVAL_DATA for bad images or metadata
+ * @throws EVAL_DATA for bad images
  */
 export async function judgeFolder(input: JudgeFolderInput): Promise<ResultRow[]> {
-  const found = await scanImages(input.dir);
-  const evaluation = await readEvaluation(input.dir);
-  const { images, expected, missing } = checkSet(found, evaluation);
-  if (!input.allowPartial) {
-    requireComplete({ images: images.length, expectedImages: expected, missing }, input.dir);
-  }
-  const facts = { expected, rewardModel: evaluation?.rewardModel ?? null };
-  const log = await VerdictLog.open(input.judge, input.dir, facts, input.out);
+  const { images } = input.set;
+  const log = await VerdictLog.open(input.judge, input.dir, input.set, input.out);
   const rows: ResultRow[] = [];
   const step = 32;
   try {
@@ -163,28 +155,4 @@ export async function judgeFolder(input: JudgeFolderInput): Promise<ResultRow[]>
   await writeResults(input.out, rows);
   await log.finish();
   return rows;
-}
-
-/** The images that belong to the set, how many there should be, and which are missing. */
-function checkSet(
-  { images, prompts }: FoundSet,
-  evaluation: EvaluationRecord | null,
-): { images: readonly FoundImage[]; expected: number; missing: string[] } {
-  const promptCount = evaluation?.prompts ?? Math.max(...prompts.keys()) + 1;
-  const counts = new Map<number, number>();
-  const inside = images.filter(
-    ({ promptIndex, sample }) =>
-      evaluation === null || (promptIndex < evaluation.prompts && sample < evaluation.samples),
-  );
-  for (const { promptIndex } of inside) counts.set(promptIndex, (counts.get(promptIndex) ?? 0) + 1);
-  const samples = evaluation?.samples ?? Math.max(0, ...counts.values());
-  const missing: string[] = [];
-  for (let index = 0; index < promptCount; index++) {
-    const have = counts.get(index) ?? 0;
-    if (have < samples || samples === 0)
-      missing.push(`${layout.prompt(index)} has ${have} of ${samples} images`);
-  }
-  const shown =
-    missing.length > 5 ? [...missing.slice(0, 4), `and ${missing.length - 4} prompts more`] : missing;
-  return { images: inside, expected: promptCount * samples, missing: shown };
 }

@@ -9,6 +9,7 @@ import { affordableRounds } from "./adaptive.ts";
 import { runAdaptive } from "./adaptive-run.ts";
 import { beginEvaluation, type EvaluationRecord } from "./evaluation-record.ts";
 import { gridOf } from "./grid.ts";
+import { openImageSet } from "./image-set.ts";
 import type { Judge } from "./judge.ts";
 import { judgeFolder, VerdictLog } from "./judge-folder.ts";
 import { layout } from "./layout.ts";
@@ -116,7 +117,8 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
   }
   await writeGrids(dir, prompts.length, record.samples);
   await removeTemporaries(dir);
-  return judge === null ? null : judgeFolder({ dir, out, judge, allowPartial: false, signal });
+  if (judge === null) return null;
+  return judgeFolder({ dir, set: await openImageSet(dir, false), out, judge, signal });
 }
 
 /**

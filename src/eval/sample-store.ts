@@ -61,7 +61,8 @@ export class SampleStore {
   }
 }
 
-function parseRecord(text: string): SampleRecord | null {
+/** A record file's content; null if it is damaged. */
+export function parseRecord(text: string): SampleRecord | null {
   try {
     return JSON.parse(text) as SampleRecord;
   } catch {

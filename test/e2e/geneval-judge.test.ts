@@ -138,6 +138,23 @@ describe("the embedded models, from prompts to tables", { timeout: 180_000 }, ()
     expect(outcome).toMatchObject({ code: 5, stdout: "" });
   });
 
+  it("refuses an incomplete set before it opens the judge", async () => {
+    const copy = await mkdtemp(join(dir, "copy-"));
+    await cp(run, copy, { recursive: true });
+    await rm(join(copy, "00002/samples/0000.png"));
+    const outcome = await runHere([
+      "geneval",
+      "judge",
+      copy,
+      "--judge",
+      "./none",
+      "--out",
+      join(dir, "x.jsonl"),
+    ]);
+    expect(outcome.stderr).toContain("00002 has 0 of 1 images");
+    expect(outcome.code).toBe(5);
+  });
+
   it("does not summarise a truncated results file, unless told to", async () => {
     const copy = join(dir, "truncated.jsonl");
     await copyFile(join(run, "results.jsonl"), copy);

@@ -6,6 +6,7 @@ import { parseOptions } from "../../src/cli/geneval/judge-flags.ts";
 import type { RgbImage } from "../../src/core/image.ts";
 import { clipColors, detectorColors } from "../../src/eval/color-classifiers.ts";
 import { cropObject } from "../../src/eval/crop.ts";
+import { openImageSet } from "../../src/eval/image-set.ts";
 import { createJudge, type Judge } from "../../src/eval/judge.ts";
 import { judgeDetectionsFile } from "../../src/eval/judge-file.ts";
 import { judgeFolder } from "../../src/eval/judge-folder.ts";
@@ -147,8 +148,10 @@ describe("judging a folder", () => {
   let detector: ReturnType<typeof redDogDetector>;
   let judge: Judge;
   const out = (): string => join(dir, "results.jsonl");
-  const run = (allowPartial = false) =>
-    judgeFolder({ dir, out: out(), judge, allowPartial, signal: new AbortController().signal });
+  const run = async (allowPartial = false) => {
+    const set = await openImageSet(dir, allowPartial);
+    return judgeFolder({ dir, set, out: out(), judge, signal: new AbortController().signal });
+  };
 
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), "tts-var-judge-"));
@@ -228,6 +231,9 @@ describe("judging a folder", () => {
     expect(await run(true)).toHaveLength(3);
     await writeFile(join(dir, "00001/samples/00001.png"), "no picture");
     await expect(run()).rejects.toThrow(/00001\/samples\/00001\.png: not a readable image/);
+    await mkdir(join(dir, "00000/records"));
+    await writeFile(join(dir, "00000/records/0000.json"), '{"schemaVer');
+    await expect(run()).rejects.toThrow(/00000\/records\/0000\.json is damaged/);
     await rm(join(dir, "00000/metadata.jsonl"));
     await expect(run()).rejects.toThrow(/00000\/metadata\.jsonl: must hold one GenEval metadata object/);
     await rm(join(dir, "00000"), { recursive: true });

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { TtsVarError } from "../../core/errors.ts";
+import { openImageSet } from "../../eval/image-set.ts";
 import { judgeDetectionsFile } from "../../eval/judge-file.ts";
 import { judgeFolder } from "../../eval/judge-folder.ts";
 import { probeWritable, writeFileAtomic } from "../../io/atomic.ts";
@@ -27,13 +28,15 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
   const interrupts = watchInterrupts();
   const progress = createProgress(flags.quiet ?? false);
   try {
+    // Before any model loads: an incomplete set is refused at once.
+    const set = await openImageSet(dir!, flags.allowPartial ?? false);
     progress.status("loading the judge");
     await using judge = await openJudgeOf(flags);
     const rows = await judgeFolder({
       dir: dir!,
+      set,
       out: flags.out,
       judge,
-      allowPartial: flags.allowPartial ?? false,
       signal: interrupts.signal,
       onProgress: (done, total) => progress.status(`${done}/${total} images judged`),
     });
