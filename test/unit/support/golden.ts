@@ -26,6 +26,14 @@ const cases: Readonly<Record<string, GoldenCase>> = {
   "fk-steering-8": { strategy: "fk-steering", units: 8 },
   "halving-calibrated-4": { strategy: "halving", units: 4, calibrated: true },
   "quality-diversity-6": { strategy: "quality-diversity", units: 6 },
+  "cascade-6": { strategy: "cascade", units: 6 },
+  "importance-sampling-4": { strategy: "importance-sampling", units: 4 },
+  "calibrated-stop-8": {
+    strategy: "calibrated-stop",
+    units: 8,
+    calibrated: true,
+    options: { price: 0.2 },
+  },
   "restart-5": { strategy: "restart", units: 5, options: { threshold: 2.5 } },
 };
 

@@ -1,0 +1,142 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runHere } from "./support/run-here.ts";
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "tts-var-study-"));
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+const arm = (name: string, strategy: object, more: object = {}) => ({ name, strategy, ...more });
+
+/** A study small enough for a test, on the embedded models. */
+async function writeStudy(name: string, changes: object = {}): Promise<string> {
+  const study = {
+    title: "Tiny",
+    search: { model: "embedded", reward: "clip" },
+    rewards: { geneval: { name: "geneval" } },
+    finalRewards: ["geneval"],
+    reliabilities: [0.5],
+    prompts: { seed: "tiny", count: 6 },
+    replicates: 1,
+    budgets: [2],
+    tree: { width: 4, previews: [0.5], scales: [3, 4] },
+    draws: 100,
+    arms: [
+      arm("best-of-n", { name: "best-of-n" }),
+      arm("random", { name: "random" }),
+      arm("oracle", { name: "oracle", options: { judge: "judge" } }),
+      arm("by geneval", { name: "oracle", options: { judge: "geneval" } }),
+      arm("half right", { name: "oracle", options: { judge: "judge-0.5" } }),
+      arm("tts-var", { name: "tts-var" }, { features: { reduction: "pool" } }),
+      arm("unguided end", { name: "best-of-n" }, { sampling: { guidanceUntil: 5 }, live: true }),
+    ],
+    contrasts: [{ of: { arm: "oracle", units: 2 }, against: { arm: "random", units: 2 } }],
+    ...changes,
+  };
+  const file = join(dir, `${name}.yaml`);
+  await writeFile(file, JSON.stringify(study));
+  return file;
+}
+
+const runStudy = async (file: string) => {
+  const { code, stdout, stderr } = await runHere(["study", "run", file, "--out", dir, "--json", "--quiet"]);
+  expect([code, stderr]).toEqual([0, ""]);
+  return JSON.parse(stdout);
+};
+
+describe("study run", { timeout: 180_000 }, () => {
+  it("writes its report, and the same again from what it has recorded", async () => {
+    const file = await writeStudy("tiny");
+    const first = await runStudy(file);
+    const files = await readdir(join(dir, "tiny"));
+    expect(files.sort()).toEqual([
+      "README.md",
+      "previews.svg",
+      "scores.svg",
+      "table.json",
+      "table.md",
+      "work",
+    ]);
+    expect(await readFile(join(dir, "tiny", "README.md"), "utf8")).toContain("| oracle at 2 | random at 2 |");
+
+    const rows = new Map(first.rows.map((row: { arm: string }) => [row.arm, row]));
+    const spent = (name: string): number => (rows.get(name) as { spent: number }).spent;
+    expect(spent("oracle")).toBeCloseTo(spent("random"), 12);
+    // Ends of images without guidance are cheaper, so that the same FLOPs draw no more than two of them here.
+    expect(spent("unguided end")).toBeLessThan(spent("best-of-n"));
+    expect((rows.get("tts-var") as { mode: string }).mode).toBe("live");
+    expect(first.contrasts[0].difference.estimate).toBeGreaterThanOrEqual(0);
+    const views = first.previews.map(
+      ({ view, size, scale }: Record<string, unknown>) => `${view} ${size} ${scale}`,
+    );
+    expect(views).toContain("reward 4x4 3");
+    expect(views).toContain("guidanceGap signal 3");
+    expect(await runStudy(file)).toEqual(first);
+  });
+
+  it("forgets only the arms that have changed, and lends its trees", async () => {
+    const cells = async (): Promise<string[]> =>
+      (await readFile(join(dir, "tiny", "work", "cells.jsonl"), "utf8")).trim().split("\n");
+    const before = await cells();
+    await writeStudy("tiny", {
+      arms: [
+        arm("best-of-n", { name: "best-of-n" }),
+        arm("tts-var", { name: "tts-var" }, { features: { reduction: "pool" } }),
+        arm("unguided end", { name: "best-of-n" }, { sampling: { guidanceUntil: 4 }, live: true }),
+      ],
+      contrasts: [],
+    });
+    await runStudy(join(dir, "tiny.yaml"));
+    const after = await cells();
+    const of = (rows: string[], name: string): string[] =>
+      rows.filter((row) => row.includes(`"arm":"${name}"`));
+    expect(of(after, "tts-var")).toEqual(of(before, "tts-var"));
+    expect(of(after, "unguided end")).toHaveLength(6);
+
+    const borrower = await runStudy(
+      await writeStudy("borrower", {
+        treesOf: "tiny",
+        arms: [arm("best-of-n", { name: "best-of-n" })],
+        contrasts: [],
+      }),
+    );
+    expect(borrower.rows[0].mode).toBe("offline");
+    expect(await readFile(join(dir, "borrower", "work", "trees.jsonl"), "utf8")).toBe("");
+  });
+
+  it("refuses rows of other prompts, and contrasts that no arm runs", async () => {
+    const moved = await writeStudy("tiny", { prompts: { seed: "moved", count: 6 } });
+    const stale = await runHere(["study", "run", moved, "--out", dir]);
+    expect([stale.code, stale.stderr]).toEqual([5, expect.stringMatching(/another version of this study/)]);
+    const wrong = await writeStudy("wrong", {
+      contrasts: [{ of: { arm: "oracle", units: 3 }, against: { arm: "random", units: 2 } }],
+    });
+    const refused = await runHere(["study", "run", wrong, "--out", dir]);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/oracle at 3 units/)]);
+  });
+});
+
+describe("calibrate", { timeout: 180_000 }, () => {
+  it("writes curves, schedules and acceptance, which searches then use", async () => {
+    const argv = ["calibrate", "--prompts", "6", "--samples", "4", "--copies", "1", "--previews", "0.5,1"];
+    const made = await runHere([...argv, "--verifier", "geneval", "--dir", dir, "--json", "--quiet"]);
+    expect(made.code).toBe(0);
+    const { file, plot, scales, schedules, acceptance } = JSON.parse(made.stdout);
+    expect(scales).toHaveLength(6);
+    expect(scales.at(-1)).toMatchObject({ correlation: 1, decided: 1 });
+    expect(schedules.map(({ units }: { units: number }) => units)).toEqual([2, 3, 4, 6, 8, 12, 16]);
+    expect(acceptance.verifier).toBe("geneval");
+    expect(await readFile(plot, "utf8")).toMatch(/^<svg/);
+    for (const strategy of ["halving", "calibrated-stop"]) {
+      const search = ["search", "-p", "a photo of a dog", "--budget", "2", "--strategy", strategy];
+      const out = ["--calibration", file, "--sheet", "none", "--out", join(dir, strategy), "--json"];
+      const { code, stdout } = await runHere([...search, ...out]);
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout).budget.spent).toBeLessThanOrEqual(2);
+    }
+  });
+});
