@@ -28,7 +28,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ExportError(
-            f"ONNX Runtime cannot load {path}: {error}; copy the model folder again, or export it again"
+            f"ONNX Runtime cannot load {path}: {str(error).strip()}; copy the model folder again, or export it again"
         ) from error
 
 

@@ -23,6 +23,7 @@ from ttsvar.official.tensors import Shape
 INLINE_LIMIT = GIB  # a graph with less than this keeps its weights inside; protobuf ends at 2 GiB
 ALIGNMENT = 4096
 SMALL = 4096  # weights with fewer values stay in float32
+ON_THE_HOST = frozenset({"lvl_embed.weight", "pos_start", "word_embed.bias", "cfg_uncond"})  # the sidecar: float32
 DTYPES = {"fp32": 32, "fp16": 16, "int8": 8, "int4": 4}
 
 
@@ -39,7 +40,7 @@ class Storage:
 
     def of(self, name: str, shape: Shape) -> int:
         """Bits per value of one weight."""
-        if self.bits == 32 or math.prod(shape) < SMALL:
+        if self.bits == 32 or math.prod(shape) < SMALL or name.removeprefix("model.") in ON_THE_HOST:
             return 32
         return self.bits if self.bits >= 16 or _is_block_matrix(name, shape) else 16
 
