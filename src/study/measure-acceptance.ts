@@ -11,6 +11,9 @@ export interface AcceptanceInput {
   readonly scales: number;
 }
 
+/** Images' worth of belief in a prompt's share of right images before any was seen. */
+const leastBelief = 3;
+
 /** Weight of the ridge penalty, in observations per standardised coefficient: only breaks ties of separable data. */
 const ridge = 1;
 
@@ -103,7 +106,9 @@ function solve(matrix: readonly (readonly number[])[], vector: readonly number[]
 
 /**
  * Beta distribution whose mean and variance over prompts fit the observed shares, the binomial noise of few images taken
- * out. Bounded: at least a quarter of an image's worth of belief, at most as much as there are images.
+ * out. Bounded: at most as many images' worth of belief as there are images, and at least three, because the
+ * probabilities of one prompt's images err together: a prompt whose right images look doubtful must not be given up on
+ * the word of the first two.
  */
 function betaPrior(verdicts: readonly (readonly number[])[]): { right: number; wrong: number } {
   const images = verdicts[0]!.length;
@@ -113,6 +118,6 @@ function betaPrior(verdicts: readonly (readonly number[])[]): { right: number; w
   const noise =
     shares.reduce((sum, value) => sum + value * (1 - value), 0) / shares.length / Math.max(1, images - 1);
   const variance = Math.max(between - noise, 1e-9);
-  const strength = Math.min(images, Math.max(0.25, (mean * (1 - mean)) / variance - 1));
+  const strength = Math.min(images, Math.max(leastBelief, (mean * (1 - mean)) / variance - 1));
   return { right: strength * mean, wrong: strength * (1 - mean) };
 }

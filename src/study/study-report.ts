@@ -35,7 +35,7 @@ export function describeTable(table: StudyTable): string {
     row.reward.toFixed(4),
     signed(row.againstSingle),
     row.againstReference ? signed(row.againstReference) : "",
-    row.headroom.toFixed(2),
+    row.headroom === null ? "" : row.headroom.toFixed(2),
   ]);
   const head = [
     "arm",

@@ -17,8 +17,8 @@ export interface TableRow {
   /** Paired difference to the reference at the same budget, and to a single sample. */
   readonly againstReference: Interval | null;
   readonly againstSingle: Interval;
-  /** Headroom closed: (score - pass@1) / (pass@width - pass@1). */
-  readonly headroom: number;
+  /** Headroom closed: (score - pass@1) / (pass@width - pass@1); null when the trees are too narrow to know. */
+  readonly headroom: number | null;
   readonly mode: "offline" | "live";
 }
 
@@ -56,6 +56,9 @@ export interface TableOptions {
   readonly primaryReward: string;
   readonly contrasts?: readonly { readonly of: CellName; readonly against: CellName }[];
 }
+
+/** Trees narrower than this say little about what the best choice could reach. */
+const leastWidth = 8;
 
 /** Scores, paired differences and headroom, with two-level bootstrap intervals stratified by task. */
 export function tabulate(
@@ -102,7 +105,7 @@ export function tabulate(
       reward: mean(group.map(({ score }) => score)),
       againstReference: other && arm !== reference ? difference(group, other) : null,
       againstSingle: difference(group, single),
-      headroom: all > one ? (judged.estimate - one) / (all - one) : 0,
+      headroom: width < leastWidth || all <= one ? null : (judged.estimate - one) / (all - one),
     };
   });
   const spentBy = (name: CellName): number => rows.find((row) => nameOf(row) === nameOf(name))!.spent;

@@ -243,7 +243,7 @@ describe("a study", () => {
     const row = (arm: string, units: number) =>
       table.rows.find((each) => each.arm === arm && each.units === units)!;
     expect(row("single", 2).againstSingle).toMatchObject({ estimate: 0, low: 0, high: 0 });
-    expect(row("oracle", 4).headroom).toBeGreaterThan(row("random", 4).headroom);
+    expect(row("oracle", 4).headroom!).toBeGreaterThan(row("random", 4).headroom!);
     expect(row("tts-var", 4).mode).toBe("live");
     expect(row("best-of-n", 4).mode).toBe("offline");
     expect(table.rows.every(({ spent, units }) => spent <= units * (1 + 1e-9))).toBe(true);
