@@ -1,7 +1,9 @@
 """Serves an Infinity generator to `tts-var search --model http://HOST:PORT`, computed by PyTorch on a CPU or GPU.
 
+    python serve_infinity.py --checkpoint infinity_2b_reg.pth --vae infinity_vae_d32reg.pth --text flan-t5-xl/ \\
+        --device cuda --dtype bfloat16 --default-schedule 1:1@1M
     python serve_infinity.py --embedded ../models/generator
-    python serve_infinity.py --random-tiny --port 0
+    python serve_infinity.py --random-tiny square --port 0
 
 Prints the address on stdout once it is ready, logs to stderr, and stops in order on Ctrl-C or SIGTERM. It listens on
 127.0.0.1 unless told otherwise, and then demands a token: set TTSVAR_TOKEN (or TTSVAR_SAMPLER_TOKEN, which the client
@@ -24,8 +26,20 @@ TOKEN_VARIABLES = ("TTSVAR_TOKEN", "TTSVAR_SAMPLER_TOKEN")
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument(
+        "--checkpoint", type=Path, metavar="PATH",
+        help="official transformer: a .pth file, or a sharded checkpoint's folder; needs --vae and --text",
+    )  # fmt: skip
     model.add_argument("--embedded", type=Path, metavar="DIR", help="an exported model folder of the embedded kind")
-    model.add_argument("--random-tiny", action="store_true", help="a very small model with random weights, for tests")
+    model.add_argument(
+        "--random-tiny", choices=("square", "patchify"), help="a very small model with random weights, for tests"
+    )
+    parser.add_argument("--vae", type=Path, metavar="FILE", help="the VAE that belongs to --checkpoint")
+    parser.add_argument("--text", type=Path, metavar="DIR", help="folder of google/flan-t5-xl with tokenizer.json")
+    parser.add_argument(
+        "--default-schedule", default="1:1@0.06M", metavar="ID",
+        help="width:height@size unless the search asks for another (default: %(default)s; not with --embedded)",
+    )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8710, help="0 takes any free port (default: %(default)s)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="file whose first line is the token")
@@ -47,7 +61,6 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--idle-seconds", type=float, default=900.0,
         help="a session that its client forgot is dropped after this long (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of --random-tiny's weights")
     parser.add_argument("--quiet", action="store_true", help="do not log requests")
     return parser.parse_args(argv)
 
@@ -89,6 +102,8 @@ def is_loopback(host: str) -> bool:
 
 def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
+    if options.checkpoint and not (options.vae and options.text):
+        raise SystemExit("error: --checkpoint needs the VAE and the text encoder it was trained with: --vae, --text")
     token = read_token(options.token_file)
     if token is None and not is_loopback(options.host):
         raise SystemExit(
@@ -98,9 +113,10 @@ def main(argv: list[str] | None = None) -> None:
     # After the options, so that --help and refusals need no second.
     import torch
 
+    from ttsvar.official.errors import ExportError
     from ttsvar.serve.description import describe
-    from ttsvar.serve.loading import load_embedded, load_random_tiny
-    from ttsvar.serve.network import Network, Placement
+    from ttsvar.serve.loading import Placement
+    from ttsvar.serve.network import Network
     from ttsvar.serve.service import Limits, Service
     from ttsvar.serve.transport import SamplerServer
 
@@ -108,11 +124,14 @@ def main(argv: list[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit("error: PyTorch sees no CUDA device here; use --device cpu, or install PyTorch's CUDA build")
-    loaded = load_random_tiny(options.seed) if options.random_tiny else load_embedded(options.embedded)
     placement = Placement(torch.device(options.device), getattr(torch, options.dtype), options.rows_per_pass)
+    try:
+        loaded = load(options, placement)
+    except (ExportError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
     # Rounding differs by kind of device and precision, so they are part of what a run was made with.
     version = f"{loaded.version}/{placement.device.type}-{options.dtype}"
-    network = Network(loaded.generator, loaded.vae, loaded.tokenize, placement)
+    network = Network(loaded, placement)
     limits = Limits(options.max_rows, options.max_sessions, options.max_request_bytes, options.idle_seconds)
     service = Service(network, loaded.shapes, describe(loaded, version), limits)
     try:
@@ -120,6 +139,17 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:
         raise SystemExit(f"error: cannot listen on {options.host}:{options.port}: {error.strerror}") from error
     serve(server, version)
+
+
+def load(options: argparse.Namespace, placement):  # noqa: ANN001, ANN201 - imported late
+    from ttsvar.serve.loading import load_embedded, load_official, load_tiny
+
+    if options.embedded:
+        return load_embedded(options.embedded, placement)
+    if options.random_tiny:
+        return load_tiny(options.random_tiny, options.default_schedule, placement)
+    files = (options.checkpoint, options.vae, options.text)
+    return load_official(*files, options.default_schedule, placement)
 
 
 def serve(server, version: str) -> None:  # noqa: ANN001 - imported late

@@ -60,6 +60,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/bits.ts"),
   },
   {
+    name: "serve-sampler",
+    summary: "serve a generator to searches in other processes or on other machines",
+    load: () => import("./commands/serve-sampler.ts"),
+  },
+  {
     name: "models",
     summary: "list and verify the models at hand",
     load: () => import("./commands/models.ts"),

@@ -62,7 +62,7 @@ export const searchSchema = z.strictObject({
     .string()
     .min(1)
     .default("embedded")
-    .describe("Generator: a name (`tts-var list models`) or a folder"),
+    .describe("Generator: a name (`tts-var list models`), a folder, or a server: http://host:port"),
   features: z
     .strictObject({
       model: z.string().min(1).default("dual-encoder").describe("Encoder whose tokens are clustered"),

@@ -14,8 +14,7 @@ import { describeSamplerServer } from "../../src/testing/sampler-server-contract
 import { runHere } from "./support/run-here.ts";
 import { troubledProxy } from "./support/troubled-proxy.ts";
 
-const TOKEN = "a token only for these tests";
-const token = TOKEN.replaceAll(" ", "-");
+const token = "a-token-only-for-these-tests";
 
 /** A sampler reached through a server that owns it. */
 async function overHttp(local: Sampler): Promise<Sampler> {

@@ -53,7 +53,7 @@ def describe_shape(loaded: Loaded, shape: Shape) -> dict:
         },
         "cost": {
             "text": flops["text"] + flops["condition"],
-            "stages": stage_costs(loaded.generator.model.config, shape.schedule, flops["nominalTokens"]),
+            "stages": stage_costs(loaded.model.config, shape.schedule, flops["nominalTokens"]),
             "sharedStages": 1,
             "decodePerCell": flops["decodePerLatentCell"],
         },

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ttsvar.infinity.bits import from_tokens, reduce_area, resize, to_tokens
-from ttsvar.infinity.generator import CLOSED, Generator
+from ttsvar.infinity.generator import CLOSED
 from ttsvar.infinity.model import Condition
-from ttsvar.infinity.vae import Vae, to_float, to_uint8
+from ttsvar.infinity.vae import to_float, to_uint8
+from ttsvar.serve.loading import Loaded, Placement
 from ttsvar.serve.past import Pair, Past, Piece, Slot
 from ttsvar.serve.shape import Shape
 
 REMEMBERED_PROMPTS = 8
-
-Encode = Callable[[str], list[int]]
-
 
 @dataclass
 class Prompt:
@@ -33,25 +31,19 @@ class Prompt:
     first: dict[tuple[str, int], tuple[np.ndarray, Slot]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where and how to compute. ``rows``: candidates per pass of the transformer; with one, rounding cannot depend on
-    who else is in the batch."""
-
-    device: torch.device
-    dtype: torch.dtype = torch.float32
-    rows: int = 1
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """softmax(q k^T * scale + mask) v by PyTorch's own kernels, which do not store the scores."""
+    return functional.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, mask, scale=scale)
 
 
 class Network:
-    """Takes the modules over: they move to the device, in place."""
-
-    def __init__(self, generator: Generator, vae: Vae, encode: Encode, placement: Placement):
-        self._tokenize, self._place = encode, placement
-        self._generator = generator.to(placement.device).eval().requires_grad_(False)
-        self._vae = vae.to(placement.device).eval().requires_grad_(False)
-        if placement.dtype != torch.float32:
-            self._lower_precision()
+    def __init__(self, loaded: Loaded, placement: Placement):
+        self._model, self._vae, self._text_encoder = loaded.model, loaded.vae, loaded.text
+        self._tokenize, self._place = loaded.tokenize, placement
+        for module in (self._model, self._vae, self._text_encoder):
+            module.eval().requires_grad_(False)
+        for block in self._model.blocks:
+            block.sa.attend = fused_attention
         self._rope: dict[tuple[str, int], Pair] = {}
         self._prompts: OrderedDict[tuple[str, str | None], Prompt] = OrderedDict()
 
@@ -126,16 +118,15 @@ class Network:
         ]
 
     def _condition(self, prompt: str, negative: str | None) -> Condition:
+        # The text encoder is always computed in float32: it runs once, and half precision would overflow in it.
+        states = self._text(prompt)
+        other = self._model.unconditional(states.shape[1]) if negative is None else self._text(negative)
         with self._precision():
-            states = self._text(prompt)
-            length = states.shape[1]
-            model = self._generator.model
-            other = model.unconditional(length) if negative is None else self._text(negative)
-            return model.condition(*_join([states, other.float()]))
+            return self._model.condition(*_join([states, other]))
 
     def _text(self, text: str) -> Tensor:
         ids = torch.tensor([self._tokenize(text)], device=self._place.device)
-        return self._generator.text(ids).float()
+        return self._text_encoder(ids).float()
 
     def _pass(
         self,
@@ -146,7 +137,7 @@ class Network:
         past: Sequence[Sequence[Slot]],
         groups: int,
     ) -> tuple[np.ndarray, list[Slot | None]]:
-        model, count = self._generator.model, len(codes)
+        model, count = self._model, len(codes)
         condition = _leading(prompt.condition, groups)
         if scale == 0:
             z = torch.zeros(count, 1, shape.token_channels, device=self._place.device)
@@ -173,7 +164,7 @@ class Network:
     def _rotations(self, shape: Shape, scale: int) -> Pair:
         key = (shape.id, scale)
         if key not in self._rope:
-            cos, sin = shape.schedule.rope(scale, self._generator.model.config.head_dim)
+            cos, sin = shape.schedule.rope(scale, self._model.config.head_dim)
             self._rope[key] = (cos.to(self._place.device), sin.to(self._place.device))
         return self._rope[key]
 
@@ -184,13 +175,6 @@ class Network:
         if self._place.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self._place.device.type, self._place.dtype)
-
-    def _lower_precision(self) -> None:
-        """Stores the blocks' matrices in low precision; norms, modulation and head stay in float32, as officially."""
-        for block in self._generator.model.blocks:
-            for module in block.modules():
-                if isinstance(module, nn.Linear):
-                    module.to(self._place.dtype)
 
 
 def _join(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

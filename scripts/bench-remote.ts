@@ -1,0 +1,103 @@
+import { cpus, loadavg } from "node:os";
+import { versions } from "../src/cli/versions.ts";
+import type { Sampler } from "../src/core/sampler.ts";
+import { embeddedModelPath } from "../src/models/model-folder.ts";
+import { infinityDefinition } from "../src/samplers/infinity/definition.ts";
+import { remoteDefinition } from "../src/samplers/remote/definition.ts";
+import { serveOverHttp } from "../src/samplers/remote/serve.ts";
+
+// `npx tsx scripts/bench-remote.ts [ROUNDS] [WIDTH] [URL]`: what a call costs over HTTP on loopback compared with the
+// same sampler in this process, per call, as one JSON object on stdout. With URL, a server that already runs (such as
+// training/serve_infinity.py --embedded) is timed as well. All take turns, so that a busy machine slows them alike.
+
+const rounds = Number(process.argv[2] ?? 15);
+const width = Number(process.argv[3] ?? 4);
+const url = process.argv[4];
+
+const PROMPT = "a photo of a blue dog and a red umbrella";
+
+const local = await infinityDefinition(await embeddedModelPath("generator")).open();
+const served = await serveOverHttp(local);
+const samplers: Record<string, Sampler> = {
+  inProcess: local,
+  loopback: await remoteDefinition(served.url, {}).open(),
+  ...(url === undefined ? {} : { server: await remoteDefinition(url).open() }),
+};
+
+type Timings = Map<string, number[]>;
+
+/** One session through all stages; milliseconds of every call by its name. */
+async function measure(sampler: Sampler, seed: number, into: Timings): Promise<void> {
+  const time = async <T>(call: string, work: () => Promise<T>): Promise<T> => {
+    const begun = performance.now();
+    const result = await work();
+    into.set(call, [...(into.get(call) ?? []), performance.now() - begun]);
+    return result;
+  };
+  const ids = Array.from({ length: width }, (_, index) => `c${index}`);
+  const rows = ids.map((_, row) => row);
+  const same = ids.map((id, parent) => ({ parent, id }));
+  const settings = sampler.defaults;
+  // Another seed each round draws other images; the prompt stays, so its conditioning is remembered everywhere.
+  const session = await time("start", () => sampler.start({ prompt: PROMPT, seed, ids, settings }));
+  for (const { index } of sampler.scales) {
+    await time(`step.${index}`, () => session.step());
+    if (index === 3) await time("select", () => session.select(same));
+  }
+  await time("decode.preview", () => session.decode(rows, { h: 4, w: 4 }));
+  await time("decode.full", () => session.decode(rows));
+  await time("bits", () => session.bits(0));
+  (await time("branch", () => session.branch(same))).release();
+  session.release();
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1]!;
+}
+
+const names = Object.keys(samplers);
+const timings = new Map(names.map((name) => [name, new Map<string, number[]>()]));
+const before = loadavg();
+for (let round = -2; round < rounds; round++) {
+  for (const name of names) {
+    // The first rounds warm up and are not counted.
+    await measure(samplers[name]!, round, round < 0 ? new Map() : timings.get(name)!);
+  }
+}
+const digits = (value: number): number => Math.round(value * 100) / 100;
+const summaries = (pick: (values: readonly number[]) => number) =>
+  names.map((name) => {
+    const perCall = [...timings.get(name)!].map(([call, values]) => [call, pick(values)] as const);
+    const whole = perCall.reduce((sum, [, ms]) => sum + ms, 0);
+    return [name, new Map([...perCall, ["whole session", whole]])] as const;
+  });
+/** Per call: milliseconds of every sampler, and what HTTP adds. */
+const table = (pick: (values: readonly number[]) => number) => {
+  const columns = new Map(summaries(pick));
+  return [...columns.get("inProcess")!.keys()].map((call) => {
+    const cells = names.map((name) => [name, digits(columns.get(name)!.get(call)!)] as const);
+    const { inProcess, loopback } = Object.fromEntries(cells) as Record<string, number>;
+    return { call, ...Object.fromEntries(cells), overhead: digits(loopback! - inProcess!) };
+  });
+};
+console.log(
+  JSON.stringify(
+    {
+      schemaVersion: 1,
+      rounds,
+      width,
+      machine: { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length },
+      loadAverage: { before, after: loadavg() },
+      versions: versions(),
+      // On a busy machine the minimum is what the calls cost, the median what the neighbours do to them.
+      minMs: table((values) => Math.min(...values)),
+      medianMs: table(median),
+    },
+    null,
+    2,
+  ),
+);
+for (const sampler of Object.values(samplers)) if (sampler !== local) await sampler[Symbol.asyncDispose]();
+await served[Symbol.asyncDispose]();
+await local[Symbol.asyncDispose]();

@@ -1,0 +1,90 @@
+import { once } from "node:events";
+import type { Command } from "commander";
+import { TtsVarError } from "../../core/errors.ts";
+import { watchInterrupts } from "../interrupt.ts";
+import { printNote, printResult } from "../output.ts";
+
+const EXAMPLES = `
+Examples:
+  $ tts-var serve-sampler --model ./infinity-2b --size 0.25M
+  $ tts-var search -p "a photo of a cup" --model http://127.0.0.1:8710
+  $ TTSVAR_SAMPLER_TOKEN=... tts-var serve-sampler --model ./infinity-2b --host 0.0.0.0
+
+Prints its address on stdout once it is ready, and serves until Ctrl-C or SIGTERM. On any address but this machine's
+own it demands the token in TTSVAR_SAMPLER_TOKEN, which searches send from the same variable; it does not encrypt, so
+put an SSH tunnel or a proxy with TLS in front. Generators in PyTorch: training/serve_infinity.py.`;
+
+interface Options {
+  readonly model: string;
+  readonly ratio?: string;
+  readonly size?: string;
+  readonly schedule?: string;
+  readonly host: string;
+  readonly port: number;
+  readonly threads?: number;
+  readonly maxRows: number;
+  readonly maxSessions: number;
+  readonly idleSeconds: number;
+}
+
+/** `tts-var serve-sampler`: a model of this machine for searches on others. */
+export function register(program: Command): void {
+  program
+    .command("serve-sampler")
+    .description("Serve a generator to searches in other processes or on other machines.")
+    .option("--model <name>", "Generator: a name or a folder", "embedded")
+    .option("--ratio <w:h>", "Width to height (default: the model's)")
+    .option("--size <size>", "Megapixels (0.25M) or pixels (512x512) (default: the model's)")
+    .option("--schedule <id>", "Ratio and size by the model's own name for them")
+    .option("--host <address>", "Address to listen on", "127.0.0.1")
+    .option("--port <n>", "Port; 0 takes any free one", whole("--port", 0, 65_535), 8710)
+    .option("--threads <n>", "Inference threads (default: all cores)", whole("--threads", 1))
+    .option("--max-rows <n>", "Candidates per session", whole("--max-rows", 1), 64)
+    .option("--max-sessions <n>", "Sessions at a time", whole("--max-sessions", 1), 64)
+    .option(
+      "--idle-seconds <n>",
+      "Drop sessions that their client forgot after this long",
+      whole("--idle-seconds", 1, 86_400),
+      900,
+    )
+    .addHelpText("after", EXAMPLES)
+    .action(serve);
+}
+
+async function serve(options: Options): Promise<void> {
+  const { findSampler } = await import("../../find-sampler.ts");
+  const { serveOverHttp } = await import("../../samplers/remote/serve.ts");
+  const { model, ratio, size, schedule, threads, host, port, maxRows, maxSessions, idleSeconds } = options;
+  const interrupts = watchInterrupts();
+  try {
+    const { definition } = await findSampler(model);
+    const sampler = await definition.open({
+      shape: { ratio, size, schedule },
+      ...(threads === undefined ? {} : { threads }),
+    });
+    try {
+      const token = process.env["TTSVAR_SAMPLER_TOKEN"]?.trim() || undefined;
+      const limits = { rows: maxRows, sessions: maxSessions, idleSeconds };
+      const served = await serveOverHttp(sampler, { host, port, token, limits });
+      printResult(served.url);
+      const guard = token === undefined ? "without a token, for anyone on this machine" : "with a token";
+      printNote(`serving ${sampler.version} ${guard}; stop with Ctrl-C`);
+      if (!interrupts.signal.aborted) await once(interrupts.signal, "abort");
+      printNote("stopping: requests under way are finished");
+      await served[Symbol.asyncDispose]();
+    } finally {
+      await sampler[Symbol.asyncDispose]();
+    }
+  } finally {
+    interrupts.stop();
+  }
+}
+
+function whole(flag: string, least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
+    throw new TtsVarError("USAGE", `${flag} must be a whole number ${range}, not ${text}`);
+  };
+}

@@ -1,0 +1,126 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { Sampler, SampleSession } from "../../src/core/sampler.ts";
+import { remoteDefinition } from "../../src/samplers/remote/definition.ts";
+import { serveOverHttp } from "../../src/samplers/remote/serve.ts";
+import { toyDefinition } from "../../src/samplers/toy/definition.ts";
+import { troubledProxy } from "./support/troubled-proxy.ts";
+
+const token = "a-token-only-for-these-tests";
+
+describe("tts-var serve-sampler", () => {
+  const program = (...argv: string[]) =>
+    spawn(process.execPath, ["bin/tts-var.mjs", "serve-sampler", "--model", "toy", "--port", "0", ...argv], {
+      env: { ...process.env, TTSVAR_SAMPLER_TOKEN: token },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+
+  it("prints its address, serves whoever has the token, and stops in order", async () => {
+    const child = program("--max-rows", "2");
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    const url = line.toString().trim();
+    const sampler = await remoteDefinition(url, { TTSVAR_SAMPLER_TOKEN: token }).open();
+    const settings = sampler.defaults;
+    const session = await sampler.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1"], settings });
+    expect((await session.step()).tokenHash).toHaveLength(2);
+    const three = sampler.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1", "c2"], settings });
+    await expect(three).rejects.toMatchObject({
+      code: "MODEL_RUNTIME",
+      message: expect.stringContaining("this server allows 2"),
+      details: { remoteCode: "too-large" },
+    });
+    await sampler[Symbol.asyncDispose]();
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+  });
+
+  it("does not listen to other machines without a good token", async () => {
+    const toy = await toyDefinition.open();
+    await expect(serveOverHttp(toy, { host: "0.0.0.0" })).rejects.toThrow(/a token is needed/);
+    for (const weak of ["short", "with spaces in a long token"]) {
+      await expect(serveOverHttp(toy, { token: weak })).rejects.toThrow(/at least 16 printable/);
+    }
+  });
+});
+
+describe("a session at a server", () => {
+  afterEach(() => vi.useRealTimers());
+
+  const begin = (remote: Sampler): Promise<SampleSession> =>
+    remote.start({ prompt: "blocks", seed: 0, ids: ["c0"], settings: remote.defaults });
+
+  it("is kept alive by a client that looks elsewhere for long", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const served = await serveOverHttp(await toyDefinition.open(), { limits: { idleSeconds: 600 } });
+    const calls: string[] = [];
+    const watched = await troubledProxy(served.url, (call) => {
+      calls.push(call);
+      return "pass";
+    });
+    const remote = await remoteDefinition(watched.url, {}).open();
+    await begin(remote);
+    vi.advanceTimersByTime(199_000);
+    expect(calls).toEqual(["info", "start"]);
+    vi.advanceTimersByTime(2_000);
+    await vi.waitFor(() => expect(calls).toEqual(["info", "start", "touch"]), 30_000);
+    await remote[Symbol.asyncDispose]();
+    expect(calls).toEqual(["info", "start", "touch", "release"]);
+    await watched[Symbol.asyncDispose]();
+    await served[Symbol.asyncDispose]();
+  });
+
+  it("is dropped when its client forgot it", async () => {
+    // The client's signs of life never come, as if it were gone.
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const served = await serveOverHttp(await toyDefinition.open(), { limits: { idleSeconds: 0.05 } });
+    const remote = await remoteDefinition(served.url, {}).open();
+    const session = await begin(remote);
+    await pause(300);
+    await expect(session.step()).rejects.toMatchObject({
+      code: "MODEL_RUNTIME",
+      message: expect.stringContaining("idle for more than 0.05 s"),
+      details: { remoteCode: "unknown-session" },
+    });
+    await remote[Symbol.asyncDispose]();
+    await served[Symbol.asyncDispose]();
+  });
+
+  it("waits its turn when all are in use, and says so when that takes too long", async () => {
+    const served = await serveOverHttp(await toyDefinition.open(), { limits: { sessions: 1 } });
+    const remote = await remoteDefinition(served.url, {}).open();
+    const first = await begin(remote);
+    await expect(begin(remote)).rejects.toThrow(/all 1 sessions are in use/);
+    const second = begin(remote);
+    first.release();
+    expect((await (await second).step()).tokenHash).toHaveLength(1);
+    await remote[Symbol.asyncDispose]();
+    await served[Symbol.asyncDispose]();
+  });
+
+  it("is not asked twice for what takes too long", async () => {
+    const toy = await toyDefinition.open();
+    let steps = 0;
+    const stuck: Sampler = {
+      ...toy,
+      start: async (request) => {
+        const session = await toy.start(request);
+        vi.spyOn(session, "step").mockImplementation(() => {
+          steps++;
+          return new Promise(() => undefined);
+        });
+        return session;
+      },
+    };
+    const served = await serveOverHttp(stuck);
+    const remote = await remoteDefinition(served.url, { TTSVAR_SAMPLER_TIMEOUT: "4" }).open();
+    await expect((await begin(remote)).step()).rejects.toThrow(/within 4 s; .* set TTSVAR_SAMPLER_TIMEOUT/);
+    expect(steps).toBe(1);
+    await remote[Symbol.asyncDispose]();
+    expect(() => remoteDefinition(served.url, { TTSVAR_SAMPLER_TIMEOUT: "soon" })).toThrow(
+      /number of seconds/,
+    );
+  });
+});
