@@ -298,6 +298,37 @@ describe("selectDiverse", () => {
     expect(dppGreedy(kernel, logs, 4)).toEqual(chosen);
   });
 
+  it.each(DIVERSITY_RULES)("%s follows a permutation of the batch", (rule) => {
+    const point = fc.tuple(
+      fc.integer({ min: -3, max: 3 }),
+      fc.integer({ min: -3, max: 3 }),
+      fc.integer({ min: 0, max: 2 }),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(point, { minLength: 2, maxLength: 9 }),
+        fc.nat(),
+        fc.nat(),
+        (points, pickCount, seed) => {
+          const names = idsOf(points.length);
+          const count = 1 + (pickCount % points.length);
+          const choose = (order: readonly number[]): string[] =>
+            selectDiverse(
+              rule,
+              order.map((row) => names[row]!),
+              tensor(order.map((row) => points[row]!.slice(0, 2))),
+              order.map((row) => points[row]![2]!),
+              count,
+            )
+              .map((place) => names[order[place]!]!)
+              .sort();
+          expect(choose(shuffled(names, seed))).toEqual(choose(names.map((_, row) => row)));
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
   it.each(DIVERSITY_RULES)("%s gives distinct rows even for equal vectors", (rule) => {
     const same = ids.map(() => [1, 1]);
     expect(new Set(selectDiverse(rule, ids, tensor(same), [0, 0, 0, 0, 0], 4)).size).toBe(4);

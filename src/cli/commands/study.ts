@@ -25,6 +25,7 @@ others live, and judges all answers. An interrupted study continues where it sto
 interface RunOptions {
   readonly out: string;
   readonly jobs: string;
+  readonly threads?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -40,6 +41,7 @@ export function register(program: Command): void {
     .argument("<file>", "Study configuration (YAML)")
     .option("--out <dir>", "Folder of all studies", "results")
     .option("--jobs <n>", "Searches at a time", "2")
+    .option("--threads <n>", "Inference threads of the generator; does not change the images")
     .option("--json", "Print one JSON object on stdout")
     .option("-q, --quiet", "No progress on stderr; warnings and errors only")
     .addHelpText("after", EXAMPLES)
@@ -71,7 +73,7 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const dir = join(options.out, name);
   const owned = new Disposal();
   return owned.during(async () => {
-    const { parts, plan } = await openStudy(config, owned, progress);
+    const { parts, plan } = await openStudy(config, options, owned, progress);
     const store = await openStudyStore(dir, config, parts);
     try {
       const { trees, cells } = await runStudy(plan, parts, store, {
@@ -100,6 +102,7 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
 
 async function openStudy(
   config: StudyConfig,
+  { threads }: RunOptions,
   owned: Disposal,
   progress: Progress,
 ): Promise<{ parts: StudyParts; plan: StudyPlan }> {
@@ -112,7 +115,13 @@ async function openStudy(
   const { loadReward } = await import("../../plugins/load-reward.ts");
   const { loadStrategy } = await import("../../plugins/load-strategy.ts");
   const { createScoring } = await import("../../scoring/create-scoring.ts");
-  const settings = { ...config.search, prompt: "any prompt", strategy: "single", budget: 1 };
+  const settings = {
+    ...config.search,
+    prompt: "any prompt",
+    strategy: "single",
+    budget: 1,
+    ...(threads === undefined ? {} : { threads: parseCount(threads, "--threads") }),
+  };
   expandNames(settings as never);
   const parseSearch = (value: unknown, where: string) => {
     const parsed = searchSchema.safeParse(value);
