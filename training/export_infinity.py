@@ -95,15 +95,15 @@ def main() -> int:
         if args.estimate:
             print("\n".join(estimate(parts, storage).lines()))
             return 0
-        request = Request(
-            args.out, storage, args.text, args.default_schedule, tuple(args.sizes), max(args.verify_scales, 1), args.quiet
-        )
+        sizes, scales = tuple(args.sizes), max(args.verify_scales, 1)
+        request = Request(args.out, storage, args.text, args.default_schedule, sizes, scales, args.quiet)
         manifest = export(parts, request)
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     step = manifest["verification"]["graphs"]["step"]
-    print(f"{args.out}: {parts.variant.name} in {args.dtype}, checked (step: rms {step['rms']} of {step['referenceRms']})")
+    checked = f"checked (step: rms {step['rms']} of {step['referenceRms']})"
+    print(f"{args.out}: {parts.variant.name} in {args.dtype}, {checked}")
     return 0
 
 

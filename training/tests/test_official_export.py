@@ -1,4 +1,4 @@
-"""The exporter of official checkpoints: graphs against an independent implementation, all storages, complete or nothing."""
+"""The exporter of official checkpoints: against an independent implementation, in all storages, all or nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import plain_infinity
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from test_generator import SCHEDULE, TINY, randomise
 from tokenizers import Tokenizer
 from torch import Tensor
 
-import plain_infinity
-from test_generator import SCHEDULE, TINY, randomise
 from ttsvar.infinity.bits import BitQuantizer
 from ttsvar.infinity.generator import Bundle, Generator
 from ttsvar.infinity.model import Infinity
@@ -153,10 +153,8 @@ def test_committed_folders_give_their_golden_values(case: dict) -> None:
         assert tokenizer.encode(prompt).ids == ids
         texts.append(run_graph(folder / "text_encoder.onnx", {"input_ids": torch.tensor([ids])})["text_states"][0])
     scales = range(7)
-    keep = case["keep"]
-    found = by_graphs(
-        parts, folder, texts, [array(f"z_{s}") for s in scales], case["schedule"], {keep["afterScale"]: keep["candidates"]}
-    )
+    picks = {case["keep"]["afterScale"]: case["keep"]["candidates"]}
+    found = by_graphs(parts, folder, texts, [array(f"z_{s}") for s in scales], case["schedule"], picks)
     tolerance = 2e-3 if manifest["dtype"] == "int8" else 1e-4
     for scale in scales:
         torch.testing.assert_close(found[scale], array(f"delta_{scale}"), atol=tolerance, rtol=0)
@@ -225,7 +223,8 @@ def test_int4_with_weights_outside_the_graphs(tmp_path: Path, monkeypatch: pytes
     folder = tmp_path / "model"
     manifest = export(tiny_parts("square"), request_for(folder, storage=Storage(4)))
     assert set(manifest["externalData"]["files"]) == {f"{name}.onnx.data" for name in manifest["graphs"]}
-    assert manifest["verification"]["graphs"]["step"]["rms"] < 1e-4 < manifest["verification"]["originalWeights"]["step"]["rms"]
+    figures = manifest["verification"]
+    assert figures["graphs"]["step"]["rms"] < 1e-4 < figures["originalWeights"]["step"]["rms"]
     data = folder / "step.onnx.data"
     os.truncate(data, data.stat().st_size // 2)
     with pytest.raises(ExportError, match=r"step\.onnx\.data has \d+ bytes, but its manifest says .*truncated copy"):

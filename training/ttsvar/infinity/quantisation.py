@@ -49,7 +49,7 @@ TOLERANCE = 2.0  # standard errors of the paired difference that still count as 
 class GraphInfinity(Infinity):
     """The transformer with conditioning and steps computed by exported graphs; a single prompt at a time."""
 
-    def __init__(self, model: Infinity, condition: Path, step: Path):
+    def __init__(self, model: Infinity, condition: Path, step: Path) -> None:
         super().__init__(model.config)
         self.load_state_dict(model.state_dict())
         self._graphs = session(condition), session(step)
@@ -135,10 +135,9 @@ def load_shipped(folder: Path) -> tuple[Bundle, Settings]:
     quantizer = BitQuantizer(magnitude.shape[1], schedule.vae_grids, magnitude)
     generator = restore_generator(folder, manifest).eval().requires_grad_(False)
     vae = restore_vae(folder).eval().requires_grad_(False)
-    settings = manifest["sampling"]
-    count = len(schedule.scales)
-    lists = [values * count if len(values) == 1 else values for values in (settings["guidance"], settings["temperature"])]
-    return Bundle(generator, vae, quantizer, schedule, manifest), Settings(*lists, settings["topP"])
+    sampling, count = manifest["sampling"], len(schedule.scales)
+    lists = [sampling[name] * (count if len(sampling[name]) == 1 else 1) for name in ("guidance", "temperature")]
+    return Bundle(generator, vae, quantizer, schedule, manifest), Settings(*lists, sampling["topP"])
 
 
 @torch.no_grad()
@@ -185,30 +184,42 @@ def recommended(results: list[Result]) -> str:
     return min(fine, key=lambda r: (r.mib, "activations" not in r.name)).name
 
 
+REPORT = """# Quantised weights on the embedded generator
+
+    cd training && python -m ttsvar.infinity.quantisation --out ../results/quantisation
+
+Judge: {judge}, GenEval's rules, {prompts} prompts with {candidates} images each, same prompts and noise for all rows.
+Large matrices are stored in blocks of 32 values with one scale each, everything else in fp16. "int8 activations": the
+other factor of those products is quantised too while computing, which is faster. Score is the mean over tags; change is
+the paired difference of single images to the first row, with its standard error. Bits: share of equal bits along the
+sampled paths; one early bit that flips changes the whole path, so an equal score with other bits means another image
+of the same quality. Size: condition and step graphs.
+
+| weights | size | score | change | pixels (of 255) | bits |
+|---|---|---|---|---|---|
+{rows}
+
+Recommended: **{recommended}**, the smallest whose score is not measurably lower (by more than {tolerance:g} standard
+errors). onnxruntime {runtime}, CPU.
+"""
+
+
 def report(results: list[Result], judge: str, prompts: int, candidates: int) -> str:
-    lines = [
-        "# Quantised weights on the embedded generator",
-        "",
-        "    cd training && python -m ttsvar.infinity.quantisation --model ../models/generator --out ../results/quantisation",
-        "",
-        f"Judge: {judge}, GenEval's rules, {prompts} prompts, {candidates} images each, same prompts and noise for all rows.",
-        "Weights of the large matrices in blocks of 32 with one scale each, everything else in fp16. `bits` is the share of",
-        "equal bits along the sampled paths: one early bit that flips changes the whole path, so an equal score with other",
-        "bits means another image of the same quality. Size: condition and step graphs.",
-        "",
-        "| weights | size | score | change | pixels (of 255) | bits |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {r.name} | {r.mib:.1f} MiB | {r.score:.3f} | {r.change:+.3f} ± {r.error:.3f} | {r.pixels:.1f} | {r.bits:.1%} |"
-            for r in results
-        ),
-        "",
-        f"Recommended: **{recommended(results)}**, the smallest without a measurable loss "
-        f"(change not below {TOLERANCE:g} standard errors).",
-        "",
-        f"onnxruntime {onnxruntime.__version__}, CPU.",
+    rows = [
+        (
+            r.name,
+            f"{r.mib:.1f} MiB",
+            f"{r.score:.3f}",
+            f"{r.change:+.3f} ± {r.error:.3f}",
+            f"{r.pixels:.1f}",
+            f"{r.bits:.1%}",
+        )
+        for r in results
     ]
-    return "\n".join(lines) + "\n"
+    return REPORT.format(
+        judge=judge, prompts=prompts, candidates=candidates, rows="\n".join(f"| {' | '.join(row)} |" for row in rows),
+        recommended=recommended(results), tolerance=TOLERANCE, runtime=onnxruntime.__version__,
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ class Case:
 
 _BASE = (
     Case("tiny", "tiny configuration"),
-    Case("layer12", "infinity_layer12 at its true size, VAE d32 at its true size", VARIANTS["infinity_layer12"], text=12),
+    Case("layer12", "infinity_layer12 and VAE d32 at their true size", VARIANTS["infinity_layer12"], text=12),
     Case("non-square", "width:height 1:3", schedule="1:3@0.06M"),
     Case("landscape", "width:height 7:4", schedule="7:4@0.06M"),
     Case("patchify", "2x2 patches, d=14, VAE stride 8 (as 8B)", PATCHIFY, schedule="3:2@0.06M"),

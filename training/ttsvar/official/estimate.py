@@ -43,7 +43,8 @@ def estimate(parts: Parts, storage: Storage) -> Estimate:
     stored = dict.fromkeys(("text_encoder", "condition", "step", "vae_decode", "vae_encode", "sidecar"), 0)
     loaded = dict(stored)
     largest = 0
-    for prefix, source in (("", parts.text_weights), ("model.", parts.transformer_weights), ("vae.", parts.vae_weights)):
+    sources = {"": parts.text_weights, "model.": parts.transformer_weights, "vae.": parts.vae_weights}
+    for prefix, source in sources.items():
         for name, shape in source.shapes.items():
             graph = _graph_of(prefix, name)
             count = storage.nbytes(prefix + name, shape)

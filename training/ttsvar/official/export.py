@@ -1,4 +1,4 @@
-"""From checkpoints to a model folder: graphs, tokenizer, small weights, manifest; complete and checked, or not at all."""
+"""From checkpoints to a model folder: graphs, tokenizer, small weights, manifest; complete and checked, or nothing."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def export(parts: Parts, request: Request) -> dict:
 class _Floats(dict):
     """A source as a mapping of float32 tensors, read when asked for."""
 
-    def __init__(self, source: TensorSource):
+    def __init__(self, source: TensorSource) -> None:
         super().__init__(dict.fromkeys(source.shapes))
         self._source = source
 
@@ -207,6 +207,7 @@ def _manifest(
 
 def compact_json(content: dict) -> str:
     """One line per field, and one per schedule: 60 schedules on a line per number would be a megabyte."""
+
     def line(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -247,5 +248,3 @@ def check_folder(folder: Path) -> dict:
             if hashlib.file_digest(stream, "sha256").hexdigest() != entry["sha256"]:
                 raise ExportError(f"{file} is not the file that its manifest means; copy the model folder again")
     return manifest
-
-

@@ -63,7 +63,9 @@ def stored(prefix: str, read: Read, storage: Storage) -> Read:
 
 
 @torch.no_grad()
-def record(case: GoldenCase, parts: Parts, tokenizer: Tokenizer, storage: Storage) -> tuple[dict, dict[str, np.ndarray]]:
+def record(
+    case: GoldenCase, parts: Parts, tokenizer: Tokenizer, storage: Storage
+) -> tuple[dict, dict[str, np.ndarray]]:
     """Description and arrays (names start with the case's) of one case."""
     named = next(n for n in schedules(parts.variant.patchify) if n.id == case.schedule)
     c = parts.transformer.config

@@ -54,7 +54,7 @@ def blockwise_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, sc
 class _WithWeights(nn.Module):
     """Calls ``module`` with its parameters and buffers given as the last arguments."""
 
-    def __init__(self, module: nn.Module, names: list[str]):
+    def __init__(self, module: nn.Module, names: list[str]) -> None:
         super().__init__()
         self._hidden = [module]  # in a list: the tracer must not see the parameters
         self._owners = []
@@ -65,7 +65,7 @@ class _WithWeights(nn.Module):
             owner._buffers.pop(leaf, None)
             self._owners.append((owner, leaf))
 
-    def forward(self, *arguments: Tensor):  # noqa: ANN201
+    def forward(self, *arguments: Tensor) -> object:
         count = len(arguments) - len(self._owners)
         for (owner, leaf), value in zip(self._owners, arguments[count:]):
             setattr(owner, leaf, value)

@@ -92,13 +92,14 @@ class Row:
             ("latents", self.latents), ("image", self.image_torch), ("image", self.image_onnx),
             ("encoder", self.encoder_onnx),
         )  # fmt: skip
-        return [f"{self.case}: {name} {value:.2g} > {BOUNDS[name]:g}" for name, value in pairs if not value <= BOUNDS[name]]
+        over = [(name, value) for name, value in pairs if not value <= BOUNDS[name]]
+        return [f"{self.case}: {name} {value:.2g} > {BOUNDS[name]:g}" for name, value in over]
 
 
 class Official:
     """The official VAE and transformer of a case, with seeded random weights."""
 
-    def __init__(self, code: SimpleNamespace, case: Case, parts: Parts):
+    def __init__(self, code: SimpleNamespace, case: Case, parts: Parts) -> None:
         c, vae = case.variant.transformer, case.variant.vae
         self.case, self.depth = case, c.depth
         self.vae = code.vae_model(
@@ -123,7 +124,7 @@ class Official:
             lacking = [n for n in missing if not n.endswith(("lvl_1L", "attn_bias_for_masking", "lfq.mask"))]
             lacking = [n for n in lacking if not n.startswith(("Infinity_", "quantize"))]
             if lacking or unexpected:
-                raise ExportError(f"{case.name}: official parameters {lacking[:3]} are unknown to us, {unexpected[:3]} to it")
+                raise ExportError(f"{case.name}: {lacking[:3]} are unknown to us, {unexpected[:3]} to the original")
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Both state dicts in the layout of the released files."""
@@ -292,9 +293,11 @@ def table(rows: list[Row]) -> str:
             "image, PyTorch", "image, ONNX", "encoder, ONNX")  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
-        cells = (r.title, r.schedule, r.scales, f"{r.largest_logit:.1f}", f"{r.logits_torch:.1e}", f"{r.logits_onnx:.1e}",
-                 f"{r.inputs:.1e}", f"{r.latents:.1e}", f"{r.image_torch:.0f}", f"{r.image_onnx:.0f}",
-                 f"{r.encoder_onnx:.1e}")  # fmt: skip
+        small = (r.logits_torch, r.logits_onnx, r.inputs, r.latents)
+        cells = (
+            r.title, r.schedule, r.scales, f"{r.largest_logit:.1f}", *(f"{value:.1e}" for value in small),
+            f"{r.image_torch:.0f}", f"{r.image_onnx:.0f}", f"{r.encoder_onnx:.1e}",
+        )  # fmt: skip
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     bounds = f"Bounds: logits {BOUNDS['logits']:g}, inputs and latents {BOUNDS['inputs']:g}, image 1 of 255."
     return "\n".join([*lines, "", bounds])
@@ -322,8 +325,8 @@ def main() -> int:
     text = f"{table(rows)}\n\nRotary tables of {count} schedules: largest difference {rotary:.1e}.\n"
     print(text)
     if a.out:
-        content = {"bounds": BOUNDS, "rotary": {"schedules": count, "largest": rotary}, "cases": [asdict(r) for r in rows]}
-        write_report(a.out, text, content)
+        rotaries = {"schedules": count, "largest": rotary}
+        write_report(a.out, text, {"bounds": BOUNDS, "rotary": rotaries, "cases": [asdict(r) for r in rows]})
     failures = [failure for row in rows for failure in row.failures()] + (["rotary tables"] if rotary > 1e-6 else [])
     for failure in failures:
         print(f"out of bounds: {failure}", file=sys.stderr)

@@ -101,7 +101,7 @@ def place(
 class _Placement:
     """Rewrites the nodes that read weights; afterwards ``used`` lists the weights in order of first use."""
 
-    def __init__(self, hollow: HollowGraph, shapes: dict[str, Shape], storage: Storage):
+    def __init__(self, hollow: HollowGraph, shapes: dict[str, Shape], storage: Storage) -> None:
         self._model, self._weights, self._shapes, self._storage = hollow.model, hollow.weights, shapes, storage
         self.used: dict[str, bool] = {}  # name -> whether it is stored as a [K, N] factor
         self._transposed: dict[str, str] = {}
@@ -212,7 +212,7 @@ def _is_linear(node: onnx.NodeProto) -> bool:
 class _Initializers:
     """Collects initialisers in the model, or appends their values to one file beside it."""
 
-    def __init__(self, data: Path | None):
+    def __init__(self, data: Path | None) -> None:
         self.tensors: list[TensorProto] = []
         self.written: WrittenGraph | None = None
         self._data, self._hash, self._offset = data, hashlib.sha256(), 0

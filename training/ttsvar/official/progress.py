@@ -14,7 +14,7 @@ INTERVAL = 0.2
 class Progress:
     """On a terminal one line that is redrawn; elsewhere one line per tenth, so that logs stay readable."""
 
-    def __init__(self, total: int, quiet: bool = False):
+    def __init__(self, total: int, quiet: bool = False) -> None:
         self.total = max(total, 1)
         self.done = 0
         self.quiet = quiet

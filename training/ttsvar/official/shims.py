@@ -54,7 +54,7 @@ def _rearrange(x: Tensor, pattern: str, **_: int) -> Tensor:
 
 
 class _DropPath(nn.Identity):
-    def __init__(self, *_: Any, **__: Any):
+    def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
 
 

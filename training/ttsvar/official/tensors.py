@@ -115,7 +115,7 @@ def _load_torch(path: Path) -> Any:
 class _SafeTensors(Mapping[str, Any]):
     """A safetensors file as a lazy mapping."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -149,12 +149,14 @@ def _open_folder(path: Path, nesting: tuple[tuple[str, ...], ...]) -> TensorSour
     missing = [name for name in files if not (path / name).exists()]
     if missing or not files:
         raise ExportError(
-            f"{indexes[0]} lists {len(files)} files, but {', '.join(missing) or 'no file'} is missing; download the rest"
+            f"{indexes[0]} lists {len(files)} files, but {', '.join(missing) or 'no file'} is missing; "
+            "download the rest"
         )
     shards = {name: _load(path / name, nesting) for name in files}
     lacking = [name for name, file in places.items() if name not in shards[file]]
     if lacking:
-        raise ExportError(f"{path / places[lacking[0]]} lacks {lacking[0]}, which the index promises; download it again")
+        file = path / places[lacking[0]]
+        raise ExportError(f"{file} lacks {lacking[0]}, which the index promises; download it again")
     record = _record(path, [path / name for name in files])
     return _from_mapping({name: shards[file][name] for name, file in places.items()}, str(path), record)
 

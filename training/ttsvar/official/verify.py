@@ -93,9 +93,7 @@ def verify(parts: Parts, folder: Path, storage: Storage, named: NamedSchedule, s
     names = ["sos", "gss", "head_ss", *pair_names("ca_", depth)]
     figures["condition"] = Distance.between([conditions[n] for n in names], _condition_tensors(reference))
 
-    adds = starts(
-        conditions.pop("sos"), read("pos_start"), read("word_embed.bias"), read("lvl_embed.weight"), scales
-    )
+    adds = starts(conditions.pop("sos"), read("pos_start"), read("word_embed.bias"), read("lvl_embed.weight"), scales)
     step = graph_step(folder / "step.onnx", {**conditions, "text_bias": bias})
     deltas = run_cached(step, forced.inputs, adds, schedule, model.config.head_dim)
     figures["step"] = Distance.between(deltas, reference.deltas)
@@ -129,9 +127,10 @@ def _condition_tensors(reference: Reference) -> list[Tensor]:
 def _verify_vae(vae: Vae, read: Read, folder: Path) -> dict[str, Distance]:
     generator = torch.Generator().manual_seed(SEED)
     height, width = DECODE_GRID
-    latent = (torch.randint(0, 2, (CANDIDATES, vae.config.channels, height, width), generator=generator) * 2.0 - 1)
+    latent = torch.randint(0, 2, (CANDIDATES, vae.config.channels, height, width), generator=generator) * 2.0 - 1
     latent *= vae.config.channels**-0.5
-    image = torch.rand(CANDIDATES, 3, height * vae.config.stride, width * vae.config.stride, generator=generator) * 2 - 1
+    pixels = (height * vae.config.stride, width * vae.config.stride)
+    image = torch.rand(CANDIDATES, 3, *pixels, generator=generator) * 2 - 1
     with loaded(vae, "", read), torch.no_grad():
         wanted = {"vae_decode": vae.decode(latent), "vae_encode": vae.encode(image)}
     return {
