@@ -1,18 +1,21 @@
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { LatentSize, Sampler, SamplerMemory } from "../core/sampler.ts";
+import type { Sampler, SamplerMemory } from "../core/sampler.ts";
 import type { SearchAction, SearchFunction, SearchObservation, SearchSpace } from "../core/strategy.ts";
 
 /** What a search needs of memory at most, in bytes, before any model is loaded. */
 export interface MemoryPlan {
   readonly limit: number;
-  /** Everything at the worst moment, which is `at`. */
+  /** All of the following together. */
   readonly peak: number;
-  readonly at: string;
-  /** Of the peak: weights; what candidates keep between stages; work in progress. */
   readonly weights: number;
+  /** What candidates keep between stages, at the worst stage. */
   readonly kept: number;
+  /** Work in progress at that stage, and which one it is; conditioning included. */
   readonly working: number;
+  readonly stage: number;
+  /** The largest decode. The runtime gives a graph's memory back only with the graph, so it comes on top. */
+  readonly decoding: number;
   /** Candidates that each stage computes at once, so that it fits. */
   readonly rowsAtOnce: readonly number[];
   /** Stages that are computed in several blocks, because they would not fit as a whole. */
@@ -27,12 +30,11 @@ export interface MemoryInput {
   readonly limit: number;
 }
 
-/** A moment of the search: what is kept already, and what is done. */
+/** A stage about to be computed. Its own keys and values count as kept. */
 interface Moment {
+  readonly stage: number;
+  readonly rows: number;
   readonly kept: number;
-  readonly work:
-    | { readonly type: "step"; readonly stage: number; readonly rows: number }
-    | { readonly type: "decode"; readonly latent: LatentSize; readonly count: number };
 }
 
 /**
@@ -44,44 +46,40 @@ interface Moment {
 export function planMemory(input: MemoryInput): MemoryPlan {
   const { sampler, limit, guidanceUntil } = input;
   const { memory } = sampler;
-  const rowsAtOnce = sampler.scales.map(() => Number.POSITIVE_INFINITY);
-  const split = new Set<number>();
-  let worst = { kept: 0, working: memory.text, at: "text" };
-  for (const { kept, work } of moments(input)) {
-    if (work.type === "decode") {
-      const { h, w } = work.latent;
-      const working = memory.decode(work.latent, work.count);
-      if (kept + working > worst.kept + worst.working) worst = { kept, working, at: `decoding at ${h}x${w}` };
-      continue;
-    }
-    const { stage } = work;
-    const guided = stage < guidanceUntil;
-    const free = limit - memory.weights - memory.text - kept;
-    let rows = work.rows;
-    while (rows > 1 && memory.working(stage, rows, guided) > free) rows = Math.ceil(rows / 2);
-    if (rows < work.rows) split.add(stage);
-    rowsAtOnce[stage] = Math.min(rowsAtOnce[stage]!, rows);
-    const working = memory.text + memory.working(stage, rows, guided);
-    if (kept + working > worst.kept + worst.working) worst = { kept, working, at: `scale ${stage}` };
+  const { moments, decoding } = follow(input);
+  const widest = sampler.scales.map(() => 1);
+  /** By stage that has to be split. */
+  const blocks = new Map<number, number>();
+  let worst = { kept: 0, working: memory.text, stage: 0 };
+  for (const { stage, rows, kept } of moments) {
+    const work = (count: number): number => memory.text + memory.working(stage, count, stage < guidanceUntil);
+    const free = limit - memory.weights - decoding - kept;
+    let block = rows;
+    while (block > 1 && work(block) > free) block = Math.ceil(block / 2);
+    widest[stage] = Math.max(rows, widest[stage]!);
+    if (block < rows) blocks.set(stage, Math.min(block, blocks.get(stage) ?? block));
+    const working = work(block);
+    if (kept + working > worst.kept + worst.working) worst = { kept, working, stage };
   }
-  const peak = memory.weights + worst.kept + worst.working;
-  if (peak > limit) throw tooMuch(limit, memory.weights, peak, worst);
-  return {
+  const plan = {
     limit,
-    peak,
-    at: worst.at,
+    peak: memory.weights + worst.kept + worst.working + decoding,
     weights: memory.weights,
-    kept: worst.kept,
-    working: worst.working,
-    rowsAtOnce: rowsAtOnce.map((rows) => (Number.isFinite(rows) ? rows : 1)),
-    split: [...split].sort((a, b) => a - b),
+    ...worst,
+    decoding,
+    rowsAtOnce: widest.map((rows, stage) => blocks.get(stage) ?? rows),
+    split: [...blocks.keys()].sort((a, b) => a - b),
   };
+  if (plan.peak > limit) throw tooMuch(plan);
+  return plan;
 }
 
-/** All moments of a dry run. A stage's own keys and values count as kept while it is computed. */
-function moments({ sampler, strategy, space, guidanceUntil }: MemoryInput): Moment[] {
+/** All stages of a dry run in order, and the largest decode. */
+function follow({ sampler, strategy, space, guidanceUntil }: MemoryInput) {
   const { memory, cost } = sampler;
-  const found: Moment[] = [];
+  const moments: Moment[] = [];
+  // The finalists are decoded at full size in any case, whatever the program does.
+  let decoding = memory.decode(sampler.latent, 1);
   /** What each population keeps. Selecting and branching share it: it goes with the last population that has it. */
   const held = new Map<number, readonly { readonly bytes: number }[]>();
   const kept = (): number => {
@@ -99,16 +97,14 @@ function moments({ sampler, strategy, space, guidanceUntil }: MemoryInput): Mome
       case "step": {
         const { stage, ids } = population;
         const rows = stage < cost.sharedStages ? 1 : ids.length;
-        const bytes = memory.kept(stage, rows, stage < guidanceUntil);
-        held.set(population.key, [...own, { bytes }]);
-        found.push({ kept: kept(), work: { type: "step", stage, rows } });
+        held.set(population.key, [...own, { bytes: memory.kept(stage, rows, stage < guidanceUntil) }]);
+        moments.push({ stage, rows, kept: kept() });
         return;
       }
       case "score":
       case "features": {
-        const latent = action.latent ?? sampler.latent;
         const count = action.type === "score" ? action.rows.length : population.ids.length;
-        found.push({ kept: kept(), work: { type: "decode", latent, count } });
+        decoding = Math.max(decoding, memory.decode(action.latent ?? sampler.latent, count));
         return;
       }
       case "select":
@@ -120,12 +116,9 @@ function moments({ sampler, strategy, space, guidanceUntil }: MemoryInput): Mome
         held.delete(population.key);
     }
   };
-  dryRun(watched(strategy, watch), space);
-  found.push({
-    kept: kept(),
-    work: { type: "decode", latent: sampler.latent, count: Number.MAX_SAFE_INTEGER },
-  });
-  return found;
+  const { rows } = dryRun(watched(strategy, watch), space);
+  const finalists = rows.at(-1)?.widthOut ?? 1;
+  return { moments, decoding: Math.max(decoding, memory.decode(sampler.latent, finalists)) };
 }
 
 /** The same program, with somebody looking on. */
@@ -145,22 +138,27 @@ function watched(
   };
 }
 
-function tooMuch(
-  limit: number,
-  weights: number,
-  peak: number,
-  worst: { readonly kept: number; readonly working: number; readonly at: string },
-): TtsVarError {
+function tooMuch(plan: MemoryPlan): TtsVarError {
+  const { limit, weights, peak } = plan;
   const remedy =
     weights > limit
       ? "export the model with --dtype int8 or int4, or raise --max-memory"
       : "raise --max-memory, lower --budget or --widths, choose a smaller --size, or end guidance earlier (--guidance-until)";
   return new TtsVarError(
     "MEMORY_INFEASIBLE",
-    `this search needs about ${gibibytes(peak)} (weights ${gibibytes(weights)}, kept by candidates ${gibibytes(worst.kept)}, ` +
-      `${worst.at} ${gibibytes(worst.working)}), but ${gibibytes(limit)} are allowed; ${remedy}`,
-    { details: { peak, limit, weights, ...worst } },
+    `this search needs about ${gibibytes(peak)} (${describeParts(plan)}), but ${gibibytes(limit)} are allowed; ${remedy}`,
+    { details: { ...plan } },
   );
+}
+
+/** What a peak is made of, in words. */
+export function describeParts({ weights, kept, stage, working, decoding }: MemoryPlan): string {
+  return [
+    `weights ${gibibytes(weights)}`,
+    `kept by candidates ${gibibytes(kept)}`,
+    `scale ${stage} ${gibibytes(working)}`,
+    `decoding ${gibibytes(decoding)}`,
+  ].join(", ");
 }
 
 /** `1.5 GiB`, `12 MiB`. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { BitCode } from "../../src/samplers/infinity/code.ts";
+import { quantise } from "../../src/samplers/infinity/encode.ts";
 import { reduceArea } from "../../src/samplers/infinity/resize.ts";
 import { ropeTable } from "../../src/samplers/infinity/rope.ts";
 
@@ -19,6 +20,14 @@ interface Vectors {
     data: number[];
     to: { size: [number, number]; data: number[] }[];
   };
+  encode: {
+    grids: [number, number][];
+    channels: number;
+    patchify: boolean;
+    magnitude: number[][];
+    latent: number[];
+    bits: number[][];
+  }[];
 }
 
 // Computed by PyTorch: test/fixtures/infinity/make_vectors.py
@@ -63,6 +72,26 @@ describe("cumulative code", () => {
     const second = code.add(first, Uint8Array.of(1, 0, 1, 0), 1);
     expect([...first]).toEqual([1, 1, 1, 1]);
     expect([...second]).toEqual([2, 0, 2, 0]);
+  });
+});
+
+describe("quantisation of a latent", () => {
+  for (const { grids, channels, patchify, magnitude, latent, bits } of vectors.encode) {
+    it(`gives PyTorch's bits at ${grids.map((grid) => grid.join("x")).join(" ")}${patchify ? ", patchified" : ""}`, () => {
+      const code = new BitCode({ scales: grids, channels, patchify, magnitude });
+      const input = Float32Array.from(latent);
+      expect(quantise(code, input).map((scale) => [...scale])).toEqual(bits);
+      expectClose(input, latent);
+    });
+  }
+
+  it("clears the bit of an exact zero", () => {
+    const scales: [number, number][] = [
+      [1, 1],
+      [1, 2],
+    ];
+    const code = new BitCode({ scales, channels: 1, patchify: false, magnitude: [[0.5], [0.25]] });
+    expect(quantise(code, Float32Array.of(-1, 1)).map((scale) => [...scale])).toEqual([[0], [0, 1]]);
   });
 });
 

@@ -49,6 +49,18 @@ describe("drawBits", () => {
     expect(below.includes(1)).toBe(true);
   });
 
+  it("is greedy with top-k 1, and free with more values than a bit has", () => {
+    const logits = Float32Array.from({ length: 2000 }, (_, index) => (index % 2 === 0 ? 0.1 : -0.1));
+    const draw = (settings: object) =>
+      drawBits(logits, null, { ...plain, ...settings }, stream("c0")).bits.join("");
+    expect(draw({ topK: 1 })).toBe("10".repeat(1000));
+    expect(draw({ topK: 2 })).toBe(draw({}));
+    expect(draw({ topK: 900 })).toBe(draw({}));
+    expect(draw({})).not.toBe(draw({ topK: 1 }));
+    // Both rules at once: the nucleus leaves nothing to choose below one half.
+    expect(draw({ topP: 0.5 })).toBe(draw({ topK: 1 }));
+  });
+
   it("gives every position its own draw: other logits never change it", () => {
     fc.assert(
       fc.property(

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { embeddedModelPath, listEmbeddedModels, openModelFolder } from "../../models/model-folder.ts";
+import { samplerOfFolder } from "../../samplers/index.ts";
 import { printJson, printResult, table } from "../output.ts";
 
 const EXAMPLES = `
@@ -8,7 +9,8 @@ Examples:
   $ tts-var models verify
   $ tts-var models verify ./my-exported-model
 
-verify compares every file with the SHA-256 in its manifest; a difference ends with exit code 3 and the file's name.`;
+verify compares every file with the SHA-256 in its manifest; a difference ends with exit code 3 and the file's name.
+Folders of exported checkpoints are verified with the files of weights beside their graphs; see docs/infinity.md.`;
 
 /** `tts-var models list|verify`. */
 export function register(program: Command): void {
@@ -55,7 +57,9 @@ export function register(program: Command): void {
           : (await listEmbeddedModels()).map(({ dir }) => dir);
       const rows = [];
       for (const dir of dirs) {
-        const { name, version, files, modelId } = await openModelFolder(dir);
+        const { name, version, files, modelId, manifest } = await openModelFolder(dir);
+        // A generator's manifest says more than hashes: schedules, sizes, costs. It has to make sense too.
+        if (manifest["family"] === "infinity") await (await samplerOfFolder(dir)).describe();
         rows.push({ name, version, modelId, files: files.length, ok: true });
       }
       if (options.json) printJson(rows);

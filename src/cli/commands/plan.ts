@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { COST_KINDS } from "../../core/budget.ts";
-import { gibibytes, type MemoryPlan } from "../../engine/memory-plan.ts";
+import { describeParts } from "../../engine/memory-plan.ts";
 import type { SearchPlan } from "../../engine/plan.ts";
 import { addSearchFlags, resolveFlags } from "../flags.ts";
 import { describeMemory } from "../memory-text.ts";
@@ -76,15 +76,6 @@ function describePlan(plan: SearchPlan, names: Readonly<Record<string, string>>)
     "",
     `total  ${quantity(plan.spending.total)}FLOPs = ${plan.total.toFixed(3)} of ${plan.units} units (${totals.join(", ")})`,
     `unit   ${quantity(plan.unit)}FLOPs: one whole image, its decode and its score`,
-    ...(plan.memory ? [describePeak(plan.memory)] : []),
+    ...(plan.memory ? [`${describeMemory(plan.memory)} (${describeParts(plan.memory)})`] : []),
   ].join("\n");
-}
-
-function describePeak(memory: MemoryPlan): string {
-  const parts = [
-    `weights ${gibibytes(memory.weights)}`,
-    `kept by candidates ${gibibytes(memory.kept)}`,
-    `${memory.at} ${gibibytes(memory.working)}`,
-  ];
-  return `${describeMemory(memory)} (${parts.join(", ")})`;
 }

@@ -1,0 +1,182 @@
+/**
+ * A search with a model of true size on this machine: time, peak memory against the plan, and FLOPs and time of each
+ * graph against the cost model. Linux only (peak memory is read from /proc).
+ *
+ *     npx tsx scripts/infinity-size.ts --model ./infinity-2b --out results/infinity-2b-size
+ */
+import { spawn } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { resolveConfig } from "../src/config/resolve.ts";
+import { writeFileAtomic, writeJsonAtomic } from "../src/io/atomic.ts";
+import { readJsonl } from "../src/io/jsonl.ts";
+import { loadTokenizer } from "../src/models/tokenizer.ts";
+import { planConfig } from "../src/open-search.ts";
+import { rowFlops } from "../src/samplers/infinity/cost.ts";
+import { openStageModel, readInfinity } from "../src/samplers/infinity/sampler.ts";
+import { startSession } from "../src/samplers/infinity/session.ts";
+import { type GraphProfile, readGraphProfile } from "./graph-profile.ts";
+import { describeSizeRun } from "./infinity-size-text.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    model: { type: "string" },
+    out: { type: "string", default: "results/infinity-2b-size" },
+    prompt: { type: "string", default: "a photo of a red cup and a blue dog" },
+    budget: { type: "string", default: "2" },
+    strategy: { type: "string", default: "best-of-n" },
+    size: { type: "string" },
+    threads: { type: "string", default: "2" },
+  },
+});
+
+export interface SizeRun {
+  readonly command: string;
+  readonly model: Readonly<Record<string, unknown>>;
+  readonly machine: { readonly cpu: string; readonly threads: number; readonly memory: number };
+  readonly image: { readonly width: number; readonly height: number };
+  readonly search: {
+    readonly seconds: number;
+    readonly spentUnits: number;
+    readonly spentFlops: number;
+    readonly msByKind: Readonly<Record<string, number>>;
+    readonly msByScale: readonly number[];
+  };
+  readonly memory: { readonly planned: number; readonly measured: number; readonly empty: number };
+  readonly graphs: readonly GraphRow[];
+}
+
+export interface GraphRow {
+  readonly graph: string;
+  readonly estimated: number;
+  readonly counted: number;
+  readonly ms: number;
+  readonly operators: GraphProfile["msByOperator"];
+}
+
+async function main(): Promise<void> {
+  const { model: dir, prompt } = flags;
+  if (dir === undefined) throw new Error("--model DIR is needed: a folder of training/export_infinity.py");
+  const scratch = await mkdtemp(join(tmpdir(), "infinity-size-"));
+  try {
+    const shape = flags.size === undefined ? {} : { size: flags.size };
+    const { manifest, description } = await readInfinity(dir, shape);
+    const args = ["search", "--prompt", prompt, "--model", dir, "--budget", flags.budget];
+    args.push("--strategy", flags.strategy, "--threads", flags.threads);
+    if (flags.size !== undefined) args.push("--size", flags.size);
+    const empty = await runAndWatch(["list", "models"]);
+    const started = performance.now();
+    const { peak } = await runAndWatch([...args, "--out", join(scratch, "run")]);
+    const seconds = (performance.now() - started) / 1000;
+    const search = await readSearch(join(scratch, "run"));
+    const run: SizeRun = {
+      command: `tts-var ${args.map((arg) => (arg.includes(" ") ? JSON.stringify(arg) : arg === dir ? "./infinity-2b" : arg)).join(" ")}`,
+      model: { variant: manifest["variant"], dtype: manifest.dtype, source: manifest["source"] },
+      machine: {
+        cpu: cpus()[0]?.model ?? "",
+        threads: Number(flags.threads),
+        memory: totalmem(),
+      },
+      image: {
+        width: description.latent.w * description.pixelsPerLatent,
+        height: description.latent.h * description.pixelsPerLatent,
+      },
+      search: { seconds, ...search },
+      memory: { planned: await plannedPeak(dir, prompt), measured: peak, empty: empty.peak },
+      graphs: await compareGraphs(dir, prompt, shape, join(scratch, "profiles")),
+    };
+    const name = flags.strategy === "best-of-n" ? "table" : flags.strategy;
+    await writeJsonAtomic(join(flags.out, `${name}.json`), run);
+    if (name === "table") await writeFileAtomic(join(flags.out, "README.md"), describeSizeRun(run));
+    process.stdout.write(describeSizeRun(run));
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Runs the command line in a process of its own; returns the most memory that it ever had, in bytes. */
+async function runAndWatch(args: readonly string[]): Promise<{ peak: number }> {
+  const child = spawn(process.execPath, ["--import", "tsx", "src/cli/main.ts", ...args], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  let peak = 0;
+  const timer = setInterval(async () => {
+    const status = await readFile(`/proc/${child.pid}/status`, "utf8").catch(() => "");
+    peak = Math.max(peak, 1024 * Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0));
+  }, 100);
+  const code = await new Promise((done) => child.on("exit", done));
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`tts-var ${args.join(" ")} ended with ${code}`);
+  return { peak };
+}
+
+async function readSearch(run: string): Promise<Omit<SizeRun["search"], "seconds">> {
+  const { rows } = await readJsonl<{ kind: string; ms: number; scale?: number }>(join(run, "timing.jsonl"));
+  const msByKind: Record<string, number> = {};
+  const msByScale: number[] = [];
+  for (const { kind, ms, scale } of rows) {
+    msByKind[kind] = (msByKind[kind] ?? 0) + ms;
+    if (kind === "transformer" && scale !== undefined) msByScale[scale] = (msByScale[scale] ?? 0) + ms;
+  }
+  const { budget } = JSON.parse(await readFile(join(run, "metrics.json"), "utf8")) as {
+    budget: { spent: number; flops: { total: number } };
+  };
+  return { spentUnits: budget.spent, spentFlops: budget.flops.total, msByKind, msByScale };
+}
+
+async function plannedPeak(dir: string, prompt: string): Promise<number> {
+  const set = (path: string, value: unknown) => ({ path, value, flag: "script" });
+  const { config } = resolveConfig({
+    flags: [
+      set("prompt", prompt),
+      set("model", dir),
+      set("budget", Number(flags.budget)),
+      set("strategy.name", flags.strategy),
+      ...(flags.size === undefined ? [] : [set("sampling.size", flags.size)]),
+    ],
+  });
+  const host = { baseDir: process.cwd(), allowDownload: false, log: () => {} };
+  return (await planConfig(config, host)).plan.memory?.peak ?? 0;
+}
+
+/** One candidate through all graphs with the runtime's profiler on, against the cost model for the prompt's length. */
+async function compareGraphs(
+  dir: string,
+  prompt: string,
+  shape: { size?: string },
+  profile: string,
+): Promise<GraphRow[]> {
+  await mkdir(profile, { recursive: true });
+  const { manifest, description } = await readInfinity(dir, shape);
+  const open = await openStageModel(dir, { shape, profile, threads: Number(flags.threads) });
+  const { defaults } = description;
+  const request = { prompt, seed: 0, ids: ["c0"], settings: defaults };
+  const session = await startSession(open.model, open.code, request);
+  while (session.stage < description.scales.length) await session.step();
+  await session.decode([0]);
+  await open.close();
+  const tokens = (await loadTokenizer(dir, manifest.architecture.textMaxLength)).encode(prompt).length;
+  const { flops, architecture, graphs } = manifest;
+  let past = 0;
+  let step = 0;
+  for (const { h, w, index } of description.scales) {
+    step += rowFlops(architecture, h * w, past, tokens) * (index < defaults.guidanceUntil ? 2 : 1);
+    past += h * w;
+  }
+  const estimates = {
+    text_encoder: (flops.text * tokens) / flops.nominalTokens,
+    condition: (flops.condition * tokens) / flops.nominalTokens,
+    step,
+    vae_decode: description.cost.decode(description.latent),
+  };
+  const rows: GraphRow[] = [];
+  for (const [graph, estimated] of Object.entries(estimates)) {
+    const found = await readGraphProfile(profile, graphs[graph as keyof typeof estimates].file);
+    rows.push({ graph, estimated, counted: found.flops, ms: found.ms, operators: found.msByOperator });
+  }
+  return rows;
+}
+
+await main();
