@@ -1,5 +1,6 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import pLimit from "p-limit";
 import type { GenevalMetadata } from "../geneval/rules.ts";
 import { temporaryName, writeFileAtomic } from "../io/atomic.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
@@ -155,16 +156,21 @@ function jobsOf({ record, prompts }: EvaluationInput): SampleJob[] {
   ).flat();
 }
 
+/** Several at once: decoding and encoding have threads of their own. */
 async function writeGrids(dir: string, prompts: number, samples: number): Promise<void> {
-  for (let index = 0; index < prompts; index++) {
-    const images = [];
-    for (let sample = 0; sample < samples; sample++)
-      images.push(await decodePng(join(dir, layout.sample(index, sample))));
-    const path = join(dir, layout.grid(index));
-    const png = await encodePng(gridOf(images));
-    const before = await readFile(path).catch(() => null);
-    if (before === null || !before.equals(png)) await writeFileAtomic(path, png);
-  }
+  const limit = pLimit(4);
+  await Promise.all(
+    Array.from({ length: prompts }, (_, index) => limit(() => writeGrid(dir, index, samples))),
+  );
+}
+
+async function writeGrid(dir: string, index: number, samples: number): Promise<void> {
+  const paths = Array.from({ length: samples }, (_, sample) => join(dir, layout.sample(index, sample)));
+  const images = await Promise.all(paths.map((path) => decodePng(path)));
+  const png = await encodePng(gridOf(images));
+  const path = join(dir, layout.grid(index));
+  const before = await readFile(path).catch(() => null);
+  if (before === null || !before.equals(png)) await writeFileAtomic(path, png);
 }
 
 /** Removes what killed programs have left half-written, so that the folder is that of an undisturbed run. */
