@@ -2,8 +2,9 @@
 
     python -m ttsvar.infinity.card
 
-Reads the PSNR table (``reconstructions.json`` of :mod:`ttsvar.infinity.evaluate_vae`) and, if present, the judged
-figures (``evaluation.json`` of :mod:`ttsvar.infinity.evaluate`) in the model's folder.
+Reads, from the model's folder, what other commands measured and left there: ``reconstructions.json`` (PSNR), from
+:mod:`ttsvar.infinity.evaluate_vae`; ``ceiling.json`` and ``evaluation.json`` (judged), from
+:mod:`ttsvar.infinity.evaluate`; ``quantisation.md``, from :mod:`ttsvar.infinity.quantisation`.
 """
 
 from __future__ import annotations
@@ -29,17 +30,40 @@ def psnr_table(folder: Path) -> str:
     return head + f"| PSNR (dB), {result['images']} fresh scenes | {' | '.join(values)} |"
 
 
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """Rows of figures by tag."""
+    tags = list(next(iter(rows.values())))
+    lines = [f"| | {' | '.join(tags)} |", f"|{'---|' * (len(tags) + 1)}"]
+    return "\n".join(lines + [f"| {name} | {' | '.join(f'{row[t]:.2f}' for t in tags)} |" for name, row in rows.items()])
+
+
+def ceiling_table(folder: Path) -> str:
+    path = folder / "ceiling.json"
+    if not path.is_file():
+        return ""
+    result = json.loads(path.read_text())
+    scenes, trip = result["scenes"], result["round_trip"]
+    ratio = trip["mean"] / scenes["mean"]
+    return f"""What the tokenizer loses: the verdicts of {result["judge"]} on {result["prompts"]} real scenes and on their round
+trips through encoder, bits and decoder; {ratio:.3f} of the score is kept.
+
+{table({"real scenes": scenes, "round trip": trip})}"""
+
+
 def judged_table(folder: Path) -> str:
     path = folder / "evaluation.json"
     if not path.is_file():
         return "Judged figures are in the repository's results."
     result = json.loads(path.read_text())
-    rows = [(name, row) for name, row in result.items() if isinstance(row, dict)]
-    tags = list(rows[0][1])
-    table = f"| | {' | '.join(tags)} |\n|{'---|' * (len(tags) + 1)}\n"
-    table += "\n".join(f"| {name} | {' | '.join(f'{row[t]:.2f}' for t in tags)} |" for name, row in rows)
-    setting = f"guidance {result['guidance']}, temperature {result['hot']} to {result['cold']}"
-    return f"GenEval's rules, detector {result['judge']}, {setting}, {result['prompts']} fresh prompts:\n\n{table}"
+    temperature = ", ".join(map(str, result["temperature"]))
+    setting = f"guidance {result['guidance'][0]}, temperature {temperature} by scale"
+    passed = table({name: row for name, row in result.items() if isinstance(row, dict)})
+    return f"GenEval's rules, detector {result['judge']}, {setting}, {result['prompts']} fresh prompts:\n\n{passed}"
+
+
+def included(folder: Path, name: str) -> str:
+    path = folder / name
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def card(bundle: Bundle, folder: Path) -> str:
@@ -75,10 +99,10 @@ licence of this repository.
 
 ## Recipe
 
-`training/README.md` lists the commands; seeds: VAE 0, then 10 (second cycle) and 20 (decoder only), transformer 0.
-The transformer saw {info['images']:,} images in {info['step']:,} steps of 64 ({info['minutes']} minutes, one to two
-CPU cores): bit-wise cross-entropy, bitwise self-correction (flips up to 20 %), 10 % text dropout, Muon and AdamW,
-cosine schedule, averaged weights.
+`python -m ttsvar.make generator` in `training/` lists and runs every command; all seeds and numbers of steps are there.
+The transformer saw {info['images']:,} images in {info['step']:,} steps of 64 ({info['minutes']} minutes on one to two
+CPU cores that other work shared): bit-wise cross-entropy, bitwise self-correction (flips up to 20 %), 10 % text dropout,
+Muon and AdamW, averaged weights. Curves: `training/curves/`.
 
 ## Measured
 
@@ -89,14 +113,25 @@ all tokens {info['validation'][-1]:.3f}.
 
 ![reconstructions](reconstructions.png)
 
+Twelve fresh scenes (first row) and what is decoded after each scale.
+
+{ceiling_table(folder)}
+
 {judged_table(folder)}
 
 ![samples](samples.png)
 
+All figures and pictures: `python -m ttsvar.make generator --publish` in `training/` (it reads the checkpoints; get them
+from this folder with `python -m ttsvar.infinity.restore`).
+
+{included(folder, "quantisation.md")}
+
 ## Limits
 
 - Knows only its 80 drawings, flat backgrounds and the words of its vocabulary; anything else is ignored.
-- Pairs of objects are harder than single ones: shapes or colours of the two are sometimes mixed.
+- Which of two things is on the left, or has which of two colours, is little better than a coin flip in one image: the
+  bits of the 1x1 scale, drawn independently of each other, decide the order before the text can. That, more than the
+  quality of the drawings, is the headroom that search finds here.
 - Fine detail is blurred by the 8x8 latent; at most four objects.
 - Not a measure of what large models do: use it to study search, not image quality.
 """

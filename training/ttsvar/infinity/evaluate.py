@@ -82,29 +82,32 @@ def main() -> None:
     parser.add_argument("--judge", type=Path, default=Path("../models/detector-a"))
     parser.add_argument("--per-tag", type=int, default=40)
     parser.add_argument("--candidates", type=int, default=4)
-    parser.add_argument("--guidance", type=float, nargs="+", default=[3.0])
-    parser.add_argument("--hot", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--cold", type=float, nargs="+", default=[0.5])
+    parser.add_argument("--guidance", type=float, nargs="+", help="by scale; default: the embedded model's")
+    parser.add_argument("--temperature", type=float, nargs="+", help="by scale; default: the embedded model's")
     parser.add_argument("--ceiling", action="store_true")
-    parser.add_argument("--out", type=Path, help="write the (last) result as JSON")
+    parser.add_argument("--out", type=Path, help="write the result as JSON")
     a = parser.parse_args()
     bundle, judge = load_bundle(a.checkpoint, a.vae), Judge(a.judge)
     metas = geneval_prompts(a.per_tag, PROMPT_SEED)
     if a.ceiling:
         real, trip = judge_scenes(bundle, judge, metas)
-        print(json.dumps({"scenes": summary(metas, real), "round_trip": summary(metas, trip)}))
+        scores = {name: summary(metas, passed)["pass@1"] for name, passed in (("scenes", real), ("round_trip", trip))}
+        record = {"judge": a.judge.name, "prompts": len(metas), **scores}
+        print(json.dumps(record))
+        if a.out:
+            a.out.write_text(json.dumps(record, indent=1) + "\n")
         return
-    for guidance in a.guidance:
-        for hot, cold in zip(a.hot, a.cold):
-            start = time.time()
-            settings = Settings.ramp(len(bundle.schedule.scales), guidance, hot, cold)
-            result = summary(metas, judge_samples(bundle, judge, metas, a.candidates, settings))
-            seconds = round(time.time() - start, 1)
-            record = {"guidance": guidance, "hot": hot, "cold": cold, "seconds": seconds, "prompts": len(metas)}
-            record |= {"judge": a.judge.name, **result}
-            print(json.dumps(record), flush=True)
-            if a.out:
-                a.out.write_text(json.dumps(record, indent=1) + "\n")
+    start = time.time()
+    chosen = Settings.embedded()
+    settings = Settings(a.guidance or chosen.guidance, a.temperature or chosen.temperature)
+    result = summary(metas, judge_samples(bundle, judge, metas, a.candidates, settings))
+    record = {
+        "guidance": list(settings.guidance), "temperature": list(settings.temperature), "prompts": len(metas),
+        "candidates": a.candidates, "judge": a.judge.name, **result,
+    }  # fmt: skip
+    print(json.dumps({"seconds": round(time.time() - start, 1), **record}), flush=True)
+    if a.out:
+        a.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

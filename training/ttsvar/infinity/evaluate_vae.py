@@ -25,7 +25,7 @@ from ttsvar.world import World
 def evaluate(vae_path: str, count: int) -> tuple[dict, np.ndarray]:
     """PSNR in dB after every scale on scenes no training has seen, and the picture's images."""
     vae, quantizer = load_vae(vae_path)
-    images, _ = draw_scenes(World(world_config(), EVALUATION_SEED + 1), 0, count)
+    images, *_ = draw_scenes(World(world_config(), EVALUATION_SEED + 1), 0, count)
     quality = np.zeros(len(quantizer.grids))
     rows: list[np.ndarray] = []
     for start in range(0, count, 64):

@@ -23,7 +23,7 @@ from torch import Tensor
 from ttsvar.infinity import graphs
 from ttsvar.infinity.flops import flops
 from ttsvar.infinity.generator import Bundle, load_bundle
-from ttsvar.infinity.sample import TOP_P, Settings
+from ttsvar.infinity.sample import Settings
 from ttsvar.text.encoder import TextConfig
 from ttsvar.text.tokenizer import Tokenizer, write
 
@@ -128,14 +128,9 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="checkpoints/generator.pt")
     parser.add_argument("--vae", default="checkpoints/vae.pt")
     parser.add_argument("--out", type=Path, default=Path("../models/generator"))
-    parser.add_argument("--guidance", type=float, default=3.0)
-    parser.add_argument("--hot", type=float, default=1.0, help="temperature of the first scale")
-    parser.add_argument("--cold", type=float, default=0.5, help="temperature of the last scale")
-    parser.add_argument("--top-p", type=float, default=TOP_P)
     a = parser.parse_args()
     bundle = load_bundle(a.checkpoint, a.vae)
-    settings = Settings.ramp(len(bundle.schedule.scales), a.guidance, a.hot, a.cold, a.top_p)
-    content = export(bundle, a.out, settings)
+    content = export(bundle, a.out, Settings.embedded())
     for name, entry in content["graphs"].items():
         print(f"{name:14s} {entry['bytes'] / 2**20:6.2f} MiB")
 

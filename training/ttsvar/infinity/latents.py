@@ -19,7 +19,6 @@ from ttsvar.world.spec import SceneSpec, sample_spec_of
 TAG_MIXES = {
     "even": {"single_object": 0.11, "colors": 0.12, "counting": 0.13, "two_object": 0.21, "position": 0.22, "color_attr": 0.21},
     "late": {"single_object": 0.07, "colors": 0.17, "counting": 0.07, "two_object": 0.16, "position": 0.23, "color_attr": 0.30},
-    "binding": {"single_object": 0.08, "colors": 0.16, "counting": 0.06, "two_object": 0.10, "position": 0.26, "color_attr": 0.34},
 }  # fmt: skip
 # Prompts that name two objects without a relation are drawn in reading order most of the time: undecided order is
 # what makes small models mix the two objects.
@@ -77,9 +76,10 @@ class LatentPool:
         if self.full:
             return
         images, ids = next(self._stream)
-        with torch.autocast("cpu", torch.bfloat16):
-            latents = self.vae.encode(to_float(images))
-        self.latents[self.count : self.count + self.chunk] = latents.half()
+        device = next(self.vae.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            latents = self.vae.encode(to_float(images).to(device))
+        self.latents[self.count : self.count + self.chunk] = latents.half().cpu()
         self.ids.extend(ids)
         self.count += self.chunk
 

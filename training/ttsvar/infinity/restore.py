@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,8 @@ from ttsvar.infinity import graphs
 from ttsvar.infinity.export import SIDECAR
 from ttsvar.infinity.generator import Generator
 from ttsvar.infinity.model import InfinityConfig
-from ttsvar.infinity.train_vae import LARGE_DECODER
-from ttsvar.infinity.vae import Vae
+from ttsvar.infinity.train_vae import larger_decoder
+from ttsvar.infinity.vae import Vae, VaeConfig
 from ttsvar.text.encoder import TextConfig
 from ttsvar.text.tokenizer import Tokenizer
 
@@ -106,7 +105,7 @@ def restore_generator(folder: Path, manifest: dict) -> Generator:
 
 
 def restore_vae(folder: Path) -> Vae:
-    for config in (LARGE_DECODER, replace(LARGE_DECODER, decoder_mid=1, decoder_blocks=(1, 1, 2, 2))):
+    for config in (larger_decoder(VaeConfig()), VaeConfig()):
         vae = Vae(config).eval()
         number_parameters(vae)
         with tempfile.TemporaryDirectory() as temporary:

@@ -3,7 +3,7 @@
     python -m ttsvar.infinity.train --steps 6000            # the recipe
     python -m ttsvar.infinity.train --minutes 80            # the same, schedule stretched to a wall-clock budget
     python -m ttsvar.infinity.train --resume --minutes 20   # continue checkpoints/generator-state.pt
-    python -m ttsvar.infinity.train --init checkpoints/generator.pt --mix binding --steps 1500   # a further cycle
+    python -m ttsvar.infinity.train --init checkpoints/generator.pt --mix late --steps 1500   # a further cycle
 
 Bit-wise cross-entropy on all scales at once (block-causal mask), with bitwise self-correction: in 80 % of the images
 every bit fed forward is flipped with a probability up to 0.2 and later targets correct the error. 10 % of the prompts
@@ -74,15 +74,16 @@ class Trainer:
         recipe = RECIPES[arguments.config]
         self.batch = arguments.batch or recipe.batch
         self.steps = arguments.steps or recipe.steps
-        vae, self.quantizer = load_vae(arguments.vae)
+        self.device = torch.device(arguments.device)
+        vae, self.quantizer = (part.to(self.device) for part in load_vae(arguments.vae))
         sides = [h for h, _ in self.quantizer.grids]
         self.schedule = Schedule.square(sides)
         text = TextConfig(vocab_size=len(Tokenizer()), d_model=recipe.transformer.text_channels)
-        self.generator = Generator(recipe.transformer, text)
+        self.generator = Generator(recipe.transformer, text).to(self.device)
         cos, sin = self.schedule.rope_all(recipe.transformer.head_dim)
-        self.tables = (cos, sin, self.schedule.block_mask().bfloat16())
+        self.tables = tuple(t.to(self.device) for t in (cos, sin, self.schedule.block_mask().bfloat16()))
         weight = torch.cat([torch.full((n,), n**-0.5) for n in self.schedule.lengths])
-        self.weight = (weight / weight.mean())[None, :, None]
+        self.weight = (weight / weight.mean()).to(self.device)
         groups, rest = split_parameters(self.generator, is_block_matrix, {"mat_qkv.weight": 3, "mat_kv.weight": 2})
         self.rest = rest
         self.optimisers = [
@@ -92,8 +93,12 @@ class Trainer:
         self.base_rates = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
         self.ema = Ema(self.generator)
         self.step, self.spent = 0, 0.0
+        # What the weights that training starts from have already seen.
+        self.before = {"step": 0, "images": 0, "minutes": 0.0}
         if arguments.init:
-            self.generator.load_state_dict(load_checkpoint(arguments.init)["state"])
+            start = load_checkpoint(arguments.init)
+            self.generator.load_state_dict(start["state"])
+            self.before |= {key: start[key] for key in self.before}
             self.ema = Ema(self.generator)
         if arguments.resume:
             self._resume()
@@ -105,22 +110,27 @@ class Trainer:
         while not held_out.full:
             held_out.grow()
         torch.manual_seed(1)
-        self.validation = [held_out.sample(64) for _ in range(4)]
+        self.validation = [self._sample(held_out, 64) for _ in range(4)]
         torch.manual_seed(arguments.seed)
+
+    def _sample(self, pool: LatentPool, size: int) -> tuple[Tensor, ...]:
+        """Latents and ids of ``size`` scenes, on the device."""
+        return tuple(t.to(self.device) for t in pool.sample(size))
 
     def targets(self, latent: Tensor, correct: bool) -> tuple[Tensor, Tensor]:
         """Inputs ``[N, sum L - 1, d]`` and target bits ``[N, sum L, d]`` of a batch of latents."""
         flip = None
         if correct:
             flip = torch.rand(len(latent)) * self.arguments.flip * (torch.rand(len(latent)) < 0.8)
+            flip = flip.to(self.device)
         encoded = self.quantizer.encode(latent, flip=flip)
         return torch.cat(encoded.inputs, 1), torch.cat([tokens(b) for b in encoded.bits], 1).float()
 
     def losses(self, latent: Tensor, ids: Tensor, training: bool) -> Tensor:
         """Cross-entropy per token, ``[sum L]``, in nats per bit."""
         inputs, bits = self.targets(latent, training)
-        drop = torch.rand(len(ids)) < 0.1 if training else None
-        with torch.autocast("cpu", torch.bfloat16):
+        drop = (torch.rand(len(ids)) < 0.1).to(self.device) if training else None
+        with torch.autocast(self.device.type, torch.bfloat16):
             delta = self.generator(ids, inputs, self.schedule, self.tables, drop)
         return F.binary_cross_entropy_with_logits(delta.float(), bits, reduction="none").mean((0, 2))
 
@@ -135,7 +145,7 @@ class Trainer:
             for group, rate in zip(optimiser.param_groups, rates):
                 group["lr"] = rate * factor
             optimiser.zero_grad(set_to_none=True)
-        loss = (self.losses(*self.pool.sample(self.batch), True) * self.weight[0, :, 0]).mean()
+        loss = (self.losses(*self._sample(self.pool, self.batch), True) * self.weight).mean()
         loss.backward()
         nn.utils.clip_grad_norm_(self.rest, 1.0)
         for optimiser in self.optimisers:
@@ -151,12 +161,14 @@ class Trainer:
         config = self.generator.model.config.asdict()
         save_checkpoint(path, {
             "config": config, "text_config": vars(self.generator.text.config), "state": self.ema.state_dict(),
-            "sides": [h for h, _ in self.schedule.scales], "step": self.step, "images": self.step * self.batch,
-            "minutes": round(self.spent / 60, 1), "validation": curve, "args": vars(self.arguments),
+            "sides": [h for h, _ in self.schedule.scales], "step": self.before["step"] + self.step,
+            "images": self.before["images"] + self.step * self.batch,
+            "minutes": round(self.before["minutes"] + self.spent / 60, 1),
+            "validation": curve, "args": vars(self.arguments),
         })  # fmt: skip
         save_checkpoint(path.with_name(path.stem + "-state.pt"), {
             "generator": self.generator.state_dict(), "ema": self.ema.state_dict(), "step": self.step,
-            "spent": self.spent, "optimisers": [o.state_dict() for o in self.optimisers],
+            "before": self.before, "spent": self.spent, "optimisers": [o.state_dict() for o in self.optimisers],
         })  # fmt: skip
 
     def _resume(self) -> None:
@@ -166,7 +178,7 @@ class Trainer:
         self.ema.load_state_dict(state["ema"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"]):
             optimiser.load_state_dict(saved)
-        self.step, self.spent = state["step"], state["spent"]
+        self.step, self.spent, self.before = state["step"], state["spent"], state["before"]
         print(f"resumed at step {self.step} after {self.spent / 60:.1f} min", flush=True)
 
     def _follow_threads(self) -> None:
@@ -190,11 +202,12 @@ class Trainer:
             elapsed = time.time() - start
             self.spent = before + elapsed
             progress = self.spent / budget if budget else self.step / self.steps
-            if progress >= 1:
+            if progress >= 1 or self.step == (arguments.stop or -1):
                 break
             if self.step % 20 == 0:
                 self._follow_threads()
-            loss = self.optimise(cosine(progress, warmup=0.01))
+            # Ramped up by steps: compiling may take up the whole of a warm-up that is measured in time.
+            loss = self.optimise(cosine(progress, warmup=0.0) * min(1, (self.step - first + 1) / arguments.warmup))
             running = loss if running is None else 0.97 * running + 0.03 * loss
             if self.step - first in (10, 50) or elapsed - reported > 60:
                 reported = elapsed
@@ -220,13 +233,16 @@ class Trainer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", choices=sorted(RECIPES), default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--stop", type=int, default=0, help="end after so many steps, for another --resume")
     parser.add_argument("--minutes", type=float, default=0, help="wall-clock schedule instead of --steps")
     parser.add_argument("--batch", type=int, default=0)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--muon-lr", type=float, default=6e-3)
     parser.add_argument("--ema", type=float, default=0.97, help="decay of the averaged weights, every 4 steps")
     parser.add_argument("--mix", choices=sorted(TAG_MIXES), default="even", help="shares of the six kinds of prompts")
+    parser.add_argument("--warmup", type=int, default=100, help="steps until the full learning rate")
     parser.add_argument("--flip", type=float, default=0.2)
     parser.add_argument("--pool", type=int, default=220_000, help="most latents kept in memory")
     parser.add_argument("--pool-start", type=int, default=8_192, help="latents encoded before the first step")

@@ -1,6 +1,6 @@
 """Train the VAE and its quantiser; afterwards optionally fine-tune the decoder alone.
 
-    python -m ttsvar.infinity.train_vae --minutes 18
+    python -m ttsvar.infinity.train_vae --steps 1325 --batch 48
     python -m ttsvar.infinity.train_vae --decoder-only --large-decoder --flip 0.05 --init checkpoints/vae.pt
 
 Joint phase: the encoder's output is whitened by a BatchNorm without affine (folded into ``encoder.conv_out`` when
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,10 +27,28 @@ from ttsvar.infinity.bits import BitQuantizer
 from ttsvar.infinity.vae import Vae, VaeConfig, to_float
 from ttsvar.world import World, WorldConfig
 
-SIDES = (1, 2, 3, 4, 6, 8)
 EVALUATION_SEED = 9_000
-# Decoder of the last stage: one more residual block in the middle and at the coarsest level.
-LARGE_DECODER = replace(VaeConfig(), decoder_mid=2, decoder_blocks=(1, 1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Image side, token grids and widths: ``cpu`` is the embedded model, ``gpu`` needs an accelerator."""
+
+    size: int
+    sides: tuple[int, ...]
+    vae: VaeConfig
+
+
+RECIPES = {
+    "cpu": Recipe(64, (1, 2, 3, 4, 6, 8), VaeConfig()),
+    "gpu": Recipe(128, (1, 2, 3, 4, 6, 8, 10, 13, 16), VaeConfig(base=32)),
+}
+
+
+def larger_decoder(config: VaeConfig) -> VaeConfig:
+    """Decoder of the last stage: one more residual block in the middle and at the coarsest level."""
+    *finer, coarsest = config.decoder_blocks
+    return replace(config, decoder_mid=config.decoder_mid + 1, decoder_blocks=(*finer, coarsest + 1))
 
 
 class TrainableVae(nn.Module):
@@ -94,7 +112,7 @@ def psnr(output: Tensor, target: Tensor) -> float:
 @torch.no_grad()
 def truncation_psnr(model: TrainableVae, images: Tensor) -> list[float]:
     """PSNR after every scale."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(images.device.type, torch.bfloat16):
         latent = model.encode(images)
         return [
             psnr(model.vae.decoder(code.to(memory_format=torch.channels_last)).float(), images)
@@ -127,14 +145,15 @@ def world_config(size: int) -> WorldConfig:
 def train(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
-    sides = SIDES
-    config = LARGE_DECODER if arguments.large_decoder else VaeConfig()
+    recipe, device = RECIPES[arguments.config], arguments.device
+    sides = recipe.sides
+    config = larger_decoder(recipe.vae) if arguments.large_decoder else recipe.vae
     model = TrainableVae(config, sides, normalise=not arguments.decoder_only)
     if arguments.init:
         vae, quantizer = load_vae(arguments.init)
         warm_start(model.vae, vae)
         model.quantizer.load_state_dict(quantizer.state_dict())
-    model.to(memory_format=torch.channels_last)
+    model.to(device, memory_format=torch.channels_last)
     if arguments.decoder_only:
         model.vae.encoder.requires_grad_(False)
     groups, rest = split_parameters(
@@ -145,26 +164,31 @@ def train(arguments: argparse.Namespace) -> None:
         torch.optim.AdamW(rest, lr=arguments.lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
     ema = Ema(model)
-    world = World(world_config(arguments.size), arguments.seed + 1)
-    held_out = to_float(World(world_config(arguments.size), EVALUATION_SEED).batch(0, 256).images)
+    world = World(world_config(recipe.size), arguments.seed + 1)
+    held_out = to_float(World(world_config(recipe.size), EVALUATION_SEED).batch(0, 256).images).to(device)
     size = arguments.batch
     stream = prefetch(lambda i: world.batch(i * size, size).images)
-    start, seconds, step, reported = time.time(), arguments.minutes * 60, 0, 0.0
-    while (progress := (time.time() - start) / seconds) < 1:
-        rate = arguments.lr * min(1, (step + 1) / 100) * cosine(progress, warmup=0.0)
+    start, step, reported = time.time(), 0, 0.0
+
+    def progress() -> float:
+        return (time.time() - start) / (60 * arguments.minutes) if arguments.minutes else step / arguments.steps
+
+    while (done := progress()) < 1:
+        rate = arguments.lr * min(1, (step + 1) / 100) * cosine(done, warmup=0.0)
         for optimiser in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate
-        images = to_float(next(stream))
-        with torch.autocast("cpu", torch.bfloat16):
+        images = to_float(next(stream)).to(device)
+        with torch.autocast(device, torch.bfloat16):
             latent = model.encode(images)
             flip = torch.rand(size) * arguments.flip * (torch.rand(size) < 0.5) if arguments.flip else None
+            flip = flip.to(device) if flip is not None else None
             encoded = model.quantizer.encode(latent, flip, 0.0 if arguments.decoder_only else 0.01)
             code = encoded.cumulative[-1].clone()
             pick = torch.randint(0, len(sides) - 1, (size,))
             drop = torch.rand(size) < arguments.nested
             for scale in range(len(sides) - 1):
-                chosen = drop & (pick == scale)
+                chosen = (drop & (pick == scale)).to(device)
                 code[chosen] = encoded.cumulative[scale][chosen]
             if not arguments.decoder_only:
                 code = latent + (code - latent).detach()
@@ -201,13 +225,15 @@ def train(arguments: argparse.Namespace) -> None:
     model.eval()
     quality = truncation_psnr(model, held_out)
     print("final PSNR by truncation", [round(x, 2) for x in quality], "images", step * size, flush=True)
-    save_vae(Path(arguments.out), model, sides, {"psnr": quality, "images": step * size, "args": vars(arguments)})
+    save_vae(Path(arguments.out), model.cpu(), sides, {"psnr": quality, "images": step * size, "args": vars(arguments)})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=18)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--config", choices=sorted(RECIPES), default="cpu")
+    parser.add_argument("--steps", type=int, default=1_325)
+    parser.add_argument("--minutes", type=float, default=0, help="wall-clock schedule instead of --steps")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--nested", type=float, default=0.4, help="share of samples decoded from a truncated code")

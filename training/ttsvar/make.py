@@ -1,0 +1,123 @@
+"""Make one of the embedded models from nothing: one command, fixed seeds, fixed numbers of steps.
+
+    python -m ttsvar.make generator                 # the recipe of the shipped model, on CPU
+    python -m ttsvar.make detector-b --config gpu   # larger, for an accelerator
+    python -m ttsvar.make generator --dry-run       # print the commands only
+    python -m ttsvar.make generator --from 4        # go on after an interruption
+    python -m ttsvar.make generator --publish       # only what follows training: export, golden vectors, figures, card
+
+Every recipe is a list of this package's own commands, run in order from the folder ``training``. Results go to
+``models/`` (export, manifest, card), loss curves to ``training/curves/``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+TRAINING = Path(__file__).resolve().parents[1]
+
+_WORLD = "ttsvar.world.prepare"
+
+
+def _generator(config: str) -> list[str]:
+    device = "cuda" if config == "gpu" else "cpu"
+    vae = f"ttsvar.infinity.train_vae --config {config} --device {device}"
+    train = f"ttsvar.infinity.train --config {config} --device {device} --compile"
+    if config == "gpu":
+        return [
+            f"{vae} --steps 8000 --batch 256",
+            f"{train} --steps 6000 --mix even",
+            f"{train} --init checkpoints/generator.pt --steps 3000 --mix late --seed 100",
+            f"{vae} --decoder-only --large-decoder --flip 0.05 --reduced 0.2 --steps 4000 --batch 256 --lr 1e-3"
+            " --nested 0.2 --seed 20 --init checkpoints/vae.pt",
+        ]
+    return [
+        f"{vae} --steps 1325 --batch 48",
+        f"{vae} --steps 560 --batch 48 --lr 1.3e-3 --nested 0.3 --seed 10 --init checkpoints/vae.pt",
+        f"{train} --steps 2149 --stop 760 --mix even",
+        f"{train} --steps 2149 --resume --mix late --pool-start 12288",
+        f"{vae} --decoder-only --large-decoder --flip 0.05 --reduced 0.2 --steps 776 --batch 48 --lr 1e-3"
+        " --nested 0.2 --seed 20 --init checkpoints/vae.pt",
+    ]
+
+
+def _publish_generator() -> list[str]:
+    return [
+        "ttsvar.infinity.export --out ../models/generator",
+        "ttsvar.infinity.golden --out ../test/fixtures/golden",
+        "ttsvar.infinity.evaluate_vae --picture ../models/generator/reconstructions.png",
+        "ttsvar.infinity.evaluate --ceiling --judge ../models/detector-b --per-tag 80"
+        " --out ../models/generator/ceiling.json",
+        "ttsvar.infinity.evaluate --judge ../models/detector-b --per-tag 25 --candidates 32"
+        " --out ../models/generator/evaluation.json",
+        "ttsvar.infinity.sample --out ../models/generator/samples.png",
+        "ttsvar.infinity.card",
+    ]
+
+
+def _dual_encoder(config: str) -> list[str]:
+    tokenizer, out = "--tokenizer ../models/generator/tokenizer.json", "checkpoints/dual-encoder"
+    train = f"ttsvar.dual_encoder.train {tokenizer} --config {config}"
+    return [
+        f"{train} --atom-weight 0 --slots-only --out {out}-1",
+        f"{train} --init {out}-1/checkpoint.pt --steps 700 --learning-rate 0.0015 --atom-weight 1 --pairs 32"
+        f" --degraded 8 --seed 20240612 --out {out}-2",
+        f"{train} --init {out}-2/checkpoint.pt --steps 600 --learning-rate 0.001 --atom-weight 0.3 --degraded 8"
+        f" --seed 20240613 --out {out}",
+        f"ttsvar.dual_encoder.export --checkpoint {out}/checkpoint.pt --tokenizer ../models/generator"
+        " --out ../models/dual-encoder",
+        f"ttsvar.dual_encoder.card --model ../models/dual-encoder --checkpoint {out}/checkpoint.pt",
+    ]
+
+
+def _detector(name: str, config: str) -> list[str]:
+    return [
+        f"ttsvar.detector.train --name {name} --config {config}",
+        f"ttsvar.detector.manifest --name {name}",
+        f"ttsvar.detector.card --name {name}",
+    ]
+
+
+def recipe(model: str, config: str, publish: bool = False) -> list[str]:
+    """Modules with their arguments, in order; ``publish``: only those after the generator's training."""
+    if publish:
+        return _publish_generator()
+    steps = {
+        "generator": lambda: _generator(config) + _publish_generator(),
+        "dual-encoder": lambda: _dual_encoder(config),
+        "detector-a": lambda: _detector("a", config),
+        "detector-b": lambda: _detector("b", config),
+    }[model]()
+    return [_WORLD, *steps]
+
+
+MODELS = ("generator", "dual-encoder", "detector-a", "detector-b")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--config", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--from", dest="first", type=int, default=1, metavar="N", help="start with step N")
+    parser.add_argument("--publish", action="store_true", help="of the generator: only the steps after training")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands and stop")
+    arguments = parser.parse_args()
+    if arguments.publish and arguments.model != "generator":
+        parser.error("--publish belongs to the generator; the others are exported by their last steps")
+    commands = recipe(arguments.model, arguments.config, arguments.publish)
+    for number, command in enumerate(commands, 1):
+        skipped = number < arguments.first
+        print(f"[{number}/{len(commands)}] python -m {command}{'  (skipped)' if skipped else ''}", flush=True)
+        if arguments.dry_run or skipped:
+            continue
+        status = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=TRAINING).returncode
+        if status:
+            sys.exit(f"step {number} failed (exit {status}); mend it and go on with --from {number}")
+
+
+if __name__ == "__main__":
+    main()
