@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { readGraphProfile } from "../../scripts/graph-profile.ts";
+import { embeddedModelPath } from "../../src/models/model-folder.ts";
+import { loadTokenizer } from "../../src/models/tokenizer.ts";
+import { rowFlops } from "../../src/samplers/infinity/cost.ts";
+import { openStageModel, readInfinity } from "../../src/samplers/infinity/sampler.ts";
+import { startSession } from "../../src/samplers/infinity/session.ts";
+
+it("charges what the runtime executes: shares of the graphs agree within a few per cent", async () => {
+  const profile = await mkdtemp(join(tmpdir(), "profile-"));
+  const dir = await embeddedModelPath("generator");
+  const prompt = "a photo of two dogs and a red car";
+  const { manifest, description } = await readInfinity(dir);
+  const open = await openStageModel(dir, { profile, threads: 1 });
+  const request = { prompt, seed: 0, ids: ["c0"], settings: description.defaults };
+  const session = await startSession(open.model, open.code, request);
+  while (session.stage < description.scales.length) await session.step();
+  await session.decode([0]);
+  await open.close();
+  const tokens = (await loadTokenizer(dir)).encode(prompt).length;
+  let past = 0;
+  let step = 0;
+  for (const { h, w } of description.scales) {
+    step += 2 * rowFlops(manifest.architecture, h * w, past, tokens);
+    past += h * w;
+  }
+  const { flops, graphs } = manifest;
+  const decode = description.cost.decode(description.latent);
+  const text = ((flops.text + flops.condition) * tokens) / flops.nominalTokens;
+  const counted = async (...names: (keyof typeof graphs)[]): Promise<number> => {
+    const found = names.map((name) => readGraphProfile(profile, (graphs[name] as { file: string }).file));
+    return (await Promise.all(found)).reduce((sum, graph) => sum + graph.flops, 0);
+  };
+  expect(Math.abs((await counted("step")) / step - 1)).toBeLessThan(0.02);
+  expect(Math.abs((await counted("vae_decode")) / decode - 1)).toBeLessThan(0.02);
+  // Small terms that do not grow with the text weigh more where there is little of it.
+  expect(Math.abs((await counted("text_encoder", "condition")) / text - 1)).toBeLessThan(0.15);
+  await rm(profile, { recursive: true });
+});
