@@ -254,10 +254,13 @@ def test_a_full_disk_is_seen_before_and_while_writing(tmp_path: Path, monkeypatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    killed, other = (tmp_path / f".model.partial-{pid}" for pid in (2**22 + 1, 1))  # no such process; a running one
+    killed.mkdir()
+    other.mkdir()
     monkeypatch.setattr(exporting, "_write_graphs", full)
     with pytest.raises(ExportError, match=r"the disk of .* is full: .*nothing was left behind"):
         export(parts, request_for(tmp_path / "model"))
-    assert left_behind(tmp_path) == []
+    assert left_behind(tmp_path) == [other.name]
 
 
 def test_a_graph_that_strays_is_never_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,9 @@ class _Floats(dict):
 @contextmanager
 def _partial_folder(out: Path, needed: int) -> Iterator[Path]:
     """A hidden sibling of ``out`` that becomes ``out`` if the body succeeds, and disappears if it does not."""
+    for stale in out.parent.glob(f".{out.name}.partial-*"):
+        if not _is_running(stale.name.rpartition("-")[2]):
+            shutil.rmtree(stale, ignore_errors=True)
     folder = out.parent / f".{out.name}.partial-{os.getpid()}"
     folder.mkdir()
     try:
@@ -119,6 +122,16 @@ def _partial_folder(out: Path, needed: int) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):
+        return True
+    return True
 
 
 def _write_graphs(parts: Parts, storage: Storage, folder: Path, progress: Progress) -> dict[str, WrittenGraph]:
