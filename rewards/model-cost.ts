@@ -16,6 +16,13 @@ const vision = z.looseObject({
   num_hidden_layers: size,
 });
 
+const vitB = { image_size: 224, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12 };
+/** What configurations leave out, because it is the default of transformers' towers. */
+const usual: Readonly<Record<string, object>> = {
+  clip: { ...vitB, patch_size: 32 },
+  siglip: { ...vitB, patch_size: 16 },
+};
+
 /**
  * FLOPs per scored image of a vision tower or detector: what its manifest states, else an estimate from the sizes in
  * `config.json`, else 0. The text tower is left out: it runs once per prompt.
@@ -27,7 +34,8 @@ export async function modelFlops(folder: ModelFolder): Promise<number> {
     string,
     unknown
   >;
-  const parsed = vision.safeParse(config["vision_config"] ?? config);
+  const family = String(config["model_type"]).replace(/_vision_model$/, "");
+  const parsed = vision.safeParse({ ...usual[family], ...((config["vision_config"] as object) ?? config) });
   if (!parsed.success) return 0;
   const {
     image_size,

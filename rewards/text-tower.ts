@@ -1,16 +1,15 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
 import { type Graph, openGraph } from "../src/models/graph.ts";
+import { parseWith } from "../src/models/model-folder.ts";
+import { readJson } from "../src/models/read-json.ts";
 import { loadTokenizer } from "../src/models/tokenizer.ts";
 import { unit } from "./cosine.ts";
 
 const configSchema = z.looseObject({
   model_type: z.string(),
-  text_config: z
-    .looseObject({ max_position_embeddings: z.int().positive().optional(), pad_token_id: z.int().optional() })
-    .optional(),
+  text_config: z.looseObject({ max_position_embeddings: z.int().positive().optional() }).optional(),
 });
 
 /** Prompts to unit vectors. Each prompt is encoded once: a search asks for one prompt again and again. */
@@ -20,26 +19,32 @@ export interface TextTower extends AsyncDisposable {
 
 /** Text length of CLIP and of SigLIP where the folder does not say. */
 const usualLength = { clip: 77, siglip: 64 };
+/** SigLIP's end token, which also fills up, where the folder names no pad token. */
+const siglipPad = 1;
 
 /**
  * Opens `onnx/text_model.onnx` with its tokenizer. Over-long prompts keep their end token, at which CLIP pools.
  *
- * Padding: graphs with an attention mask get none; CLIP gets zeros, which its causal attention never sees; SigLIP is
- * trained on padded text and gets its own pad token up to its full length.
+ * Padding: CLIP graphs with an attention mask get none, others zeros, which causal attention never sees. SigLIP is
+ * trained on text padded to its full length without a mask and pools at the last place, so it gets its pad token, and a
+ * mask of ones if its graph asks for one.
  */
 export async function openTextTower(dir: string): Promise<TextTower> {
   const config = await readConfig(dir);
   const family = config.model_type.startsWith("siglip") ? "siglip" : "clip";
   const length = config.text_config?.max_position_embeddings ?? usualLength[family];
-  const pad = family === "siglip" ? (config.text_config?.pad_token_id ?? 1) : 0;
   const tokenizer = await loadTokenizer(dir, length);
   const graph = await openGraph(join(dir, "onnx", "text_model.onnx"));
+  const padded = family === "siglip" || !graph.inputs.includes("attention_mask");
+  const pad = family === "siglip" ? (tokenizer.padding ?? siglipPad) : 0;
   const known = new Map<string, Promise<Float64Array>>();
   return {
     embed(prompt) {
       let embedding = known.get(prompt);
       if (!embedding) {
-        embedding = encode(graph, padTo(tokenizer.encode(prompt), length, pad, graph));
+        const ids = tokenizer.encode(prompt);
+        const missing = padded ? length - ids.length : 0;
+        embedding = encode(graph, [...ids, ...Array<number>(missing).fill(pad)]);
         known.set(prompt, embedding);
         embedding.catch(() => known.delete(prompt));
       }
@@ -47,11 +52,6 @@ export async function openTextTower(dir: string): Promise<TextTower> {
     },
     [Symbol.asyncDispose]: () => graph[Symbol.asyncDispose](),
   };
-}
-
-function padTo(ids: readonly number[], length: number, pad: number, graph: Graph): number[] {
-  if (graph.inputs.includes("attention_mask")) return [...ids];
-  return [...ids, ...Array<number>(length - ids.length).fill(pad)];
 }
 
 async function encode(graph: Graph, ids: readonly number[]): Promise<Float64Array> {
@@ -76,10 +76,5 @@ export function outputOf(graph: Graph, wanted: readonly string[]): string {
 
 async function readConfig(dir: string): Promise<z.output<typeof configSchema>> {
   const path = join(dir, "config.json");
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new TtsVarError("MODEL_NOT_FOUND", `${path} is missing; copy the model folder again`, { cause });
-  });
-  const parsed = configSchema.safeParse(JSON.parse(text));
-  if (parsed.success) return parsed.data;
-  throw new TtsVarError("MODEL_INVALID", `${path}: ${z.prettifyError(parsed.error)}`);
+  return parseWith(configSchema, await readJson(path), path);
 }

@@ -7,6 +7,11 @@
     python training/export_rewards.py tiny --out test/fixtures/models
 
 `tiny` writes random models of the same architectures and layouts, a few dozen kilobytes each, for the tests.
+
+The networks of ImageReward (BLIP) and of OpenCLIP (HPS v2, PickScore) are written anew in `ttsvar.rewards` under the
+originals' weight names, because their packages do not install beside this one; the tests compare them with the
+classes of transformers (BLIP, CLIP) under shared random weights. SigLIP is transformers' own class. LAION's and V2.5's
+heads are stacks of torch.nn.Linear and compared as such. The originals' packages themselves were not run.
 """
 
 from __future__ import annotations
@@ -80,17 +85,27 @@ def export(kind: str, checkpoint: Path, tokenizer: Path, out: Path) -> None:
     folders.write_manifest(out, kind, LICENSES[kind], flops, SOURCES[kind])
 
 
-class SiglipVision(nn.Module):
-    """transformers' SigLIP image tower, reduced to pixel_values -> pooler_output."""
+class PooledTower(nn.Module):
+    """One of transformers' SigLIP towers, reduced to input -> pooler_output."""
 
-    def __init__(self, **sizes: int) -> None:
+    def __init__(self, tower: nn.Module) -> None:
         super().__init__()
-        from transformers import SiglipVisionConfig, SiglipVisionModel
+        self.tower = tower
 
-        self.model = SiglipVisionModel(SiglipVisionConfig(attn_implementation="eager", **sizes))
+    def forward(self, value: Tensor) -> Tensor:
+        return self.tower(value).pooler_output
 
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.model(pixel_values).pooler_output
+
+def siglip_vision(**sizes: int) -> PooledTower:
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    return PooledTower(SiglipVisionModel(SiglipVisionConfig(attn_implementation="eager", **sizes)))
+
+
+def siglip_text(**sizes: int) -> PooledTower:
+    from transformers import SiglipTextConfig, SiglipTextModel
+
+    return PooledTower(SiglipTextModel(SiglipTextConfig(attn_implementation="eager", **sizes)))
 
 
 def linear_stack(*widths: int) -> dict[str, Tensor]:
@@ -127,18 +142,40 @@ def write_tiny(out: Path) -> None:
                 folders.write_head(linear_stack(12, 8, 6, 1), folder)
             folders.write_manifest(folder, name, "CC0-1.0", clip_flops(sizes_), "random weights")
 
+    write_tiny_siglip(out)
+
+
+TINY_SIGLIP = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2)
+
+
+def write_tiny_siglip(out: Path) -> None:
+    vision = dict(TINY_SIGLIP, image_size=32, patch_size=8)
     folder = out / "aesthetic-v25-tiny"
-    tower = SiglipVision(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=8
-    )
-    folders.export_graph(tower, {"pixel_values": torch.rand(2, 3, 32, 32)}, "pooler_output", folder / "onnx/vision_model.onnx")
+    write_siglip_vision(siglip_vision(**vision), folder)
     folders.write_json(folder / "config.json", {"model_type": "siglip_vision_model", "image_size": 32})
+    folders.write_head(linear_stack(16, 8, 4, 1), folder)
+    folders.write_manifest(folder, folder.name, "CC0-1.0", folders.transformer_flops(16, 16, 32, 2), "random weights")
+
+    folder, context = out / "siglip-tiny", 40
+    tokenizer, config = tiny_tokenizers.siglip_tokenizer(context)
+    tiny_tokenizers.save(tokenizer, config, folder)
+    text = dict(TINY_SIGLIP, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=context, projection_size=16)
+    write_siglip_vision(siglip_vision(**vision), folder)
+    ids = {"input_ids": torch.ones(2, context, dtype=torch.long)}
+    tower = siglip_text(**text, bos_token_id=1, eos_token_id=1)
+    folders.export_graph(tower, ids, "pooler_output", folder / "onnx/text_model.onnx")
+    # No manifest, as the folders of the hub.
+    config = {"model_type": "siglip", "logit_scale": 2.3, "logit_bias": -1.5, "text_config": text, "vision_config": vision}
+    folders.write_json(folder / "config.json", config)
+
+
+def write_siglip_vision(tower: nn.Module, folder: Path) -> None:
+    pixels = {"pixel_values": torch.rand(2, 3, 32, 32)}
+    folders.export_graph(tower, pixels, "pooler_output", folder / "onnx/vision_model.onnx")
     folders.write_preprocessor(
         folder, 32, image_processor_type="SiglipImageProcessor", size={"height": 32, "width": 32},
         do_center_crop=False, image_mean=[0.5] * 3, image_std=[0.5] * 3,
     )  # fmt: skip
-    folders.write_head(linear_stack(16, 8, 4, 1), folder)
-    folders.write_manifest(folder, folder.name, "CC0-1.0", folders.transformer_flops(16, 16, 32, 2), "random weights")
 
 
 def main() -> None:

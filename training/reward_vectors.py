@@ -31,6 +31,8 @@ PROMPTS = (
     "",
 )
 SAMPLES = 64
+# Tokens of the text inputs.
+LENGTHS = {"image-reward-tiny": 35, "hps-v2-tiny": 20, "pickscore-tiny": 20, "siglip-tiny": 40}
 
 
 def formula_image(width: int, height: int) -> np.ndarray:
@@ -50,13 +52,20 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy()).float().div(255)
 
 
+def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Pillow's bicubic resize, width first. Pillow 13 takes the cheaper order instead, which rounds a few values
+    otherwise; the published rewards were computed before."""
+    bicubic = Image.Resampling.BICUBIC
+    return image.resize((size[0], image.height), bicubic).resize(size, bicubic)
+
+
 def resize_and_crop(image: Image.Image, size: int, rounding: str) -> Image.Image:
     """torchvision's Resize(size, BICUBIC) and CenterCrop(size) on PIL images; transformers' crop with rounding "floor"."""
     w, h = image.size
     short, long = min(w, h), max(w, h)
     resized = (size, int(size * long / short)) if w <= h else (int(size * long / short), size)
     if resized != (w, h):
-        image = image.resize(resized, Image.Resampling.BICUBIC)
+        image = resize(image, resized)
     corner = (lambda v: int(round(v / 2.0))) if rounding == "torchvision" else (lambda v: v // 2)
     left, top = corner(image.width - size), corner(image.height - size)
     return image.crop((left, top, left + size, top + size))
@@ -82,7 +91,7 @@ def image_vectors() -> list[dict]:
         eight_bit = {
             ("clip", 224): (resize_and_crop(image, 224, "torchvision"), CLIP_MEAN, CLIP_STD),
             ("clip-floor", 224): (resize_and_crop(image, 224, "floor"), CLIP_MEAN, CLIP_STD),
-            ("siglip", 384): (image.resize((384, 384), Image.Resampling.BICUBIC), HALF, HALF),
+            ("siglip", 384): (resize(image, (384, 384)), HALF, HALF),
             ("clip", 32): (resize_and_crop(image, 32, "torchvision"), CLIP_MEAN, CLIP_STD),
         }
         for (name, size), (fitted, mean, std) in eight_bit.items():
@@ -103,7 +112,9 @@ def row(name: str, size: int, width: int, height: int, x: torch.Tensor, digest: 
 
 def text_vectors(models: Path) -> list[dict]:
     vectors = []
-    for folder, length in (("image-reward-tiny", 35), ("pickscore-tiny", 20)):
+    for folder, length in LENGTHS.items():
+        if folder == "hps-v2-tiny":  # the same tokenizer as PickScore's
+            continue
         tokenizer = AutoTokenizer.from_pretrained(models / folder)
         for prompt in PROMPTS:
             out = tokenizer(prompt, padding="max_length", truncation=True, max_length=length)
@@ -121,7 +132,7 @@ def score_vectors(models: Path) -> list[dict]:
     for reward, folder, kind in (
         ("image-reward", "image-reward-tiny", "clip"), ("hps-v2", "hps-v2-tiny", "hps"),
         ("pickscore", "pickscore-tiny", "clip-floor"), ("aesthetic", "aesthetic-laion-tiny", "clip"),
-        ("aesthetic", "aesthetic-v25-tiny", "siglip"),
+        ("aesthetic", "aesthetic-v25-tiny", "siglip"), ("clip", "siglip-tiny", "siglip"),
     ):  # fmt: skip
         pixels = torch.stack([transformed(image, kind, 32) for image in images]).numpy()
         scores = score_one(models / folder, reward, pixels, prompts)
@@ -133,7 +144,7 @@ def transformed(image: Image.Image, kind: str, size: int) -> torch.Tensor:
     if kind == "hps":
         return hps(image, size)
     if kind == "siglip":
-        return normalise(to_tensor(image.resize((size, size), Image.Resampling.BICUBIC)), HALF, HALF)
+        return normalise(to_tensor(resize(image, (size, size))), HALF, HALF)
     rounding = "floor" if kind == "clip-floor" else "torchvision"
     return normalise(to_tensor(resize_and_crop(image, size, rounding)), CLIP_MEAN, CLIP_STD)
 
@@ -146,7 +157,7 @@ def score_one(folder: Path, reward: str, pixels: np.ndarray, prompts: tuple[str,
         head = json.loads((folder / "aesthetic_head.json").read_text())
         scores = unit(run("vision_model.onnx", {"pixel_values": pixels})) @ np.array(head["weights"]) + head["bias"]
         return [scores.tolist() for _ in prompts]
-    length = 35 if reward == "image-reward" else 20
+    length = LENGTHS[folder.name]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     rows = []
     for prompt in prompts:
@@ -158,8 +169,8 @@ def score_one(folder: Path, reward: str, pixels: np.ndarray, prompts: tuple[str,
             continue
         texts = unit(run("text_model.onnx", {"input_ids": ids}))
         cosines = (texts * unit(run("vision_model.onnx", {"pixel_values": pixels}))).sum(-1)
-        scale = json.loads((folder / "config.json").read_text())["logit_scale"]
-        rows.append((cosines * (np.exp(scale) if reward == "pickscore" else 1)).tolist())
+        scale = np.exp(json.loads((folder / "config.json").read_text())["logit_scale"]) if reward == "pickscore" else 1
+        rows.append((cosines * scale).tolist())
     return rows
 
 

@@ -8,6 +8,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** Id that stands for what has no token; null if everything has one. */
   readonly unknown: number | null;
+  /** Id of the token that fills up short texts; null if the folder names none. */
+  readonly padding: number | null;
 }
 
 /**
@@ -27,6 +29,7 @@ export async function loadTokenizer(dir: string, maxLength?: number): Promise<To
   const limit = maxLength ?? (typeof declared === "number" && declared < 1e6 ? declared : 512);
   return {
     unknown: unknownId(definition, config, tokenizer),
+    padding: paddingId(config, tokenizer),
     encode(text) {
       const { ids } = tokenizer.encode(text);
       return ids.length <= limit ? ids : [...ids.slice(0, limit - 1), ids.at(-1)!];
@@ -43,5 +46,12 @@ function unknownId(
   const model = definition["model"] as { unk_id?: number; unk_token?: string } | undefined;
   if (typeof model?.unk_id === "number") return model.unk_id;
   const token = model?.unk_token ?? config["unk_token"];
+  return typeof token === "string" ? (tokenizer.token_to_id(token) ?? null) : null;
+}
+
+function paddingId({ pad_token }: Record<string, unknown>, tokenizer: HuggingFaceTokenizer): number | null {
+  // Older folders write added tokens as objects.
+  const token =
+    typeof pad_token === "object" ? (pad_token as { content?: unknown } | null)?.content : pad_token;
   return typeof token === "string" ? (tokenizer.token_to_id(token) ?? null) : null;
 }

@@ -48,6 +48,16 @@ describe("the field's rewards, whole path on tiny random models of their archite
     const expected = vector.scores.flat();
     for (const [index, score] of expected.entries()) expect(scores[index]).toBeCloseTo(score, 3);
     expect(new Set(expected).size).toBeGreaterThan(1);
+    if (vector.reward === "clip") {
+      const probable = { ...options, mode: "sigmoid" };
+      const { value: sigmoid } = await loadReward("clip", probable, host);
+      open.push(sigmoid);
+      const { scores: probabilities } = await sigmoid.score(batch, rewardContext());
+      for (const [index, cosine] of expected.entries()) {
+        expect(probabilities[index]).toBeCloseTo(1 / (1 + Math.exp(-(Math.exp(2.3) * cosine - 1.5))), 2);
+      }
+      expect(sigmoid.range).toEqual([0, 1]);
+    }
     expect(reward.modelId).toMatch(new RegExp(`^${vector.folder}@[0-9a-f]{16}$`));
     expect(reward.flops).toBeGreaterThan(0);
     if (vector.folder.includes("v25")) expect(host.lines.join()).toContain("AGPL-3.0");
@@ -63,6 +73,14 @@ describe("the field's rewards, whole path on tiny random models of their archite
     const { scores } = await value.score([item!, { ...item!, prompt: "two cats" }], rewardContext());
     expect(scores[0]).not.toBe(scores[1]);
     expect(Math.abs(scores[0]!)).toBeLessThanOrEqual(1);
+  });
+
+  test("clip's probability needs the scale and bias, which few folders carry", async () => {
+    const options = { model: "./models/hps-v2-tiny", mode: "sigmoid" };
+    await expect(loadReward("clip", options, rewardHost(fixtures))).rejects.toMatchObject({
+      code: "MODEL_INVALID",
+      message: expect.stringMatching(/config\.json has no logit_scale and logit_bias; .*mode=cosine/),
+    });
   });
 
   test("clip by default is the embedded dual encoder, equal to the stock transformers.js path", async () => {

@@ -149,6 +149,24 @@ def test_image_reward_graph_equals_module(tmp_path: Path) -> None:
     )
 
 
+@torch.no_grad()
+def test_siglip_graphs_equal_the_classes(tmp_path: Path) -> None:
+    vision = export_rewards.siglip_vision(**export_rewards.TINY_SIGLIP, image_size=32, patch_size=8)
+    text = export_rewards.siglip_text(
+        **export_rewards.TINY_SIGLIP, vocab_size=50, max_position_embeddings=12, projection_size=16, bos_token_id=1,
+        eos_token_id=1,
+    )  # fmt: skip
+    for tower, name, example, other in (
+        (vision, "pixel_values", torch.rand(2, 3, 32, 32), torch.rand(1, 3, 32, 32)),
+        (text, "input_ids", torch.randint(0, 50, (2, 12)), torch.randint(0, 50, (1, 12))),
+    ):
+        randomised(tower)
+        graph = tmp_path / f"{name}.onnx"
+        folders.export_graph(tower, {name: example}, "pooler_output", graph)
+        found = run(graph, {name: other})
+        np.testing.assert_allclose(found, tower.tower(other).pooler_output.numpy(), rtol=1e-3, atol=1e-4)
+
+
 def test_incomplete_checkpoints_are_refused() -> None:
     state = OpenClip(OpenClipConfig(vocabulary=9, context=4, **export_rewards.TINY_CLIP)).state_dict()
     del state["visual.ln_post.bias"]

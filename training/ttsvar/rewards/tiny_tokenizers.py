@@ -68,6 +68,31 @@ def bert_tokenizer() -> tuple[Tokenizer, dict]:
     return tokenizer, config
 
 
+def siglip_tokenizer(context: int) -> tuple[Tokenizer, dict]:
+    """SigLIP's pipeline with a small vocabulary: lower case, no punctuation, sentence pieces, `</s>` as end and padding."""
+    tokenizer = Tokenizer(models.Unigram())
+    punctuation = Regex(r"[!-/:-@\[-`{-~]")
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Lowercase(), normalizers.Replace(punctuation, ""), normalizers.Replace(Regex(r"\s+"), " "),
+            normalizers.Strip(),
+        ]
+    )  # fmt: skip
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=120, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", initial_alphabet=LETTERS,
+        show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.decoder = decoders.Metaspace()
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context, "eos_token": "</s>",
+        "pad_token": "</s>", "unk_token": "<unk>",
+    }  # fmt: skip
+    return tokenizer, config
+
+
 def save(tokenizer: Tokenizer, config: dict, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
