@@ -18,6 +18,18 @@ describe("inference worker", () => {
     await two[Symbol.asyncDispose]();
   });
 
+  it("lets generator and scorer compute at the same time", async () => {
+    const scorer = await open(0);
+    const generator: Remote<CalculatorMethods> = await openRemote(module, { offset: 0 }, "generator");
+    const flag = new SharedArrayBuffer(4);
+    // On one thread, the second call would wait for the first, which waits for it.
+    const held = generator.call("hold", flag);
+    await scorer.call("release", flag);
+    expect(["ok", "not-equal"]).toContain(await held);
+    await generator[Symbol.asyncDispose]();
+    await scorer[Symbol.asyncDispose]();
+  });
+
   it("brings coded errors over as what they were, and others with name and message", async () => {
     await expect(open(-1)).rejects.toMatchObject({ code: "CONFIG_INVALID", details: { offset: -1 } });
     const remote = await open(0);
