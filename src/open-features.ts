@@ -4,7 +4,7 @@ import { modelFlops } from "../rewards/model-cost.ts";
 import { featureRegistry } from "./builtins.ts";
 import type { SearchConfig } from "./config/schema.ts";
 import type { FeatureExtractor, FeatureReduction } from "./core/features.ts";
-import type { PluginHost } from "./core/plugin.ts";
+import type { FeatureDefinition, PluginHost } from "./core/plugin.ts";
 import { unknownName } from "./core/registry.ts";
 import { createFeatureSource, type FeatureSource } from "./engine/feature-source.ts";
 import { reductionListings } from "./features/index.ts";
@@ -38,8 +38,8 @@ export async function featureCost(config: FeatureConfig, host: PlanHost): Promis
 }
 
 /**
- * Opens the encoder that `features.model` names, with its reduction: a registry name, a model folder in CLIP layout,
- * `./file.mjs` or `npm:package`.
+ * Opens the encoder that `features.model` names, with its reduction: a registry name, a model folder (CLIP's layout, or
+ * one vision transformer such as DINOv2), `./file.mjs` or `npm:package`.
  *
  * @throws as `featureCost`, MODEL_INVALID, MODEL_RUNTIME
  */
@@ -72,12 +72,18 @@ async function openExtractor(config: FeatureConfig, host: PlanHost): Promise<Fea
     const open = () => openPlugin(config, host);
     return (await (host.kept ? host.kept.take(requestOf(config, host), open) : open())).value;
   }
-  const { dualEncoderDefinition } = await import("./features/dual-encoder.ts");
-  const definition = folder === null ? await featureRegistry.load(model) : dualEncoderDefinition(folder);
+  const definition = folder === null ? await featureRegistry.load(model) : await definitionOf(folder);
   return definition.create(
     (await parseOptions(definition.options, options, `features ${model}`)) as never,
     host,
   );
+}
+
+async function definitionOf(folder: string): Promise<FeatureDefinition> {
+  const { isVisionFolder, visionFeaturesDefinition } = await import("./vision-features.ts");
+  if (isVisionFolder(folder)) return visionFeaturesDefinition(folder) as FeatureDefinition;
+  const { dualEncoderDefinition } = await import("./features/dual-encoder.ts");
+  return dualEncoderDefinition(folder) as FeatureDefinition;
 }
 
 /** The folder whose manifest prices the encoder; null for plug-ins. */

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import type { FeatureExtractor } from "../core/features.ts";
 import type { FeatureDefinition } from "../core/plugin.ts";
-import type { Tensor } from "../core/tensor.ts";
 import { type LoadOptions, loadClip } from "../models/clip.ts";
+import { splitTokens } from "./split-tokens.ts";
 
 const options = z.strictObject({
   threads: z.int().positive().optional().describe("Threads of the inference runtime"),
@@ -32,22 +32,6 @@ export async function openDualEncoder(dir: string, load: LoadOptions = {}): Prom
       return splitTokens(tokens);
     },
     [Symbol.asyncDispose]: () => clip.dispose(),
-  };
-}
-
-/** [images, 1 + patches, channels] to patches and summary token. */
-function splitTokens({ dims, data }: Tensor): { patches: Tensor; summary: Tensor } {
-  const [images, tokens, channels] = dims as [number, number, number];
-  const patches = new Float32Array(images * (tokens - 1) * channels);
-  const summary = new Float32Array(images * channels);
-  for (let image = 0; image < images; image++) {
-    const start = image * tokens * channels;
-    summary.set(data.subarray(start, start + channels), image * channels);
-    patches.set(data.subarray(start + channels, start + tokens * channels), image * (tokens - 1) * channels);
-  }
-  return {
-    patches: { dims: [images, tokens - 1, channels], data: patches },
-    summary: { dims: [images, channels], data: summary },
   };
 }
 
