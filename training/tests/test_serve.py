@@ -20,25 +20,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from serve_infinity import is_loopback, main, read_token
 from ttsvar.infinity import sample
 from ttsvar.infinity.generator import Bundle, Generator
 from ttsvar.infinity.layers import explicit_attention
-from ttsvar.official import tiny
+from ttsvar.official import keys, tiny
 from ttsvar.official.errors import ExportError
 from ttsvar.official.placement import DTYPES, Storage
+from ttsvar.official.text_folder import write_tiny_tokenizer
 from ttsvar.serve.description import describe
 from ttsvar.serve.draw import draw_bits
 from ttsvar.serve.errors import ServeError
 from ttsvar.serve.fields import bits_from, bits_to
 from ttsvar.serve.keyed import KeyedRandom, philox
-from ttsvar.serve.loading import Loaded, Placement, load_parts, load_tiny
+from ttsvar.serve.loading import Loaded, Placement, load_official, load_parts, load_tiny
 from ttsvar.serve.network import Network, fused_attention
 from ttsvar.serve.population import Population, Request
 from ttsvar.serve.service import Limits, Service
 from ttsvar.serve.sessions import SessionStore, digest
 from ttsvar.serve.transport import SamplerServer
-from serve_infinity import is_loopback, main, read_token
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = json.loads((ROOT / "test/fixtures/remote/draws.json").read_text(encoding="utf-8"))
@@ -191,6 +193,30 @@ def test_low_precision_stays_close() -> None:
         assert image.shape == (1, 88, 44, 3)
     error = np.sqrt(np.square(deltas[0] - deltas[1]).mean() / np.square(deltas[1]).mean())
     assert 0 < error < 0.05
+
+
+def test_official_files_are_served(tmp_path: Path, loaded: Loaded, network: Network, monkeypatch) -> None:  # noqa: ANN001
+    parts = tiny.tiny_parts("square")
+    for name, source in (("t", parts.transformer_weights), ("v", parts.vae_weights), ("text", parts.text_weights)):
+        state = {key: source.read(key) for key in source.shapes}
+        if name == "text":
+            (tmp_path / name).mkdir()
+            write_tiny_tokenizer(tmp_path / name, parts.text_config, 32)
+            save_file(state, tmp_path / name / "model.safetensors")
+        else:
+            torch.save({"vae": state} if name == "v" else state, tmp_path / f"{name}.pth")
+    # The smallest official type would be half a gigabyte.
+    monkeypatch.setattr(keys, "VARIANTS", {"tiny": parts.variant})
+    place = Placement()
+    official = load_official(tmp_path / "t.pth", tmp_path / "v.pth", tmp_path / "text", SCHEDULE, place)
+    assert official.name == "tiny" and official.version.startswith("tiny@") and official.version != loaded.version
+    assert [shape.id for shape in official.shapes[:2]] == [SCHEDULE, "1:1@0.06M"] and len(official.shapes) == 60
+    assert official.flops == loaded.flops
+    finished = [
+        finish(Population.begin(each, request(model), ["c0"]), 4)
+        for each, model in ((Network(official, place), official), (network, loaded))
+    ]
+    assert torch.equal(finished[0].rows[0].code, finished[1].rows[0].code)
 
 
 def test_an_unknown_schedule_is_refused() -> None:
