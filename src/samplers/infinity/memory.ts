@@ -10,10 +10,13 @@ export const REMEMBERED_BYTES = 256 * 2 ** 20;
 export const DECODE_CELLS = 1024;
 
 /**
- * Copies of the weights in memory. Half-precision weights are stored as such and computed in float32: the runtime keeps
- * the stored ones, the widened ones, and a packed copy of the matrices. Quantised and float32 weights stay as they are.
+ * Bytes in memory by stored byte. Half-precision weights are widened to float32, in which the CPU computes; the others
+ * stay as they are, with a little that is packed anew.
  */
-const WEIGHT_COPIES = { fp16: 3, fp32: 1.1, int8: 1.1, int4: 1.1 } as const;
+const WEIGHTS_BY_STORED = { fp16: 2, fp32: 1.1, int8: 1.1, int4: 1.1 } as const;
+
+/** What the runtime keeps of a model's graphs besides their weights. */
+const GRAPH_BYTES = 48 * 2 ** 20;
 
 /** FLOPs per pixel of a decoder whose last levels are one channel wide (Infinity's: 9.39 MFLOP at 256 channels). */
 const FLOPS_PER_SQUARED_WIDTH = 143;
@@ -72,5 +75,5 @@ function weightBytes({ graphs, sidecar, externalData, dtype = "fp16" }: Infinity
   const { text_encoder, condition, step, vae_decode } = graphs;
   const beside = Object.values(externalData?.files ?? {});
   const files = [text_encoder, condition, step, vae_decode, sidecar, ...beside];
-  return WEIGHT_COPIES[dtype] * files.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+  return GRAPH_BYTES + WEIGHTS_BY_STORED[dtype] * files.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
 }
