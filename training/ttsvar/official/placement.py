@@ -32,7 +32,8 @@ class Storage:
     """How the weights of one folder are stored; every graph computes in float32 between them.
 
     bits: 32, 16, or 8 and 4 for the large matrices of the blocks (the rest is then 16).
-    activation_bits: 32, or 8 to quantise the other factor of those products too while computing (faster).
+    activation_bits: 32, or 8 to quantise the other factor of the transformer's products too while computing (faster);
+    the text encoder, which runs once per prompt and is known for outliers, always computes in float32.
     """
 
     bits: int = 32
@@ -154,9 +155,10 @@ class _Placement:
             yield helper.make_node("MatMul", [x, weight], [output], name)
             return
         n, k = self._shapes[weight]
+        coarse = self._storage.activation_bits == 8 and weight.startswith("model.")
         yield helper.make_node(
             "MatMulNBits", [x, f"{weight}.codes", f"{weight}.scales"], [output], name, domain="com.microsoft",
-            K=k, N=n, bits=bits, block_size=BLOCK, accuracy_level=4 if self._storage.activation_bits == 8 else 1,
+            K=k, N=n, bits=bits, block_size=BLOCK, accuracy_level=4 if coarse else 1,
         )  # fmt: skip
 
     def _cast(self, name: str) -> Iterator[onnx.NodeProto]:

@@ -188,5 +188,6 @@ def _distribution(name: str, shape: Shape) -> tuple[float, float]:
         return 0.0, 0.05
     if "embed" in name or "shared" in name or name in ("cfg_uncond", "pos_start"):
         return 0.0, 0.5
-    fan_in = math.prod(shape[1:])
-    return 0.0, (2.0 if name == "head.weight" else 1.0) * fan_in**-0.5
+    # The head makes decided bits; T5 has no scaling of scores, so its queries are small from the start.
+    gain = 2.0 if name == "head.weight" else 1 / 8 if name.endswith("SelfAttention.q.weight") else 1.0
+    return 0.0, gain * math.prod(shape[1:]) ** -0.5

@@ -30,8 +30,8 @@ TOKENS = 7
 CLOSED_TOKENS = 2  # of the second group, as with a shorter negative prompt
 CLOSED = -1e4
 DECODE_GRID = (4, 6)
-# Root mean square of the difference over that of the values.
-BOUNDS = {32: 1e-3, 8: 0.1}
+# Root mean square of the difference over that of the values, by bits of the activations: a wrong graph is near 1.
+BOUNDS = {32: 1e-3, 8: 0.25}
 
 
 @dataclass
@@ -101,7 +101,7 @@ def verify(parts: Parts, folder: Path, storage: Storage, named: NamedSchedule, s
 
     bound = {name: BOUNDS[32] for name in figures}
     if storage.bits < 16 and storage.activation_bits == 8:
-        bound |= dict.fromkeys(("text_encoder", "condition", "step"), BOUNDS[8])
+        bound |= dict.fromkeys(("condition", "step"), BOUNDS[8])
     for name, distance in figures.items():
         if not distance.relative <= bound[name]:
             raise ExportError(
