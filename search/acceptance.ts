@@ -1,10 +1,9 @@
 import { TtsVarError } from "../src/core/errors.ts";
 import type { Acceptance, SearchSpace } from "../src/core/strategy.ts";
 
-/** Probability that a finished image with this reward and mean guidance gap is right. */
-export function probabilityRight(curve: Acceptance, reward: number, guidanceGap: number): number {
-  const odds = curve.intercept + curve.reward * reward + curve.guidanceGap * guidanceGap;
-  return 1 / (1 + Math.exp(-odds));
+/** Probability that a finished image with this reward is right. */
+export function probabilityRight({ intercept, slope }: Acceptance, reward: number): number {
+  return 1 / (1 + Math.exp(-(intercept + slope * reward)));
 }
 
 /**

@@ -94,16 +94,12 @@ export interface Calibration {
   readonly acceptance?: Acceptance;
 }
 
-/**
- * Probability that a finished image is right, from what a search sees of it: a logistic regression on its reward (as
- * strategies see it, higher is better) and on its guidance gap, averaged over the stages, which costs nothing.
- */
+/** Probability that a finished image is right: a logistic regression on its reward, as strategies see it. */
 export interface Acceptance {
   /** Reward whose full marks counted as right when this was fitted; a search does not need it. */
   readonly verifier: string;
   readonly intercept: number;
-  readonly reward: number;
-  readonly guidanceGap: number;
+  readonly slope: number;
   /** Beta distribution of a prompt's share of right images over prompts. */
   readonly prior: { readonly right: number; readonly wrong: number };
 }

@@ -14,12 +14,12 @@ export interface AcceptanceInput {
 /** Images' worth of belief in a prompt's share of right images before any was seen. */
 const leastBelief = 3;
 
-/** Weight of the ridge penalty, in observations per standardised coefficient: only breaks ties of separable data. */
+/** Weight of the ridge penalty on the standardised slope, in observations: only bounds the slope of separable data. */
 const ridge = 1;
 
 /**
- * Fits how likely a finished image is right: a logistic regression of the verifier's verdict on the reward and the mean
- * guidance gap, over all candidates of all prompts, and the Beta distribution of the share of right images by moments.
+ * Fits how likely a finished image is right: a logistic regression of the verifier's verdict on the reward over all
+ * candidates of all prompts, and the Beta distribution of the share of right images by moments.
  */
 export function measureAcceptance(trees: readonly Tree[], input: AcceptanceInput): Acceptance {
   const last = input.scales - 1;
@@ -30,78 +30,43 @@ export function measureAcceptance(trees: readonly Tree[], input: AcceptanceInput
   const rewards = trees.flatMap((tree) =>
     tree.scores[viewKey(input.reward, last, null)]!.map((score) => sign * score),
   );
-  const gaps = trees.flatMap((tree) => meanGaps(tree));
-  const [intercept, reward, guidanceGap] = logistic([rewards, gaps], verdicts.flat());
-  return {
-    verifier: input.verifier,
-    intercept: intercept!,
-    reward: reward!,
-    guidanceGap: guidanceGap!,
-    prior: betaPrior(verdicts),
-  };
+  return { verifier: input.verifier, ...logistic(rewards, verdicts.flat()), prior: betaPrior(verdicts) };
 }
 
-/** Guidance gap of each root, averaged over the stages. */
-function meanGaps({ width, signals }: Tree): number[] {
-  return Array.from(
-    { length: width },
-    (_, root) => signals.reduce((sum, { guidanceGap }) => sum + guidanceGap[root]!, 0) / signals.length,
-  );
-}
-
-/** Intercept and coefficients by Newton's method on standardised columns, given back for the raw ones. */
-export function logistic(columns: readonly (readonly number[])[], labels: readonly number[]): number[] {
-  const scalings = columns.map(scalingOf);
-  const design = labels.map((_, row) => [
-    1,
-    ...columns.map((column, index) => (column[row]! - scalings[index]!.mean) / scalings[index]!.deviation),
-  ]);
-  const size = columns.length + 1;
-  let weights = new Array<number>(size).fill(0);
+/** Intercept and slope of a logistic regression, by Newton's method on the standardised predictor. */
+export function logistic(
+  values: readonly number[],
+  labels: readonly number[],
+): { intercept: number; slope: number } {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const deviation =
+    Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length) || 1;
+  let [level, tilt] = [0, 0];
   for (let iteration = 0; iteration < 50; iteration++) {
-    const gradient = weights.map((weight, index) => (index === 0 ? 0 : -ridge * weight));
-    const curvature = weights.map((_, i) => weights.map((_, j) => (i === j && i > 0 ? ridge : 0)));
-    design.forEach((row, at) => {
-      const probability = 1 / (1 + Math.exp(-row.reduce((sum, value, i) => sum + value * weights[i]!, 0)));
-      row.forEach((left, i) => {
-        gradient[i]! += (labels[at]! - probability) * left;
-        row.forEach((right, j) => {
-          curvature[i]![j]! += probability * (1 - probability) * left * right;
-        });
-      });
+    // Gradient and curvature of the log likelihood; the tiny constant keeps labels that are all equal solvable.
+    let [g0, g1, h00, h01, h11] = [0, -ridge * tilt, 1e-9, 0, ridge];
+    values.forEach((value, row) => {
+      const x = (value - mean) / deviation;
+      const probability = 1 / (1 + Math.exp(-(level + tilt * x)));
+      const weight = probability * (1 - probability);
+      g0 += labels[row]! - probability;
+      g1 += (labels[row]! - probability) * x;
+      h00 += weight;
+      h01 += weight * x;
+      h11 += weight * x * x;
     });
-    curvature[0]![0]! += 1e-9;
-    const step = solve(curvature, gradient);
-    weights = weights.map((weight, index) => weight + step[index]!);
-    if (step.every((value) => Math.abs(value) < 1e-10)) break;
+    const determinant = h00 * h11 - h01 * h01;
+    const [d0, d1] = [(h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant];
+    [level, tilt] = [level + clamp(d0), tilt + clamp(d1)];
+    if (Math.abs(d0) + Math.abs(d1) < 1e-10) break;
   }
-  const raw = weights.slice(1).map((weight, index) => weight / scalings[index]!.deviation);
-  const shift = raw.reduce((sum, weight, index) => sum + weight * scalings[index]!.mean, 0);
-  return [weights[0]! - shift, ...raw];
+  const slope = tilt / deviation;
+  return { intercept: level - slope * mean, slope };
 }
 
-function scalingOf(column: readonly number[]): { mean: number; deviation: number } {
-  const mean = column.reduce((sum, value) => sum + value, 0) / column.length;
-  const variance = column.reduce((sum, value) => sum + (value - mean) ** 2, 0) / column.length;
-  // A column that never changes says nothing; its coefficient stays 0.
-  return { mean, deviation: variance > 0 ? Math.sqrt(variance) : 1 };
-}
-
-/** Solution of a small positive definite system, by elimination. */
-function solve(matrix: readonly (readonly number[])[], vector: readonly number[]): number[] {
-  const rows = matrix.map((row, index) => [...row, vector[index]!]);
-  rows.forEach((pivot, k) => {
-    for (const row of rows.slice(k + 1)) {
-      const factor = row[k]! / pivot[k]!;
-      for (let column = k; column < row.length; column++) row[column]! -= factor * pivot[column]!;
-    }
-  });
-  const solution = vector.map(() => 0);
-  for (let k = rows.length - 1; k >= 0; k--) {
-    const known = solution.reduce((sum, value, index) => sum + (index > k ? value * rows[k]![index]! : 0), 0);
-    solution[k] = (rows[k]!.at(-1)! - known) / rows[k]![k]!;
-  }
-  return solution;
+/** Bounds a Newton step, which is wild far from the optimum. */
+function clamp(step: number): number {
+  return Math.max(-4, Math.min(4, step));
 }
 
 /**

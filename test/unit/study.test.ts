@@ -89,40 +89,46 @@ describe("measureCalibration", () => {
 });
 
 describe("measureAcceptance", () => {
+  const input = { reward: "sum", direction: "lower", verifier: "judge", fullMarks: 1, scales: 1 } as const;
+  const treeOf = (rewards: readonly number[], right: readonly number[]): Tree => ({
+    width: rewards.length,
+    scores: { "sum@0": rewards.map((reward) => -reward), "judge@0": right },
+    features: {},
+    signals: [],
+    copies: [],
+  });
+
   it("finds the log odds and the prior that verdicts were drawn with", () => {
     const draws = createRng("acceptance", "").stream("stats", "draws", 0);
     let at = 0;
-    const width = 20;
-    const trees = Array.from({ length: 300 }, (): Tree => {
-      const gap = 0.5 + draws.normal(at++);
-      const rewards = Array.from({ length: width }, () => draws.normal(at++));
-      const right = rewards.map((reward) =>
-        Number(draws.uniform(4 * at++) < 1 / (1 + Math.exp(-(2 * reward + gap - 1)))),
+    const trees = Array.from({ length: 300 }, () => {
+      const ease = draws.normal(at++);
+      const rewards = Array.from({ length: 20 }, () => ease + draws.normal(at++));
+      return treeOf(
+        rewards,
+        rewards.map((reward) => Number(draws.uniform(4 * at++) < 1 / (1 + Math.exp(1 - 2 * reward)))),
       );
-      const flat = new Array<number>(width).fill(gap);
-      const signals = [{ tokens: [], logProb: flat, entropy: flat, guidanceGap: flat }];
-      return {
-        width,
-        scores: { "sum@0": rewards.map((r) => -r), "judge@0": right },
-        features: {},
-        signals,
-        copies: [],
-      };
     });
-    const fitted = measureAcceptance(trees, {
-      reward: "sum",
-      direction: "lower",
-      verifier: "judge",
-      fullMarks: 1,
-      scales: 1,
-    });
+    const fitted = measureAcceptance(trees, input);
     expect(Math.abs(fitted.intercept + 1)).toBeLessThan(0.15);
-    expect(Math.abs(fitted.reward - 2)).toBeLessThan(0.15);
-    expect(Math.abs(fitted.guidanceGap - 1)).toBeLessThan(0.15);
+    expect(Math.abs(fitted.slope - 2)).toBeLessThan(0.15);
+    const shares = trees.map(({ scores }) => scores["judge@0"]!.reduce((sum, one) => sum + one, 0) / 20);
+    const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length;
     const { right, wrong } = fitted.prior;
-    // Shares by prompt vary with the gap alone: mean 0.42, standard deviation 0.14.
-    expect(Math.abs(right / (right + wrong) - 0.42)).toBeLessThan(0.04);
-    expect(right + wrong).toBeGreaterThan(5);
+    expect(right / (right + wrong)).toBeCloseTo(mean, 9);
+    // By numerical integration: logistic-normal shares of mean 0.38 and standard deviation 0.23.
+    expect(Math.abs(right + wrong - 3.5)).toBeLessThan(0.4);
+  });
+
+  it("stays finite when all images are right, or the reward tells them apart without fail", () => {
+    for (const right of [
+      [1, 1, 1, 1],
+      [0, 0, 1, 1],
+    ]) {
+      const { intercept, slope } = measureAcceptance([treeOf([1, 2, 3, 4], right)], input);
+      expect([intercept, slope].every(Number.isFinite)).toBe(true);
+      expect(slope).toBeGreaterThanOrEqual(-1e-9);
+    }
   });
 });
 

@@ -197,8 +197,7 @@ function describe({ scales, schedules, acceptance }: Calibration, file: string):
   const right = acceptance
     ? [
         "",
-        `log odds of a right image (by ${acceptance.verifier}): ${acceptance.intercept.toFixed(2)} + ${acceptance.reward.toFixed(2)} reward + ` +
-          `${acceptance.guidanceGap.toFixed(2)} guidance gap; ` +
+        `log odds of a right image (by ${acceptance.verifier}): ${acceptance.intercept.toFixed(2)} + ${acceptance.slope.toFixed(2)} reward; ` +
           `share of right images by prompt: Beta(${acceptance.prior.right.toFixed(2)}, ${acceptance.prior.wrong.toFixed(2)})`,
       ]
     : [];

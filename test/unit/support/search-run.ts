@@ -94,8 +94,7 @@ export const calibration: Calibration = {
   acceptance: {
     verifier: "sum",
     intercept: -2,
-    reward: 1,
-    guidanceGap: 0,
+    slope: 1,
     prior: { right: 1, wrong: 1 },
   },
 };
