@@ -139,7 +139,9 @@ test("a reward that fails in the middle leaves a valid run folder and its reason
   const argv = ["search", "--prompt", "x", "--model", "toy", "--strategy", "best-of-n", "--reward", reward];
   const { code, stderr } = await runHere([...argv, "--out", out]);
   expect(code).toBe(3);
-  expect(stderr).toMatch(/error: reward throws \(.*throws\.mjs\) failed on candidates c0, .*: no weights in this reward \(throws\.mjs:2:9\)/);
+  expect(stderr).toMatch(
+    /error: reward throws \(.*throws\.mjs\) failed on candidates c0, .*: no weights in this reward \(throws\.mjs:2:9\)/,
+  );
   expect(await readRunRecord(out)).toMatchObject({ status: "failed" });
   expect((await readTrace(out)).rows.map((event) => event.type)).toContain("step");
 });
