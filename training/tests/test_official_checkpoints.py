@@ -68,7 +68,10 @@ def test_sharded_folders(tmp_path: Path, state: dict[str, Tensor], suffix: str) 
         shard = {name: state[name].contiguous() for name in names if places[name] == file}
         save_file(shard, tmp_path / file) if suffix == "safetensors" else torch.save(shard, tmp_path / file)
     (tmp_path / f"model.{suffix}.index.json").write_text(json.dumps({"weight_map": places}))
+    for other in ("flax_model.msgpack", "another.bin"):  # of another framework; and not downloaded
+        (tmp_path / f"{other}.index.json").write_text(json.dumps({"weight_map": {"x": other, "y": f"2-{other}"}}))
     assert_same(opened(tmp_path), state)
+    (tmp_path / "another.bin.index.json").unlink()
     (tmp_path / f"part-1.{suffix}").unlink()
     with pytest.raises(ExportError, match=rf"lists 2 files, but part-1\.{suffix} is missing; download the rest"):
         opened(tmp_path)

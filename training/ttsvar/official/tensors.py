@@ -18,6 +18,7 @@ from ttsvar.official.errors import ExportError, size
 
 Shape = tuple[int, ...]
 CHUNK = 1 << 22
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt")
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,8 @@ class _SafeTensors(Mapping[str, Any]):
 
 
 def _open_folder(path: Path, nesting: tuple[tuple[str, ...], ...]) -> TensorSource:
-    indexes = sorted(path.glob("*.index.json"))
-    if not indexes:
+    index = _shard_index(path)
+    if index is None:
         for name in ("model.safetensors", "pytorch_model.bin"):
             if (path / name).exists():
                 return open_checkpoint(path / name, nesting)
@@ -144,14 +145,11 @@ def _open_folder(path: Path, nesting: tuple[tuple[str, ...], ...]) -> TensorSour
             f"{path} holds neither model.safetensors nor pytorch_model.bin nor a *.index.json of a sharded checkpoint; "
             "give the folder as it was published, or the weights file itself"
         )
-    places = json.loads(indexes[0].read_text(encoding="utf-8")).get("weight_map", {})
+    places = _weight_map(index)
     files = sorted(set(places.values()))
     missing = [name for name in files if not (path / name).exists()]
-    if missing or not files:
-        raise ExportError(
-            f"{indexes[0]} lists {len(files)} files, but {', '.join(missing) or 'no file'} is missing; "
-            "download the rest"
-        )
+    if missing:
+        raise ExportError(f"{index} lists {len(files)} files, but {', '.join(missing)} is missing; download the rest")
     shards = {name: _load(path / name, nesting) for name in files}
     lacking = [name for name, file in places.items() if name not in shards[file]]
     if lacking:
@@ -159,6 +157,24 @@ def _open_folder(path: Path, nesting: tuple[tuple[str, ...], ...]) -> TensorSour
         raise ExportError(f"{file} lacks {lacking[0]}, which the index promises; download it again")
     record = _record(path, [path / name for name in files])
     return _from_mapping({name: shards[file][name] for name, file in places.items()}, str(path), record)
+
+
+def _shard_index(path: Path) -> Path | None:
+    """The index of PyTorch shards in a folder that may also hold those of other frameworks; a complete one first."""
+    usable = [index for index in sorted(path.glob("*.index.json")) if _shards(index)]
+    return min(usable, key=lambda index: sum(not (path / name).exists() for name in _shards(index)), default=None)
+
+
+def _shards(index: Path) -> set[str]:
+    files = set(_weight_map(index).values())
+    return files if all(name.endswith(WEIGHT_SUFFIXES) for name in files) else set()
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    try:
+        return json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise ExportError(f"{index} is no index of a sharded checkpoint ({error}); download it again") from error
 
 
 def random_source(shapes: dict[str, Shape], seed: int) -> TensorSource:
