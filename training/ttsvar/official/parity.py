@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 import tempfile
 import time
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-import onnxruntime
 import torch
 from torch import Tensor
 
@@ -33,6 +31,7 @@ from ttsvar.official.errors import ExportError
 from ttsvar.official.export import Request, export
 from ttsvar.official.forced import Forced, force, random_bits
 from ttsvar.official.keys import NESTING, VAE_NESTING, shapes_of
+from ttsvar.official.parity_report import Report, Row
 from ttsvar.official.parts import Parts, assemble
 from ttsvar.official.placement import Storage
 from ttsvar.official.resolutions import NamedSchedule, schedules
@@ -43,18 +42,6 @@ from ttsvar.text.encoder import TextConfig
 
 SEED = 5
 CLOSED = -1e4
-REPORT_HEAD = """# Parity with the official Infinity module
-
-    git clone https://github.com/FoundationVision/Infinity
-    cd training && python -m ttsvar.official.parity --official ../Infinity --out ../results/infinity-parity
-
-Largest absolute differences between the official PyTorch module (CPU, float32) and ours, over all scales, with forced
-bits and seeded random weights: our PyTorch module with caches, and the five ONNX graphs that `export_infinity.py` made
-from the official module's state dict. Logits are the differences between the two logits of a bit; images are compared
-as bytes. In the case with three candidates, one is dropped and one duplicated after the third scale, and the result is
-compared with a fresh official run of the same bits.
-"""
-BOUNDS = {"logits": 1e-4, "inputs": 1e-5, "latents": 1e-5, "image": 1.0, "encoder": 1e-4}
 
 
 @dataclass
@@ -66,34 +53,6 @@ class Recorded:
     latent: Tensor
     image: Tensor
     features: Tensor
-
-
-@dataclass
-class Row:
-    """One line of the table; ``*_torch`` and ``*_onnx`` are ours against the official module."""
-
-    case: str
-    title: str
-    schedule: str
-    scales: int
-    largest_logit: float
-    logits_torch: float
-    logits_onnx: float
-    inputs: float
-    latents: float
-    image_torch: float
-    image_onnx: float
-    encoder_onnx: float
-    seconds: float
-
-    def failures(self) -> list[str]:
-        pairs = (
-            ("logits", self.logits_torch), ("logits", self.logits_onnx), ("inputs", self.inputs),
-            ("latents", self.latents), ("image", self.image_torch), ("image", self.image_onnx),
-            ("encoder", self.encoder_onnx),
-        )  # fmt: skip
-        over = [(name, value) for name, value in pairs if not value <= BOUNDS[name]]
-        return [f"{self.case}: {name} {value:.2g} > {BOUNDS[name]:g}" for name, value in over]
 
 
 class Official:
@@ -193,7 +152,6 @@ def _to_grid(bits: Tensor, vae_grid: tuple[int, int], grid: tuple[int, int], pat
 
 def compare(code: SimpleNamespace, case: Case, folder: Path) -> Row:
     """Run one case; ``folder`` is for checkpoints and the exported model."""
-    began = time.monotonic()
     c = case.variant.transformer
     named = next(n for n in schedules(case.variant.patchify) if n.id == case.schedule)
     text_config = TextConfig(64, c.text_channels, 16, 64, 1, 2)
@@ -235,7 +193,7 @@ def compare(code: SimpleNamespace, case: Case, folder: Path) -> Row:
         _largest(deltas["torch"], wanted.deltas), _largest(deltas["onnx"], wanted.deltas),
         _largest(fresh.inputs[1:], wanted.inputs), _largest([latent], [wanted.latent]),
         _largest([image_torch.int()], [wanted.image.int()]), _largest([image_onnx.int()], [wanted.image.int()]),
-        _largest([features], [wanted.features]), round(time.monotonic() - began, 1),
+        _largest([features], [wanted.features]),
     )  # fmt: skip
 
 
@@ -288,57 +246,34 @@ def rotary_difference(code: SimpleNamespace, head_dim: int = 96) -> tuple[int, f
     return len(named), largest
 
 
-def table(rows: list[Row]) -> str:
-    head = ("case", "image", "scales", "largest logit", "logits, PyTorch", "logits, ONNX", "inputs", "latents",
-            "image, PyTorch", "image, ONNX", "encoder, ONNX")  # fmt: skip
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for r in rows:
-        small = (r.logits_torch, r.logits_onnx, r.inputs, r.latents)
-        cells = (
-            r.title, r.schedule, r.scales, f"{r.largest_logit:.1f}", *(f"{value:.1e}" for value in small),
-            f"{r.image_torch:.0f}", f"{r.image_onnx:.0f}", f"{r.encoder_onnx:.1e}",
-        )  # fmt: skip
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    bounds = f"Bounds: logits {BOUNDS['logits']:g}, inputs and latents {BOUNDS['inputs']:g}, image 1 of 255."
-    return "\n".join([*lines, "", bounds])
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--official", type=Path, required=True, help="checkout of the official repository")
     parser.add_argument("--case", nargs="+", choices=tuple(CASES), default=list(CASES))
     parser.add_argument("--size", help="image size instead of 0.06M, e.g. 0.25M")
-    parser.add_argument("--out", type=Path, help="folder for README.md and parity.json")
+    parser.add_argument("--out", type=Path, help="folder for README.md and parity.json; other cases there are kept")
     a = parser.parse_args()
     try:
         code = import_official(a.official.resolve())
-        count, rotary = rotary_difference(code)
-        rows = []
+        report = Report(*rotary_difference(code), {})
+        if a.out:
+            report.keep(a.out)
         for name in a.case:
             case = with_size(CASES[name], a.size) if a.size else CASES[name]
+            began = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
-                rows.append(compare(code, case, Path(folder)))
-            print(f"{name}: {rows[-1].seconds} s", file=sys.stderr, flush=True)
+                report.rows[(name, case.schedule)] = compare(code, case, Path(folder))
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            if a.out:
+                report.write(a.out)
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    text = f"{table(rows)}\n\nRotary tables of {count} schedules: largest difference {rotary:.1e}.\n"
-    print(text)
-    if a.out:
-        rotaries = {"schedules": count, "largest": rotary}
-        write_report(a.out, text, {"bounds": BOUNDS, "rotary": rotaries, "cases": [asdict(r) for r in rows]})
-    failures = [failure for row in rows for failure in row.failures()] + (["rotary tables"] if rotary > 1e-6 else [])
+    print(report.table())
+    failures = report.failures()
     for failure in failures:
         print(f"out of bounds: {failure}", file=sys.stderr)
     return 1 if failures else 0
-
-
-def write_report(folder: Path, text: str, content: dict) -> None:
-    """``parity.json`` and a ``README.md`` with the table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "parity.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    runtime = f"torch {torch.__version__.split('+')[0]}, onnxruntime {onnxruntime.__version__}, CPU, float32"
-    (folder / "README.md").write_text(f"{REPORT_HEAD}\n{text}\nMade with {runtime}.\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
