@@ -5,7 +5,8 @@
  *     npx tsx scripts/infinity-size.ts --model ./infinity-2b --out results/infinity-2b-size
  */
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -29,6 +30,8 @@ const { values: flags } = parseArgs({
     strategy: { type: "string", default: "best-of-n" },
     size: { type: "string" },
     threads: { type: "string", default: "2" },
+    /** Run folder of the search; a search and profiles that are there already are reported instead of made again. */
+    search: { type: "string" },
   },
 });
 
@@ -66,11 +69,20 @@ async function main(): Promise<void> {
     const args = ["search", "--prompt", prompt, "--model", dir, "--budget", flags.budget];
     args.push("--strategy", flags.strategy, "--threads", flags.threads);
     if (flags.size !== undefined) args.push("--size", flags.size);
-    const empty = await runAndWatch(["list", "models"]);
-    const started = performance.now();
-    const { peak } = await runAndWatch([...args, "--out", join(scratch, "run")]);
-    const seconds = (performance.now() - started) / 1000;
-    const search = await readSearch(join(scratch, "run"));
+    const folder = flags.search ?? join(scratch, "run");
+    if (flags.search === undefined || !existsSync(join(folder, "peak.json"))) {
+      const empty = await runAndWatch(["list", "models"]);
+      const started = performance.now();
+      const { peak } = await runAndWatch([...args, "--out", folder]);
+      const seconds = (performance.now() - started) / 1000;
+      await writeJsonAtomic(join(folder, "peak.json"), { seconds, empty: empty.peak, measured: peak });
+    }
+    const { seconds, ...memory } = JSON.parse(await readFile(join(folder, "peak.json"), "utf8")) as {
+      seconds: number;
+      empty: number;
+      measured: number;
+    };
+    const search = await readSearch(folder);
     const run: SizeRun = {
       command: `tts-var ${args.map((arg) => (arg.includes(" ") ? JSON.stringify(arg) : arg === dir ? "./infinity-2b" : arg)).join(" ")}`,
       model: { variant: manifest["variant"], dtype: manifest.dtype, source: manifest["source"] },
@@ -84,8 +96,8 @@ async function main(): Promise<void> {
         height: description.latent.h * description.pixelsPerLatent,
       },
       search: { seconds, ...search },
-      memory: { planned: await plannedPeak(dir, prompt), measured: peak, empty: empty.peak },
-      graphs: await compareGraphs(dir, prompt, shape, join(scratch, "profiles")),
+      memory: { planned: await plannedPeak(dir, prompt), ...memory },
+      graphs: await compareGraphs(dir, prompt, shape, join(folder, "profiles")),
     };
     const name = flags.strategy === "best-of-n" ? "table" : flags.strategy;
     await writeJsonAtomic(join(flags.out, `${name}.json`), run);
@@ -148,15 +160,19 @@ async function compareGraphs(
   shape: { size?: string },
   profile: string,
 ): Promise<GraphRow[]> {
-  await mkdir(profile, { recursive: true });
   const { manifest, description } = await readInfinity(dir, shape);
-  const open = await openStageModel(dir, { shape, profile, threads: Number(flags.threads) });
   const { defaults } = description;
-  const request = { prompt, seed: 0, ids: ["c0"], settings: defaults };
-  const session = await startSession(open.model, open.code, request);
-  while (session.stage < description.scales.length) await session.step();
-  await session.decode([0]);
-  await open.close();
+  if (!existsSync(profile)) {
+    const partial = `${profile}.partial`;
+    await mkdir(partial, { recursive: true });
+    const open = await openStageModel(dir, { shape, profile: partial, threads: Number(flags.threads) });
+    const request = { prompt, seed: 0, ids: ["c0"], settings: defaults };
+    const session = await startSession(open.model, open.code, request);
+    while (session.stage < description.scales.length) await session.step();
+    await session.decode([0]);
+    await open.close();
+    await rename(partial, profile);
+  }
   const tokens = (await loadTokenizer(dir, manifest.architecture.textMaxLength)).encode(prompt).length;
   const { flops, architecture, graphs } = manifest;
   let past = 0;

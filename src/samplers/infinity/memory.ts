@@ -45,7 +45,9 @@ export function infinityMemory(manifest: InfinityManifest, schedule: Schedule): 
       const context = pastOf[stage]! + tokens;
       const scores = scoreMatrices * heads * tokens * context;
       const layer = tokens * (6 * embedDim + 2 * ffnHidden) + 3 * embedDim * context;
-      return rowsOf(rows, guided) * (cache(context) + FLOAT * (scores + layer));
+      // The past as the graph gets it, and what it gives back: nothing after the last stage.
+      const carried = cache(stage < lengths.length - 1 ? context : pastOf[stage]!);
+      return rowsOf(rows, guided) * (carried + FLOAT * (scores + layer));
     },
     decode(latent, count) {
       const cells = latent.h * latent.w;
