@@ -12,7 +12,7 @@ from ttsvar.official.errors import ExportError, size
 from ttsvar.official.parts import Parts
 from ttsvar.official.placement import INLINE_LIMIT, Storage
 
-RUNTIME = 700 * 2**20  # Python, torch and ONNX Runtime themselves
+RUNTIME = 3 * 2**29  # Python, torch and ONNX Runtime themselves, with what they keep for reuse
 REST = 8 * 2**20  # graphs without weights, manifest, tokenizer
 CONDITION_KEYS = ("text_norm", "text_proj_for", "shared_ada_lin", "head_nm")
 
@@ -52,11 +52,11 @@ def estimate(parts: Parts, storage: Storage) -> Estimate:
             kept_small = storage.of(prefix + name, shape) < 16 or name == "shared.weight"
             loaded[graph] += count if kept_small else 4 * math.prod(shape)
             largest = max(largest, 4 * math.prod(shape))
-    # Writing holds one weight in a few forms, or a whole graph in three if its weights stay inside; checking holds the
-    # runtime's own arrangement of one graph's weights beside the file's pages.
+    # Writing holds one weight in a few forms, or a whole graph in three if its weights stay inside. Checking holds one
+    # graph: the pages of its file, its weights as read, and the runtime's own arrangement of them.
     inline = max(count for count in stored.values() if count <= INLINE_LIMIT)
     writing = max(4 * largest, 3 * inline)
-    checking = max(stored[name] + loaded[name] for name in stored)
+    checking = max(stored[name] + 2 * loaded[name] for name in stored)
     return Estimate(stored, loaded, RUNTIME + max(writing, checking))
 
 
