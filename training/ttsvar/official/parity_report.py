@@ -94,8 +94,9 @@ class Report:
         ])  # fmt: skip
 
     def write(self, folder: Path) -> None:
-        """``parity.json`` and a ``README.md`` with the table."""
+        """``parity.json`` and a ``README.md`` with the table; rows that another run added meanwhile are kept."""
         folder.mkdir(parents=True, exist_ok=True)
+        self.keep(folder)
         rotary = {"schedules": self.schedules, "largest": self.rotary}
         content = {"bounds": BOUNDS, "rotary": rotary, "cases": [asdict(row) for row in self.ordered()]}
         (folder / "parity.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
