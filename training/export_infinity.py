@@ -12,9 +12,9 @@ What goes in (nothing is downloaded):
 What comes out: five ONNX graphs, the tokenizer, a few small weights, and manifest.json with all aspect ratios and
 sizes, hashes, and the result of a check of every graph against PyTorch. The folder appears only when it is complete.
 
-How weights are stored (computation is in float32 on the CPU; see docs/infinity.md for measured sizes):
-  fp32  as in the checkpoint           fp16  half the disk, same memory, rounding only
-  int8  a quarter, nearly lossless     int4  an eighth, visible in the bits; for small machines
+How weights are stored (see --estimate for sizes, docs/infinity.md for what fits where):
+  fp32  as in the checkpoint               fp16  half the disk, the memory of fp32
+  int8  a third of fp32's disk and memory  int4  a fifth, with coarser weights (results/quantisation)
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="int8", help="storage of the weights (default int8)")
     parser.add_argument(
         "--activations", choices=("float32", "int8"), default="int8",
-        help="with int8 and int4 weights: what their products are computed in (default int8: about twice as fast)",
+        help="with int8 and int4 weights: what the products in the transformer are computed in (default int8, which is faster)",
     )  # fmt: skip
     parser.add_argument(
         "--default-schedule", default="1:1@0.06M", metavar="ID",
-        help="width:height@size used unless another is asked for, e.g. 1:1@1M or 16 more ratios (default 1:1@0.06M)",
+        help="width:height@size used unless another is asked for, e.g. 3:2@1M (default 1:1@0.06M)",
     )  # fmt: skip
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=list(SIZES), help="sizes to include")
     parser.add_argument(
