@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="int8", help="storage of the weights (default int8)")
     parser.add_argument(
         "--activations", choices=("float32", "int8"), default="int8",
-        help="with int8 and int4 weights: what the products in the transformer are computed in (default int8, which is faster)",
+        help="with int8 and int4 weights: what the transformer's products are computed in (default int8, faster)",
     )  # fmt: skip
     parser.add_argument(
         "--default-schedule", default="1:1@0.06M", metavar="ID",
