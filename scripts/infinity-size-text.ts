@@ -40,7 +40,8 @@ ${command}
 | | |
 |---|--:|
 | time, start to end | ${search.seconds.toFixed(0)} s |
-| of it loading, with all hashes | ${seconds(search.msByKind["load"] ?? 0)} s |
+| processor time, all threads | ${search.cpuSeconds.toFixed(0)} s |
+| of the time: loading, with all hashes | ${seconds(search.msByKind["load"] ?? 0)} s |
 | transformer | ${seconds(search.msByKind["transformer"] ?? 0)} s |
 | decoding | ${seconds(search.msByKind["decode"] ?? 0)} s |
 | text, once | ${seconds(search.msByKind["text"] ?? 0)} s |

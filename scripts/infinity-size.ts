@@ -42,6 +42,8 @@ export interface SizeRun {
   readonly image: { readonly width: number; readonly height: number };
   readonly search: {
     readonly seconds: number;
+    /** Of all threads: what it would take about half as long on two idle cores. */
+    readonly cpuSeconds: number;
     readonly spentUnits: number;
     readonly spentFlops: number;
     readonly msByKind: Readonly<Record<string, number>>;
@@ -73,12 +75,16 @@ async function main(): Promise<void> {
     if (flags.search === undefined || !existsSync(join(folder, "peak.json"))) {
       const empty = await runAndWatch(["list", "models"]);
       const started = performance.now();
-      const { peak } = await runAndWatch([...args, "--out", folder]);
+      const { peak, cpuSeconds } = await runAndWatch([...args, "--out", folder]);
       const seconds = (performance.now() - started) / 1000;
-      await writeJsonAtomic(join(folder, "peak.json"), { seconds, empty: empty.peak, measured: peak });
+      const content = { seconds, cpuSeconds, empty: empty.peak, measured: peak };
+      await writeJsonAtomic(join(folder, "peak.json"), content);
     }
-    const { seconds, ...memory } = JSON.parse(await readFile(join(folder, "peak.json"), "utf8")) as {
+    const { seconds, cpuSeconds, ...memory } = JSON.parse(
+      await readFile(join(folder, "peak.json"), "utf8"),
+    ) as {
       seconds: number;
+      cpuSeconds: number;
       empty: number;
       measured: number;
     };
@@ -95,7 +101,7 @@ async function main(): Promise<void> {
         width: description.latent.w * description.pixelsPerLatent,
         height: description.latent.h * description.pixelsPerLatent,
       },
-      search: { seconds, ...search },
+      search: { seconds, cpuSeconds, ...search },
       memory: { planned: await plannedPeak(dir, prompt), ...memory },
       graphs: await compareGraphs(dir, prompt, shape, join(folder, "profiles")),
     };
@@ -108,23 +114,31 @@ async function main(): Promise<void> {
   }
 }
 
-/** Runs the command line in a process of its own; returns the most memory that it ever had, in bytes. */
-async function runAndWatch(args: readonly string[]): Promise<{ peak: number }> {
+/** Ticks of /proc/PID/stat per second; the same on all Linux systems. */
+const TICKS = 100;
+
+/** Runs the command line in a process of its own; returns the most memory that it ever had, and its processor time. */
+async function runAndWatch(args: readonly string[]): Promise<{ peak: number; cpuSeconds: number }> {
   const child = spawn(process.execPath, ["--import", "tsx", "src/cli/main.ts", ...args], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   let peak = 0;
+  let cpuSeconds = 0;
   const timer = setInterval(async () => {
     const status = await readFile(`/proc/${child.pid}/status`, "utf8").catch(() => "");
     peak = Math.max(peak, 1024 * Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0));
+    const stat = await readFile(`/proc/${child.pid}/stat`, "utf8").catch(() => "");
+    // Behind the name in parentheses come state and ten more fields, then the times of user and system.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    cpuSeconds = Math.max(cpuSeconds, (Number(fields[11]) + Number(fields[12])) / TICKS || 0);
   }, 100);
   const code = await new Promise((done) => child.on("exit", done));
   clearInterval(timer);
   if (code !== 0) throw new Error(`tts-var ${args.join(" ")} ended with ${code}`);
-  return { peak };
+  return { peak, cpuSeconds };
 }
 
-async function readSearch(run: string): Promise<Omit<SizeRun["search"], "seconds">> {
+async function readSearch(run: string): Promise<Omit<SizeRun["search"], "seconds" | "cpuSeconds">> {
   const { rows } = await readJsonl<{ kind: string; ms: number; scale?: number }>(join(run, "timing.jsonl"));
   const msByKind: Record<string, number> = {};
   const msByScale: number[] = [];
