@@ -145,9 +145,9 @@ describe("exported folder on the command line", () => {
       "--out",
       join(dir, "b"),
       "--max-memory",
-      "21MiB",
+      "61MiB",
     ]);
-    expect(tight.stderr).toMatch(/of 21 MiB; scales in blocks of candidates: .*6 by [1-3]/);
+    expect(tight.stderr).toMatch(/of 61 MiB; scales in blocks of candidates: .*6 by [1-3]/);
     expect(tight.code).toBe(0);
     const hashes = ({ stdout }: { stdout: string }) =>
       (JSON.parse(stdout) as { candidates: { pixelHash: string }[] }).candidates.map((c) => c.pixelHash);
