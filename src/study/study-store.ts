@@ -78,7 +78,8 @@ async function borrowedTrees(dir: string, from: string | undefined, stamp: Stamp
 }
 
 function stampOf(config: StudyConfig, parts: StudyParts): Stamp {
-  const { search, rewards, finalRewards, judge, prompts, replicates, seed, tree } = config;
+  // Replicates are left out: more of them extend a study.
+  const { search, rewards, finalRewards, judge, prompts, seed, tree } = config;
   const versions = [
     parts.sampler.version,
     parts.judge.id,
@@ -87,7 +88,7 @@ function stampOf(config: StudyConfig, parts: StudyParts): Stamp {
   ];
   // How calibrated a search is decides nothing about trees.
   const { calibration: _, ...drawn } = search;
-  const common = { search: drawn, rewards, finalRewards, judge, prompts, replicates, seed, tree, versions };
+  const common = { search: drawn, rewards, finalRewards, judge, prompts, seed, tree, versions };
   const decisive = { reliabilities: config.reliabilities, calibration: parts.calibration };
   return {
     trees: hashOf(common),
