@@ -66,7 +66,7 @@ describe("documents", () => {
   it("use commands that exist", () => {
     const known = COMMANDS.map(({ name }) => name);
     const used = documents.flatMap((file) =>
-      [...readFileSync(file, "utf8").matchAll(/npx tts-var ([a-z]+)/g)].map(
+      [...readFileSync(file, "utf8").matchAll(/npx tts-var ([a-z-]+)/g)].map(
         (match) => `${file}: ${match[1]}`,
       ),
     );
