@@ -202,6 +202,7 @@ describe("search on the toy sampler", () => {
 
     expect((await readdir(join(dir, "run"))).sort()).toEqual([
       "best.png",
+      "bits",
       "candidates.jsonl",
       "images",
       "metrics.json",
