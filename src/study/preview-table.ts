@@ -44,7 +44,7 @@ export function tabulatePreviews(
   for (let scale = 0; scale < scales; scale++) {
     for (const key of Object.keys(trees[0]!.tree.scores)) {
       const [, name, at, size] = /^(.*)@(\d+)(?::(\d+x\d+))?$/.exec(key)!;
-      if (name !== primaryReward || Number(at) !== scale || key === final) continue;
+      if (name !== primaryReward || Number(at) !== scale) continue;
       add({ scale, size: size ?? "full", view: "reward" }, ({ tree }) => tree.scores[key]!);
     }
     for (const signal of SIGNALS) {
