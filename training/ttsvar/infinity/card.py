@@ -4,7 +4,7 @@
 
 Reads, from the model's folder, what other commands measured and left there: ``reconstructions.json`` (PSNR), from
 :mod:`ttsvar.infinity.evaluate_vae`; ``ceiling.json`` and ``evaluation.json`` (judged), from
-:mod:`ttsvar.infinity.evaluate`; ``quantisation.md``, from :mod:`ttsvar.infinity.quantisation`.
+:mod:`ttsvar.infinity.evaluate`; and the report of :mod:`ttsvar.infinity.quantisation` in ``results``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import json
 from pathlib import Path
 
 from ttsvar.infinity.generator import Bundle, load_bundle
+
+RESULTS = Path(__file__).resolve().parents[3] / "results"
 
 
 def millions(module) -> str:  # noqa: ANN001
@@ -61,9 +63,18 @@ def judged_table(folder: Path) -> str:
     return f"GenEval's rules, detector {result['judge']}, {setting}, {result['prompts']} fresh prompts:\n\n{passed}"
 
 
-def included(folder: Path, name: str) -> str:
-    path = folder / name
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+def quantised_table() -> str:
+    """What int8 and int4 weights would cost: the table of :mod:`ttsvar.infinity.quantisation`."""
+    path = RESULTS / "quantisation" / "README.md"
+    if not path.is_file():
+        return ""
+    report = path.read_text(encoding="utf-8")
+    rows = "\n".join(line for line in report.splitlines() if line.startswith("|"))
+    return f"""Smaller weights, by the same judge ([how](../../results/quantisation/README.md)); shipped is fp16:
+
+{rows}
+
+{report[report.index("Recommended"):].strip()}"""
 
 
 def card(bundle: Bundle, folder: Path) -> str:
@@ -124,7 +135,7 @@ Twelve fresh scenes (first row) and what is decoded after each scale.
 All figures and pictures: `python -m ttsvar.make generator --publish` in `training/` (it reads the checkpoints; get them
 from this folder with `python -m ttsvar.infinity.restore`).
 
-{included(folder, "quantisation.md")}
+{quantised_table()}
 
 ## Limits
 

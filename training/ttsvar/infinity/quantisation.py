@@ -43,7 +43,7 @@ CONFIGURATIONS = {
     "int4": Storage(4, 32),
     "int4, int8 activations": Storage(4, 8),
 }
-TOLERANCE = 2.0  # standard errors of the paired difference that still count as no loss
+MARGIN = 0.02  # loss of score that has to be ruled out before a configuration is recommended
 
 
 class GraphInfinity(Infinity):
@@ -179,8 +179,8 @@ def measure(bundle: Bundle, judge: Judge, metas: list[dict], candidates: int, se
 
 
 def recommended(results: list[Result]) -> str:
-    """The smallest configuration whose score is not measurably below the reference's."""
-    fine = [r for r in results if r.change >= -TOLERANCE * r.error]
+    """The smallest configuration that is shown (two standard errors) to lose less than the margin."""
+    fine = [r for r in results if r.change - 2 * r.error > -MARGIN]
     return min(fine, key=lambda r: (r.mib, "activations" not in r.name)).name
 
 
@@ -199,8 +199,8 @@ of the same quality. Size: condition and step graphs.
 |---|---|---|---|---|---|
 {rows}
 
-Recommended: **{recommended}**, the smallest whose score is not measurably lower (by more than {tolerance:g} standard
-errors). onnxruntime {runtime}, CPU.
+Recommended: **{recommended}**, the smallest that is shown, by two standard errors, to lose less than {margin:g} of the
+score. onnxruntime {runtime}, CPU.
 """
 
 
@@ -218,7 +218,7 @@ def report(results: list[Result], judge: str, prompts: int, candidates: int) -> 
     ]
     return REPORT.format(
         judge=judge, prompts=prompts, candidates=candidates, rows="\n".join(f"| {' | '.join(row)} |" for row in rows),
-        recommended=recommended(results), tolerance=TOLERANCE, runtime=onnxruntime.__version__,
+        recommended=recommended(results), margin=MARGIN, runtime=onnxruntime.__version__,
     )  # fmt: skip
 
 
