@@ -119,20 +119,22 @@ export function plotCalibration(
     y: { grid: true, domain: [0, 1], label: null },
     marks: [
       Plot.lineY(all, { x: "scale", y: "value", z: "curve", stroke: "curve", marker: "dot" }),
+      // All curves meet at the last scale; their names stand where they are apart.
       Plot.text(
-        all,
-        Plot.selectMaxX({
+        all.filter(({ scale }) => scale === Math.floor(cost.stages.length / 2)),
+        {
           x: "scale",
           y: "value",
-          z: "curve",
           text: "curve",
-          textAnchor: "start",
-          dx: 6,
-          fontSize: 9,
-        }),
+          fill: "curve",
+          textAnchor: "end",
+          dx: -4,
+          dy: -8,
+          fontSize: 10,
+        },
       ),
     ],
-    marginRight: 170,
+    marginRight: 20,
   });
 }
 
