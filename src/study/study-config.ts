@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 
-const options = z.record(z.string(), z.unknown()).prefault({});
+const settings = z.record(z.string(), z.unknown());
+const options = settings.prefault({});
 const plugin = z.strictObject({ name: z.string().min(1), options });
 const cellName = z.strictObject({ arm: z.string().min(1), units: z.number().min(1) });
 
@@ -74,8 +75,8 @@ export const studySchema = z.strictObject({
           .boolean()
           .default(false)
           .describe("Run searches instead of drawing trees: cheaper for strategies that mostly stop early"),
-        sampling: options.optional().describe("Settings of the proposal that differ from the study's"),
-        features: options.optional().describe("Settings of the features that differ from the study's"),
+        sampling: settings.optional().describe("Settings of the proposal that differ from the study's"),
+        features: settings.optional().describe("Settings of the features that differ from the study's"),
       }),
     )
     .min(1),

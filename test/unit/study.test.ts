@@ -267,6 +267,12 @@ describe("passShare", () => {
 });
 
 describe("parseStudy", () => {
+  it("leaves an arm the study's own proposal and features unless it names others", () => {
+    const arm = { name: "a", strategy: { name: "single" } };
+    const [parsed] = parseStudy({ title: "t", reference: "a", arms: [arm] }, "x.yaml").arms;
+    expect([parsed!.sampling, parsed!.features, parsed!.live]).toEqual([undefined, undefined, false]);
+  });
+
   it("refuses unknown references and twice the same arm", () => {
     const arm = { name: "a", strategy: { name: "single" } };
     expect(() => parseStudy({ title: "t", arms: [arm] }, "x.yaml")).toThrow(/reference "best-of-n"/);
