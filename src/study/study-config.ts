@@ -56,7 +56,12 @@ export const studySchema = z.strictObject({
         .nullable()
         .default(null)
         .describe("Scales at which previews are recorded; null: all"),
-      features: z.boolean().default(true).describe("Record features of previews too"),
+      features: z
+        .boolean()
+        .default(false)
+        .describe(
+          "Record features of previews too; exact only for reductions of one image at a time (pool, cls), others run live",
+        ),
     })
     .prefault({}),
   treesOf: z
