@@ -26,15 +26,15 @@ export async function openStudyStore(
   config: StudyConfig,
   parts: StudyParts,
 ): Promise<StudyStore & Disposable> {
-  const work = join(dir, "work");
-  const stampPath = join(work, "study.json");
-  const [treesPath, cellsPath] = [join(work, "trees.jsonl"), join(work, "cells.jsonl")];
+  const rows = join(dir, "rows");
+  const stampPath = join(rows, "study.json");
+  const [treesPath, cellsPath] = [join(rows, "trees.jsonl"), join(rows, "cells.jsonl")];
   const stamp = stampOf(config, parts);
   const before = existsSync(stampPath) ? (JSON.parse(await readFile(stampPath, "utf8")) as Stamp) : stamp;
   if (before.trees !== stamp.trees) {
     throw new TtsVarError(
       "EVAL_DATA",
-      `${work} holds results of another version of this study (prompts, settings or models have changed); delete it, or name the study anew`,
+      `${rows} holds results of another version of this study (prompts, settings or models have changed); delete it, or name the study anew`,
     );
   }
   const trees = [...(await borrowedTrees(dir, config.treesOf, stamp)), ...(await rowsOf<TreeRow>(treesPath))];
@@ -63,10 +63,10 @@ export async function openStudyStore(
  */
 async function borrowedTrees(dir: string, from: string | undefined, stamp: Stamp): Promise<TreeRow[]> {
   if (from === undefined) return [];
-  const work = join(dirname(dir), from, "work");
-  const path = join(work, "study.json");
+  const rows = join(dirname(dir), from, "rows");
+  const path = join(rows, "study.json");
   if (!existsSync(path))
-    throw new TtsVarError("EVAL_DATA", `treesOf: ${work} is missing; run the study ${from} first`);
+    throw new TtsVarError("EVAL_DATA", `treesOf: ${rows} is missing; run the study ${from} first`);
   const { trees } = JSON.parse(await readFile(path, "utf8")) as Stamp;
   if (trees !== stamp.trees) {
     throw new TtsVarError(
@@ -74,7 +74,7 @@ async function borrowedTrees(dir: string, from: string | undefined, stamp: Stamp
       `treesOf: the trees of ${from} were drawn with other prompts, settings, rewards or models than this study asks for`,
     );
   }
-  return rowsOf<TreeRow>(join(work, "trees.jsonl"));
+  return rowsOf<TreeRow>(join(rows, "trees.jsonl"));
 }
 
 function stampOf(config: StudyConfig, parts: StudyParts): Stamp {

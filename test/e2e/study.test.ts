@@ -56,10 +56,10 @@ describe("study run", { timeout: 180_000 }, () => {
     expect(files.sort()).toEqual([
       "README.md",
       "previews.svg",
+      "rows",
       "scores.svg",
       "table.json",
       "table.md",
-      "work",
     ]);
     expect(await readFile(join(dir, "tiny", "README.md"), "utf8")).toContain("| oracle at 2 | random at 2 |");
 
@@ -80,7 +80,7 @@ describe("study run", { timeout: 180_000 }, () => {
 
   it("forgets only the arms that have changed, and lends its trees", async () => {
     const cells = async (): Promise<string[]> =>
-      (await readFile(join(dir, "tiny", "work", "cells.jsonl"), "utf8")).trim().split("\n");
+      (await readFile(join(dir, "tiny", "rows", "cells.jsonl"), "utf8")).trim().split("\n");
     const before = await cells();
     await writeStudy("tiny", {
       arms: [
@@ -105,7 +105,7 @@ describe("study run", { timeout: 180_000 }, () => {
       }),
     );
     expect(borrower.rows[0].mode).toBe("offline");
-    expect(await readFile(join(dir, "borrower", "work", "trees.jsonl"), "utf8")).toBe("");
+    expect(await readFile(join(dir, "borrower", "rows", "trees.jsonl"), "utf8")).toBe("");
   });
 
   it("refuses rows of other prompts, and contrasts that no arm runs", async () => {
