@@ -14,7 +14,7 @@ import {
   stepTo,
 } from "../src/core/strategy.ts";
 import { answerBest } from "./answer.ts";
-import { fitOnce, infeasible, priceOf } from "./fit.ts";
+import { infeasible, priceOf, sizedToFit } from "./fit.ts";
 import { topRows } from "./order.ts";
 import { placeSchema, resolvePlaces } from "./schedule.ts";
 
@@ -48,12 +48,11 @@ export const beam = defineStrategy({
   summary: "w beams of c continuations each, verified on full roll-outs after each scale",
   source: "Riise, Kaya and Papadopoulos 2025 (beam search for VAR)",
   options: optionsSchema,
-  create: (options) => {
-    const setting = (index: number, space: SearchSpace): Beam => settingsOf(options, space)[index]!;
-    const family = (index: number) => (space: SearchSpace) => run(space, setting(index, space));
-    const fitted = fitOnce(family, (programs, space) => chooseSetting(options, programs, space));
-    return (space) => family(fitted(space))(space);
-  },
+  create: (options) =>
+    sizedToFit(
+      (space, index) => run(space, settingsOf(options, space)[index]!),
+      (programs, space) => chooseSetting(options, programs, space),
+    ),
 });
 
 /**

@@ -10,7 +10,7 @@ import {
   stepTo,
 } from "../src/core/strategy.ts";
 import { answerBest } from "./answer.ts";
-import { fitOnce, widest } from "./fit.ts";
+import { sizedToFit, widest } from "./fit.ts";
 import { topRows } from "./order.ts";
 import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./schedule.ts";
 
@@ -38,11 +38,7 @@ export const cascade = defineStrategy({
   summary: "a cheap reward early on many candidates, an expensive one late on few",
   source: "Viola and Jones 2001; verifier cascades of GridAR and SANA-1.5",
   options: optionsSchema,
-  create: (options) => {
-    const family = (multiplier: number) => (space: SearchSpace) => run(space, options, multiplier);
-    const fitted = fitOnce(family, widest);
-    return (space) => family(fitted(space))(space);
-  },
+  create: (options) => sizedToFit((space, multiplier) => run(space, options, multiplier), widest),
 });
 
 function* run(space: SearchSpace, options: CascadeOptions, multiplier: number): SearchProgram<SearchOutcome> {

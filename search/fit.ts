@@ -1,6 +1,13 @@
 import { dryRun } from "../src/core/dry-run.ts";
 import { TtsVarError } from "../src/core/errors.ts";
-import type { Calibration, CostModel, SearchFunction, SearchSpace } from "../src/core/strategy.ts";
+import type {
+  Calibration,
+  CostModel,
+  SearchFunction,
+  SearchOutcome,
+  SearchProgram,
+  SearchSpace,
+} from "../src/core/strategy.ts";
 
 /** Relative slack for the rounding of sums. */
 const slack = 1 + 1e-9;
@@ -15,16 +22,26 @@ export function fits(program: SearchFunction, space: SearchSpace, limit = space.
   return priceOf(program, space) <= limit * slack;
 }
 
+/** Finds the size of a family's program that a budget pays for: `widest`, `mostWhole`, or a rule of the strategy. */
+type SizeRule = (family: (size: number) => SearchFunction, space: SearchSpace) => number;
+
 /**
- * Fits a family of programs to budgets, remembering the answers: a strategy that runs on many prompts fits once.
+ * A strategy that comes in sizes, at the size that the budget pays for.
  *
- * @param family program for a size; its price may depend on the model, the budget and the calibration only
- * @param search how the size is found: `widest`, `mostWhole`, or a rule of the strategy
+ * @param run   program of a size; its price may depend on the model, the budget and the calibration only
+ * @param given the size, if it is configured
  */
-export function fitOnce(
-  family: (size: number) => SearchFunction,
-  search: (family: (size: number) => SearchFunction, space: SearchSpace) => number,
-): (space: SearchSpace) => number {
+export function sizedToFit(
+  run: (space: SearchSpace, size: number) => SearchProgram<SearchOutcome>,
+  rule: SizeRule,
+  given: number | null = null,
+): SearchFunction {
+  const fitted = fitOnce((size) => (space) => run(space, size), rule);
+  return (space) => run(space, given ?? fitted(space));
+}
+
+/** Fits a family to budgets, remembering the answers: a strategy that runs on many prompts fits once. */
+function fitOnce(family: (size: number) => SearchFunction, rule: SizeRule): (space: SearchSpace) => number {
   const known = new WeakMap<CostModel, { units: number; calibration: Calibration | null; size: number }[]>();
   return (space) => {
     const { cost, units, calibration } = space;
@@ -32,7 +49,7 @@ export function fitOnce(
     known.set(cost, answers);
     const found = answers.find((answer) => answer.units === units && answer.calibration === calibration);
     if (found) return found.size;
-    const size = search(family, space);
+    const size = rule(family, space);
     answers.push({ units, calibration, size });
     return size;
   };

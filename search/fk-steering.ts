@@ -9,7 +9,7 @@ import {
   start,
   stepTo,
 } from "../src/core/strategy.ts";
-import { fitOnce, mostWhole } from "./fit.ts";
+import { mostWhole, sizedToFit } from "./fit.ts";
 import { bestRow, pick } from "./order.ts";
 import { POTENTIALS, potential } from "./potentials.ts";
 import { RESAMPLINGS, resample } from "./resample.ts";
@@ -47,11 +47,8 @@ export const fkSteering = defineStrategy({
   summary: "particles weighted by reward potentials, resampled on low effective size, corrected at the end",
   source: "Singhal et al. 2025 (FK steering), sections 3 and 4",
   options: optionsSchema,
-  create: (options) => {
-    const family = (particles: number) => (space: SearchSpace) => run(space, options, particles);
-    const fitted = fitOnce(family, mostWhole);
-    return (space) => family(options.particles ?? fitted(space))(space);
-  },
+  create: (options) =>
+    sizedToFit((space, particles) => run(space, options, particles), mostWhole, options.particles),
 });
 
 function* run(space: SearchSpace, options: FkOptions, particles: number): SearchProgram<SearchOutcome> {

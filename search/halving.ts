@@ -12,7 +12,7 @@ import {
 } from "../src/core/strategy.ts";
 import { answerBest } from "./answer.ts";
 import { type Belief, calibrationAt, updateBeliefs } from "./calibrate.ts";
-import { fitOnce, widest } from "./fit.ts";
+import { sizedToFit, widest } from "./fit.ts";
 import { pick, topRows } from "./order.ts";
 import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./schedule.ts";
 
@@ -43,11 +43,7 @@ export const halving = defineStrategy({
   summary: "progressive pruning: wide at cheap scales, the best share kept at each cut",
   source: "Karnin et al. 2013 (sequential halving); progressive seed pruning 2026",
   options: optionsSchema,
-  create: (options) => {
-    const family = (multiplier: number) => (space: SearchSpace) => run(space, options, multiplier);
-    const fitted = fitOnce(family, widest);
-    return (space) => family(fitted(space))(space);
-  },
+  create: (options) => sizedToFit((space, multiplier) => run(space, options, multiplier), widest),
 });
 
 function* run(space: SearchSpace, options: HalvingOptions, multiplier: number): SearchProgram<SearchOutcome> {

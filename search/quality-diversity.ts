@@ -12,7 +12,7 @@ import {
 } from "../src/core/strategy.ts";
 import { answerBest } from "./answer.ts";
 import { calibrationAt } from "./calibrate.ts";
-import { fitOnce, widest } from "./fit.ts";
+import { sizedToFit, widest } from "./fit.ts";
 import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./schedule.ts";
 import { DIVERSITY_RULES, selectDiverse } from "./select-diverse.ts";
 import { paperClusters, paperResamplings } from "./tts-var-plan.ts";
@@ -43,11 +43,7 @@ export const qualityDiversity = defineStrategy({
   summary: "one rule for both phases: diverse subsets with quality weights that grow with reliability",
   source: "Kulesza and Taskar 2012 (k-DPP); Chen, Zhang and Zhou 2018 (greedy MAP)",
   options: optionsSchema,
-  create: (options) => {
-    const family = (multiplier: number) => (space: SearchSpace) => run(space, options, multiplier);
-    const fitted = fitOnce(family, widest);
-    return (space) => family(fitted(space))(space);
-  },
+  create: (options) => sizedToFit((space, multiplier) => run(space, options, multiplier), widest),
 });
 
 function* run(

@@ -11,7 +11,7 @@ import {
   step,
 } from "../src/core/strategy.ts";
 import { answerBest } from "./answer.ts";
-import { fitOnce, widest } from "./fit.ts";
+import { sizedToFit, widest } from "./fit.ts";
 import { multinomial } from "./resample.ts";
 import { cluster } from "./tts-var.ts";
 import { paperShape, planTtsVar, type TtsVarPlan } from "./tts-var-plan.ts";
@@ -48,12 +48,8 @@ export const ttsVarReleased = defineStrategy({
   summary: "TTS-VAR as its published code effectively runs, quirks included",
   source: "github.com/ali-vilab/TTS-VAR, utils_model.py",
   options,
-  create: ({ multiplier, lambda }) => {
-    const family = (times: number) => (space: SearchSpace) =>
-      run(space, lambda, planTtsVar(space, paperPlan, times));
-    const fitted = fitOnce(family, widest);
-    return (space) => family(multiplier ?? fitted(space))(space);
-  },
+  create: ({ multiplier, lambda }) =>
+    sizedToFit((space, times) => run(space, lambda, planTtsVar(space, paperPlan, times)), widest, multiplier),
 });
 
 function* run(space: SearchSpace, lambda: number, plan: TtsVarPlan): SearchProgram<SearchOutcome> {

@@ -13,7 +13,7 @@ import {
 } from "../src/core/strategy.ts";
 import { answerBest } from "./answer.ts";
 import { clusterCentres } from "./cluster.ts";
-import { fitOnce, widest } from "./fit.ts";
+import { sizedToFit, widest } from "./fit.ts";
 import { pick } from "./order.ts";
 import { POTENTIALS, potential } from "./potentials.ts";
 import { RESAMPLINGS, resample } from "./resample.ts";
@@ -84,12 +84,12 @@ export const ttsVar = defineStrategy({
   summary: "clustering at coarse scales, potential-weighted resampling at fine scales, shrinking batch",
   source: "Chen et al. 2025 (TTS-VAR), sections 3.2 and 3.3",
   options: ttsVarOptions,
-  create: (options) => {
-    const family = (multiplier: number) => (space: SearchSpace) =>
-      run(space, options, planTtsVar(space, options, multiplier));
-    const fitted = fitOnce(family, widest);
-    return (space) => family(options.multiplier ?? (options.widths ? 1 : fitted(space)))(space);
-  },
+  create: (options) =>
+    sizedToFit(
+      (space, multiplier) => run(space, options, planTtsVar(space, options, multiplier)),
+      widest,
+      options.multiplier ?? (options.widths ? 1 : null),
+    ),
 });
 
 function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): SearchProgram<SearchOutcome> {
