@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-// Suites against servers that something else starts and names in the environment; `training/tests/test_serve.py` does.
+// Suites against servers that something else starts and names in the environment; `training/tests/test_serve_program.py` does.
 export default defineConfig({
   test: {
     include: ["test/contract/*.contract.ts"],

@@ -31,7 +31,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path, di
     vae = Vae(VaeConfig(8, 8, (1, 2), (1, 2), (0, 1), (1, 1), 1, 1, 4)).eval().requires_grad_(False)
     bundle = Bundle(generator, vae, BitQuantizer(8, SCHEDULE.vae_grids), SCHEDULE, {})
     folder = tmp_path_factory.mktemp("model")
-    manifest = export(bundle, folder, Settings.ramp(3, 3.0, 0.7, 0.3))
+    manifest = export(bundle, folder, Settings([3.0] * 3, [0.7, 0.5, 0.3]))
     return round_weights(bundle), folder, manifest
 
 

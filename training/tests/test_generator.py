@@ -106,7 +106,7 @@ def test_official_loader_reshapes_flash_scales() -> None:
 def test_cached_steps_equal_one_teacher_forced_pass(bundle: Bundle) -> None:
     prompts = ["a photo of a dog", "a photo of two red cars left of a cat"]
     trace = Trace()
-    sample(bundle, prompts, 2, Settings.ramp(3, 2.0, 1.0, 0.8), fast=False, trace=trace)
+    sample(bundle, prompts, 2, Settings([2.0] * 3, [1.0, 0.9, 0.8]), fast=False, trace=trace)
     model = bundle.generator.model
     ids = [Tokenizer().encode(p) for p in prompts]
     tables = (*SCHEDULE.rope_all(TINY.head_dim), SCHEDULE.block_mask())
@@ -121,7 +121,7 @@ def test_cached_steps_equal_one_teacher_forced_pass(bundle: Bundle) -> None:
 
 
 def test_candidates_do_not_depend_on_the_batch(bundle: Bundle) -> None:
-    settings = Settings.ramp(3, 3.0, 1.0, 0.5)
+    settings = Settings([3.0] * 3, [1.0, 0.75, 0.5])
     many = sample(bundle, ["a dog", "a cat and a car"], 3, settings, seed=4, fast=False)
     alone = sample(bundle, ["a cat and a car"], 2, settings, seed=4, fast=False)
     assert torch.allclose(many[1, :2], alone[0], atol=1e-6)
@@ -152,7 +152,7 @@ def test_patchified_sampling() -> None:
     vae = Vae(VaeConfig(8, 8, (1, 2), (1, 2), (0, 1), (1, 1), 1, 1, 4))
     patched = Bundle(generator, vae, BitQuantizer(8, schedule.vae_grids), schedule, {})
     trace = Trace()
-    latents = sample(patched, ["a dog"], 2, Settings.ramp(2, 3.0, 1.0, 1.0), fast=False, trace=trace)
+    latents = sample(patched, ["a dog"], 2, Settings([3.0] * 2, [1.0] * 2), fast=False, trace=trace)
     assert latents.shape == (1, 2, 8, 4, 4)
     assert [b.shape[2:] for b in trace.bits] == [(1, 32), (4, 32)]
 

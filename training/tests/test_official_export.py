@@ -173,7 +173,7 @@ def test_the_embedded_model_runs_through_the_same_exporter() -> None:
     through, written = with_graphs(bundle, Storage(32))
     quantised, smaller = with_graphs(bundle, Storage(8))
     assert smaller["step"].total < 0.5 * written["step"].total
-    settings, runs = Settings.ramp(3, 3.0, 0.7, 0.3), []
+    settings, runs = Settings([3.0] * 3, [0.7, 0.5, 0.3]), []
     for source in (bundle, through, quantised):
         runs.append(Trace())
         sample(source, ["a photo of a dog"], 2, settings, fast=False, trace=runs[-1])

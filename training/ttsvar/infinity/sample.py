@@ -38,12 +38,6 @@ class Settings:
         """Those of the embedded model, chosen on tuning prompts for one image and for the best of eight alike."""
         return Settings([2.5] * 6, [1.0, 0.7, 0.5, 0.4, 0.3, 0.25])
 
-    @staticmethod
-    def ramp(scales: int, guidance: float, hot: float, cold: float, top_p: float = TOP_P) -> Settings:
-        """Constant guidance, temperature falling linearly over the scales."""
-        steps = [hot + (cold - hot) * i / (scales - 1) for i in range(scales)]
-        return Settings([guidance] * scales, steps, top_p)
-
 
 @dataclass
 class Trace:

@@ -31,6 +31,16 @@ class Prompt:
     first: dict[tuple[str, int], tuple[np.ndarray, Slot]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One scale of one prompt, for any number of candidates and so many guidance groups."""
+
+    prompt: Prompt
+    shape: Shape
+    scale: int
+    groups: int
+
+
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """softmax(q k^T * scale + mask) v by PyTorch's own kernels, which do not store the scores."""
     return functional.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, mask, scale=scale)
@@ -59,31 +69,25 @@ class Network:
         return self._prompts[key]
 
     @torch.inference_mode()
-    def stage(
-        self,
-        prompt: Prompt,
-        shape: Shape,
-        scale: int,
-        codes: Sequence[Tensor | None],
-        past: Sequence[Sequence[Slot]],
-        groups: int,
+    def run(
+        self, stage: Stage, codes: Sequence[Tensor | None], past: Sequence[Sequence[Slot]]
     ) -> tuple[np.ndarray, list[Slot | None]]:
         """Runs a scale: bit-logit differences ``[G, N, L * dv]`` (float32), and where each candidate's K/V are.
 
         ``codes``, ``past``: per candidate. After the last scale nobody reads keys and values: the slots are None.
         """
         count = len(codes)
-        if scale == 0:
-            key = (shape.id, groups)
-            if key not in prompt.first:
-                delta, slots = self._pass(prompt, shape, 0, [None], [[]], groups)
-                prompt.first[key] = (delta, slots[0])
-            delta, slot = prompt.first[key]
+        if stage.scale == 0:
+            first, key = stage.prompt.first, (stage.shape.id, stage.groups)
+            if key not in first:
+                delta, slots = self._pass(stage, [None], [[]])
+                first[key] = (delta, slots[0])
+            delta, slot = first[key]
             return np.repeat(delta, count, 1), [slot] * count
         deltas, slots = [], []
         for start in range(0, count, self._place.rows):
             part = slice(start, start + self._place.rows)
-            delta, new = self._pass(prompt, shape, scale, codes[part], past[part], groups)
+            delta, new = self._pass(stage, codes[part], past[part])
             deltas.append(delta)
             slots += new
         return np.concatenate(deltas, 1), slots
@@ -129,16 +133,11 @@ class Network:
         return self._text_encoder(ids).float()
 
     def _pass(
-        self,
-        prompt: Prompt,
-        shape: Shape,
-        scale: int,
-        codes: Sequence[Tensor | None],
-        past: Sequence[Sequence[Slot]],
-        groups: int,
+        self, stage: Stage, codes: Sequence[Tensor | None], past: Sequence[Sequence[Slot]]
     ) -> tuple[np.ndarray, list[Slot | None]]:
         model, count = self._model, len(codes)
-        condition = _leading(prompt.condition, groups)
+        shape, scale, groups = stage.shape, stage.scale, stage.groups
+        condition = _leading(stage.prompt.condition, groups)
         if scale == 0:
             z = torch.zeros(count, 1, shape.token_channels, device=self._place.device)
             x_add = model.first_input(condition)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ttsvar.serve.draw import Drawn, draw_bits
 from ttsvar.serve.errors import ServeError, invalid
 from ttsvar.serve.keyed import KeyedRandom
-from ttsvar.serve.network import Network, Prompt
+from ttsvar.serve.network import Network, Prompt, Stage
 from ttsvar.serve.past import Slot
 from ttsvar.serve.shape import Settings, Shape
 
@@ -63,7 +63,7 @@ class Population:
             raise invalid(f"all {shape.scales} stages are done")
         groups = 2 if scale < self.request.settings.guidance_until else 1
         codes, past = [row.code for row in self.rows], [row.past for row in self.rows]
-        delta, slots = network.stage(self.condition, shape, scale, codes, past, groups)
+        delta, slots = network.run(Stage(self.condition, shape, scale, groups), codes, past)
         drawn = [self._draw(row, delta[:, index]) for index, row in enumerate(self.rows)]
         rows = tuple(
             Row(
