@@ -62,6 +62,17 @@ function describeContrasts({ contrasts }: StudyTable): string {
   return markdownTable(["arm", "against", "difference", "FLOPs, ratio"], rows, 2);
 }
 
+function describeControls({ controls }: StudyTable): string {
+  const rows = controls.map(({ arm, units, judged, passAt, expected, difference }) => [
+    arm,
+    units,
+    percent(judged),
+    `pass@${passAt} ${percent(expected)}`,
+    signed(difference),
+  ]);
+  return markdownTable(["control", "units", "judged", "must equal", "difference"], rows, 1);
+}
+
 function describePreviews({ previews }: StudyTable): string {
   const rows = previews.map(({ scale, size, view, withReward, withVerdict }) => [
     scale,
@@ -82,6 +93,10 @@ function describeTags({ rows }: StudyTable): string {
 function describeStudy(config: StudyConfig, table: StudyTable, facts: ReportFacts, markdown: string): string {
   const pass = table.passAt.map(({ n, score }) => `pass@${n} ${percent(score)}`).join(", ");
   const versions = Object.entries(facts.versions).map(([name, version]) => `- ${name}: \`${version}\``);
+  const controls =
+    table.controls.length > 0
+      ? ["## Controls", "", "Against all images of the same trees.", "", describeControls(table)]
+      : [];
   const contrasts = table.contrasts.length > 0 ? ["## Contrasts", "", describeContrasts(table)] : [];
   return `${[
     `# ${config.title}`,
@@ -101,6 +116,7 @@ function describeStudy(config: StudyConfig, table: StudyTable, facts: ReportFact
     "",
     ...(config.findings ? ["## Findings", "", config.findings.trim(), ""] : []),
     ...contrasts,
+    ...controls,
     "## Scores",
     "",
     markdown,

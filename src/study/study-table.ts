@@ -1,4 +1,5 @@
 import { bootstrap, type Cell, type Interval } from "../eval/bootstrap.ts";
+import type { ControlRule } from "./controls.ts";
 import { groupBy } from "./group-by.ts";
 import { type PreviewRow, tabulatePreviews } from "./preview-table.ts";
 import { ownProposal, pairKey, type StudyCell, type TreeRow } from "./study-plan.ts";
@@ -31,6 +32,14 @@ export interface Contrast {
   readonly costRatio: number;
 }
 
+/** A control against what it must equal, over all images of the trees: pass@1 if it chooses blindly, or pass@n. */
+export interface Control extends CellName {
+  readonly judged: number;
+  readonly passAt: number;
+  readonly expected: number;
+  readonly difference: Interval;
+}
+
 interface CellName {
   readonly arm: string;
   readonly units: number;
@@ -46,6 +55,7 @@ export interface StudyTable {
   readonly passAt: readonly { readonly n: number; readonly score: number }[];
   readonly rows: readonly TableRow[];
   readonly contrasts: readonly Contrast[];
+  readonly controls: readonly Control[];
   /** How well previews rank, by scale and size. */
   readonly previews: readonly PreviewRow[];
 }
@@ -55,6 +65,8 @@ export interface TableOptions {
   readonly draws: number;
   readonly primaryReward: string;
   readonly contrasts?: readonly { readonly of: CellName; readonly against: CellName }[];
+  /** Control arms by name. */
+  readonly controls?: ReadonlyMap<string, ControlRule>;
 }
 
 /** Trees narrower than this say little about what the best choice could reach. */
@@ -123,6 +135,20 @@ export function tabulate(
       difference: difference(groups.get(nameOf(of))!, verdicts.get(nameOf(against))!),
       costRatio: spentBy(of) / spentBy(against),
     })),
+    controls: rows.flatMap(({ arm, units, judged }) => {
+      const rule = options.controls?.get(arm);
+      if (!rule) return [];
+      const passAt = rule(units);
+      const chance = new Map(trees.map((row) => [pairKey(row), passShare(row.correct, passAt)]));
+      return {
+        arm,
+        units,
+        judged: judged.estimate,
+        passAt,
+        expected: stratifiedMean(trees, (row) => chance.get(pairKey(row))!),
+        difference: difference(groups.get(nameOf({ arm, units }))!, chance),
+      };
+    }),
     previews: tabulatePreviews(trees, options),
   };
 }

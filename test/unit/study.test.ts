@@ -6,6 +6,7 @@ import { createSpace } from "../../src/engine/plan.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
 import type { Judge } from "../../src/eval/judge.ts";
 import { generatePrompts } from "../../src/geneval/prompts.ts";
+import { controlRules } from "../../src/study/controls.ts";
 import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
 import { measureAcceptance } from "../../src/study/measure-acceptance.ts";
 import { measureCalibration } from "../../src/study/measure-calibration.ts";
@@ -245,7 +246,38 @@ describe("a study", () => {
       reference: "best-of-n",
       draws: 300,
       primaryReward: "sum",
+      controls: controlRules(
+        parseStudy(
+          {
+            title: "t",
+            arms: [
+              { name: "best-of-n", strategy: { name: "best-of-n" } },
+              { name: "random", strategy: { name: "random" } },
+              { name: "oracle", strategy: { name: "oracle", options: { judge: "judge" } } },
+            ],
+          },
+          "x.yaml",
+        ),
+      ),
     });
+    expect(table.controls.map(({ arm, units, passAt }) => [arm, units, passAt])).toEqual([
+      ["random", 2, 1],
+      ["random", 4, 1],
+      ["oracle", 2, 2],
+      ["oracle", 4, 4],
+    ]);
+    for (const { difference } of table.controls) {
+      expect(difference.low).toBeLessThanOrEqual(0);
+      expect(difference.high).toBeGreaterThanOrEqual(0);
+    }
+    const blind = new Map([["oracle", () => 1]]);
+    const fooled = tabulate(whole.trees, whole.cells, {
+      reference: "best-of-n",
+      draws: 300,
+      primaryReward: "sum",
+      controls: blind,
+    });
+    expect(fooled.controls.at(-1)!.difference.low).toBeGreaterThan(0);
     const row = (arm: string, units: number) =>
       table.rows.find((each) => each.arm === arm && each.units === units)!;
     expect(row("single", 2).againstSingle).toMatchObject({ estimate: 0, low: 0, high: 0 });
@@ -263,6 +295,25 @@ describe("passShare", () => {
     expect(passShare([true, false, false, false], 1)).toBeCloseTo(0.25, 12);
     expect(passShare([true, false, false, false], 2)).toBeCloseTo(0.5, 12);
     expect(passShare([true, true, false], 2)).toBe(1);
+  });
+});
+
+describe("controlRules", () => {
+  it("leaves out other judges, other proposals and other numbers of images", () => {
+    const oracle = (name: string, options: object, rest: object = {}) => ({
+      name,
+      strategy: { name: "oracle", options },
+      ...rest,
+    });
+    const arms = [
+      oracle("right", { judge: "judge" }),
+      oracle("diluted", { judge: "judge-0.4" }),
+      oracle("warm", { judge: "judge" }, { sampling: { temperature: 2 } }),
+      oracle("three", { judge: "judge", n: 3 }),
+    ];
+    const rules = controlRules(parseStudy({ title: "t", reference: "right", arms }, "x.yaml"));
+    expect([...rules.keys()]).toEqual(["right"]);
+    expect(rules.get("right")!(8.5)).toBe(8);
   });
 });
 

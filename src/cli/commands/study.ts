@@ -64,6 +64,7 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const { runStudy } = await import("../../study/run-study.ts");
   const { tabulate } = await import("../../study/study-table.ts");
   const { writeReport } = await import("../../study/study-report.ts");
+  const { controlRules } = await import("../../study/controls.ts");
   const { openStudyStore } = await import("../../study/study-store.ts");
   const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
     throw new TtsVarError("CONFIG_NOT_FOUND", `cannot read the study ${file} (${cause.code})`, { cause });
@@ -81,7 +82,11 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
         signal,
         onProgress: (what, done, of) => progress.status(`${done} of ${of} ${what}`),
       });
-      const table = tabulate(trees, cells, { ...config, primaryReward: parts.primaryReward });
+      const table = tabulate(trees, cells, {
+        ...config,
+        primaryReward: parts.primaryReward,
+        controls: controlRules(config),
+      });
       const { sampler, rewards, features, judge } = parts;
       const versions = {
         model: `${sampler.name}@${sampler.version}`,
