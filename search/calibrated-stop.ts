@@ -10,8 +10,8 @@ import {
   score,
 } from "../src/core/strategy.ts";
 import { acceptanceOf, expectedGain, probabilityRight } from "./acceptance.ts";
-import { answerBest, finishedRoots } from "./answer.ts";
-import { infeasible, priceOf } from "./fit.ts";
+import { infeasible } from "./fit.ts";
+import { poolScale, poolScaleSchema, SpreadSamples } from "./pool.ts";
 
 const optionsSchema = z.strictObject({
   price: z
@@ -22,42 +22,53 @@ const optionsSchema = z.strictObject({
     .describe(
       "go on while a further unit is expected to raise the probability of a right image by at least this; 0 spends the whole budget",
     ),
+  pool: z
+    .int()
+    .min(1)
+    .default(24)
+    .describe(
+      "coarse candidates to choose further samples from, each as different as can be from those before; 1 draws each afresh",
+    ),
+  scale: poolScaleSchema,
 });
+type StopOptions = z.output<typeof optionsSchema>;
 
 /**
  * One whole sample after the other, for as long as the next one is worth its price. A calibrated curve says how likely
  * each image is right given its reward. Easy prompts stop at the first image; prompts on which samples keep failing are
- * given up; what is left goes to those in between. The budget is a limit, and is usually far from spent. A plan shows the
- * worst case.
+ * given up; what is left goes to those in between. Further samples are those of a coarse pool that differ most from what
+ * was tried (see `spread`). The budget is a limit, and is usually far from spent. A plan shows the worst case.
  */
 export const calibratedStop = defineStrategy({
   name: "calibrated-stop",
   summary: "whole samples one by one, until another is not worth its price by a calibrated pass probability",
   source: "this project; Weitzman 1979 (reservation values)",
   options: optionsSchema,
-  create: ({ price }) =>
-    function* (space) {
-      const curve = acceptanceOf(space, "calibrated-stop");
-      const sampleCost = priceOf(oneSample, space);
-      if (sampleCost > space.limit * (1 + 1e-9)) throw infeasible(sampleCost, space);
-      // The text encoder is paid with the first sample; every further one costs this.
-      const next = sampleCost - space.cost.text;
-      const probabilities: number[] = [];
-      let best: { population: Population; reward: number } | null = null;
-      do {
-        const population = yield* finishedRoots(space, 1);
-        const reward = (yield* score(population, space.reward))[0]!;
-        probabilities.push(probabilityRight(curve, reward));
-        const better = best === null || reward > best.reward;
-        if (best) yield* release(better ? best.population : population);
-        if (better) best = { population, reward };
-        // Blank scores of a dry run are no reason to stop: plans show the worst case.
-        if (reward > dryScore && expectedGain(curve, probabilities) < (price * next) / space.cost.unit) break;
-      } while (next <= space.remaining() * (1 + 1e-12) + space.limit * 1e-10);
-      return { finalists: best!.population, best: 0 } satisfies SearchOutcome;
-    },
+  create: (options) => (space) => run(space, options),
 });
 
-function* oneSample(space: SearchSpace): SearchProgram<SearchOutcome> {
-  return yield* answerBest(space, yield* finishedRoots(space, 1));
+function* run(space: SearchSpace, options: StopOptions): SearchProgram<SearchOutcome> {
+  const curve = acceptanceOf(space, "calibrated-stop");
+  const samples = new SpreadSamples(space, options.pool, poolScale(space, options.scale));
+  const sampleCost = samples.cost;
+  const needed = space.cost.text + sampleCost;
+  if (needed > space.limit * (1 + 1e-9)) throw infeasible(needed, space);
+  const probabilities: number[] = [];
+  let best: { population: Population; reward: number } | null = null;
+  do {
+    const population = yield* samples.next();
+    const reward = (yield* score(population, space.reward))[0]!;
+    probabilities.push(probabilityRight(curve, reward));
+    const better = best === null || reward > best.reward;
+    if (best) yield* release(better ? best.population : population);
+    if (better) best = { population, reward };
+    // Blank scores of a dry run are no reason to stop: plans show the worst case.
+    if (
+      reward > dryScore &&
+      expectedGain(curve, probabilities) < (options.price * sampleCost) / space.cost.unit
+    )
+      break;
+  } while (samples.cost <= space.remaining() * (1 + 1e-12) + space.limit * 1e-10);
+  yield* samples.close();
+  return { finalists: best!.population, best: 0 };
 }

@@ -75,6 +75,12 @@ export const strategies: readonly StrategyEntry[] = [
     async () => (await import("./restart.ts")).restart,
   ),
   entry(
+    "spread",
+    "best of n that differ most in their coarse tokens, out of a pool that costs little",
+    "this project; Gonzalez 1985 (farthest point)",
+    async () => (await import("./spread.ts")).spread,
+  ),
+  entry(
     "calibrated-stop",
     "whole samples one by one, until another is not worth its price by a calibrated pass probability",
     "this project; Weitzman 1979 (reservation values)",

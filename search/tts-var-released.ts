@@ -60,7 +60,7 @@ function* run(space: SearchSpace, lambda: number, plan: TtsVarPlan): SearchProgr
     const decision = plan.decisions.get(scale);
     if (!decision) continue;
     if (decision.rule === "cluster") {
-      const { picks, why } = yield* cluster(space, population, decision.width, null, constant);
+      const { picks, why } = yield* cluster(space, population, decision.width, {}, constant);
       population = yield* select(population, picks, why);
     } else {
       const weights = releasedWeights(yield* score(population, space.reward), lambda);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   defineStrategy,
   features,
+  type ObserveOptions,
   type Population,
   type SearchOutcome,
   type SearchProgram,
@@ -10,6 +11,7 @@ import {
   select,
   start,
   step,
+  tokens,
 } from "../src/core/strategy.ts";
 import { answerBest } from "./answer.ts";
 import { clusterCentres } from "./cluster.ts";
@@ -41,6 +43,10 @@ export const ttsVarOptions = z.strictObject({
     .describe(
       "candidates kept after each scale in units of N; mapped to the model's scales by relative position",
     ),
+  clusterBy: z
+    .enum(["features", "tokens"])
+    .default("features")
+    .describe("what clusters are made of: preview features, or the tokens themselves, which cost nothing"),
   clusterScales: z
     .array(placeSchema)
     .nullable()
@@ -109,7 +115,12 @@ function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): Sea
     if (!decision) continue;
     const choice =
       decision.rule === "cluster"
-        ? yield* cluster(space, population, decision.width, latent)
+        ? yield* cluster(
+            space,
+            population,
+            decision.width,
+            options.clusterBy === "tokens" ? "tokens" : { latent },
+          )
         : weigh(space, options, population, histories, decision.width);
     population = yield* select(population, choice.picks, choice.why);
     histories = pick(histories, choice.picks);
@@ -117,15 +128,15 @@ function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): Sea
   return yield* answerBest(space, population);
 }
 
-/** Diversity phase: one candidate per cluster of preview features. */
+/** Diversity phase: one candidate per cluster of preview features, or of tokens. */
 export function* cluster(
   space: SearchSpace,
   population: Population,
   width: number,
-  latent: ReturnType<typeof previewLatent>,
+  look: "tokens" | ObserveOptions,
   stream = space.rng.stream("cluster", "tts-var", population.stage),
 ) {
-  const vectors = yield* features(population, { latent });
+  const vectors = yield* look === "tokens" ? tokens(population) : features(population, look);
   const { picks, labels } = clusterCentres(population.ids, vectors, width, stream);
   return { picks, why: { rule: "cluster", labels } };
 }

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import * as z from "zod";
 import { TtsVarError } from "./core/errors.ts";
+import { bitsOfBytes, bytesOfBits } from "./core/packed-bits.ts";
 import type { SamplerDescription } from "./samplers/sampler-definition.ts";
 
 const size = z.int().positive();
@@ -42,7 +43,12 @@ export function packBits(sampler: SamplerDescription, bits: readonly Uint8Array[
     ...(schedule === undefined ? {} : { schedule }),
     scales: bits.map((values, scale) => {
       const { h, w } = scales[scale]!;
-      return { h, w, bitsPerToken: values.length / (h * w), bits: pack(values).toString("base64") };
+      return {
+        h,
+        w,
+        bitsPerToken: values.length / (h * w),
+        bits: Buffer.from(bytesOfBits(values)).toString("base64"),
+      };
     }),
   };
 }
@@ -105,19 +111,6 @@ export function bitsFor(
           `${file.schedule === undefined ? "" : `; the file was made for schedule ${file.schedule}`}`,
       );
     }
-    return unpack(Buffer.from(bits, "base64"), h * w * width);
+    return bitsOfBytes(Buffer.from(bits, "base64"), h * w * width);
   });
-}
-
-/** Eight bits to a byte, the first one highest. */
-function pack(bits: Uint8Array): Buffer {
-  const bytes = Buffer.alloc(Math.ceil(bits.length / 8));
-  bits.forEach((bit, at) => {
-    if (bit) bytes[at >> 3]! |= 0x80 >> (at & 7);
-  });
-  return bytes;
-}
-
-function unpack(bytes: Uint8Array, count: number): Uint8Array {
-  return Uint8Array.from({ length: count }, (_, at) => (bytes[at >> 3]! >> (7 - (at & 7))) & 1);
 }

@@ -21,7 +21,7 @@ export interface DryRun {
 }
 
 /**
- * Prices a strategy by running its program on blank observations: equal scores, zero features and signals. Nothing is
+ * Prices a strategy by running its program on blank observations: equal scores, zero features, tokens and signals. Nothing is
  * loaded or computed. The price is exact for programs whose actions do not depend on what they see, and an upper bound
  * for those that stop early on good scores.
  *
@@ -74,6 +74,11 @@ function answer(ledger: Ledger, action: SearchAction): SearchObservation {
       );
       ledger.features(action.population);
       return { type: "features", features: { dims: [ids.length, 1], data: new Float32Array(ids.length) } };
+    }
+    case "tokens": {
+      const { ids } = action.population;
+      ledger.tokens(action.population);
+      return { type: "tokens", tokens: { dims: [ids.length, 1], data: new Float32Array(ids.length) } };
     }
     case "select":
       return { type: "population", population: ledger.select(action.population, action.picks) };

@@ -25,7 +25,7 @@ export interface LedgerRow {
  *
  * Prices: the text encoder once; a stage once per candidate, or once in all for shared stages; a preview once per
  * (candidate, stage, latent size), shared by rewards and features; a score once per (candidate, stage, size, reward);
- * features per candidate each time they are asked for; selecting, branching and releasing nothing.
+ * features per candidate each time they are asked for; reading tokens, selecting, branching and releasing nothing.
  */
 export class Ledger {
   readonly rows: readonly LedgerRow[];
@@ -120,6 +120,12 @@ export class Ledger {
     this.#expectLive(population);
     this.#row(population).features += population.ids.length;
     this.#charge("features", population.ids.length * this.#cost.features, population.stage - 1);
+  }
+
+  /** Books a look at the latest tokens, which costs nothing. */
+  tokens(population: Population): void {
+    this.#expectLive(population);
+    this.#row(population);
   }
 
   /** Books the full-size images of the finalists; returns the rows that are not decoded at the moment. */

@@ -36,6 +36,7 @@ export type SearchAction =
       readonly latent: LatentSize | null;
     }
   | { readonly type: "features"; readonly population: Population; readonly latent: LatentSize | null }
+  | { readonly type: "tokens"; readonly population: Population }
   | {
       readonly type: "select";
       readonly population: Population;
@@ -55,6 +56,7 @@ export type SearchObservation =
   | { readonly type: "stepped"; readonly population: Population; readonly signals: StageSignals }
   | { readonly type: "scores"; readonly scores: Float64Array }
   | { readonly type: "features"; readonly features: Tensor }
+  | { readonly type: "tokens"; readonly tokens: Tensor }
   | { readonly type: "released" };
 
 /** What a program returns: the finished candidates and which of them is the answer. */
@@ -211,6 +213,14 @@ export function* score(
 /** Decodes (once) and extracts one feature vector per candidate: [width, dim]. */
 export function* features(population: Population, options: ObserveOptions = {}): SearchProgram<Tensor> {
   return (yield* ask({ type: "features", population, latent: options.latent ?? null }, "features")).features;
+}
+
+/**
+ * Bits that the latest stage drew, 0 or 1: [width, bits of the stage]. They are at hand, so reading them costs nothing;
+ * the squared distance of two rows is their Hamming distance.
+ */
+export function* tokens(population: Population): SearchProgram<Tensor> {
+  return (yield* ask({ type: "tokens", population }, "tokens")).tokens;
 }
 
 /** Keeps, reorders or duplicates candidates (indices into `population.ids`); replaces the given handle. */

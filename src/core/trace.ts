@@ -5,7 +5,8 @@ import type { Why } from "./strategy.ts";
 
 /**
  * One line of `trace.jsonl`. Equal configuration, seed and models give byte-identical traces; anything that depends on
- * time or machine goes to `timing.jsonl`. Scores are raw (as the reward gave them), feature vectors base64 float32.
+ * time or machine goes to `timing.jsonl`. Scores are raw (as the reward gave them), feature vectors base64 float32, tokens
+ * base64 bits.
  */
 export type TraceEvent =
   | {
@@ -45,6 +46,14 @@ export type TraceEvent =
       readonly population: number;
       readonly scale: number;
       readonly latent: LatentSize | null;
+      readonly ids: readonly CandidateId[];
+      readonly dims: readonly number[];
+      readonly base64: string;
+    }
+  | {
+      readonly type: "tokens";
+      readonly population: number;
+      readonly scale: number;
       readonly ids: readonly CandidateId[];
       readonly dims: readonly number[];
       readonly base64: string;

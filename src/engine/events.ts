@@ -1,7 +1,8 @@
 import type { Spending } from "../core/budget.ts";
+import { bitsOfBytes, bytesOfBits } from "../core/packed-bits.ts";
 import type { StageSignals } from "../core/sampler.ts";
 import type { Population, SearchAction, SearchOutcome, Why } from "../core/strategy.ts";
-import type { Tensor } from "../core/tensor.ts";
+import { sizeOf, type Tensor } from "../core/tensor.ts";
 import type { TraceEvent } from "../core/trace.ts";
 
 /**
@@ -56,6 +57,22 @@ export function featuresEvent(action: SearchAction & { type: "features" }, featu
 export function recordedFeatures(event: TraceEvent & { type: "features" }): Tensor {
   const bytes = Uint8Array.from(Buffer.from(event.base64, "base64"));
   return { dims: event.dims, data: new Float32Array(bytes.buffer) };
+}
+
+export function tokensEvent(action: SearchAction & { type: "tokens" }, { dims, data }: Tensor): TraceEvent {
+  return {
+    type: "tokens",
+    population: action.population.key,
+    scale: action.population.stage - 1,
+    ids: action.population.ids,
+    dims,
+    base64: Buffer.from(bytesOfBits(data)).toString("base64"),
+  };
+}
+
+/** The bits of a recorded `tokens` event. */
+export function recordedTokens({ dims, base64 }: TraceEvent & { type: "tokens" }): Tensor {
+  return { dims, data: Float32Array.from(bitsOfBytes(Buffer.from(base64, "base64"), sizeOf(dims))) };
 }
 
 export function selectionEvent(

@@ -6,7 +6,7 @@ import type { Reward } from "../core/reward.ts";
 import type { LatentSize, Sampler, SampleSession, SamplingSettings } from "../core/sampler.ts";
 import type { Population, SearchAction, SearchObservation } from "../core/strategy.ts";
 import type { TraceEvent } from "../core/trace.ts";
-import { featuresEvent, scoresEvent, selectionEvent, startEvent, stepEvent } from "./events.ts";
+import { featuresEvent, scoresEvent, selectionEvent, startEvent, stepEvent, tokensEvent } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
 import { extractVectors, scoreImages } from "./measure.ts";
 import type { SearchTimer } from "./progress.ts";
@@ -57,6 +57,8 @@ export class LiveDriver {
         return this.#score(action);
       case "features":
         return this.#features(action);
+      case "tokens":
+        return this.#tokens(action);
       case "select":
       case "branch":
         return this.#choose(action);
@@ -159,6 +161,17 @@ export class LiveDriver {
       extractVectors(source, ids, images),
     );
     return { observation: { type: "features", features } as const, event: featuresEvent(action, features) };
+  }
+
+  async #tokens(action: SearchAction & { type: "tokens" }) {
+    const { population } = action;
+    this.#ledger.tokens(population);
+    const rows = (await this.bits(population)).map((stages) => stages[population.stage - 1]!);
+    const width = rows[0]!.length;
+    const data = new Float32Array(rows.length * width);
+    for (const [row, bits] of rows.entries()) data.set(bits, row * width);
+    const tokens = { dims: [rows.length, width], data };
+    return { observation: { type: "tokens", tokens } as const, event: tokensEvent(action, tokens) };
   }
 
   async #choose(action: SearchAction & { type: "select" | "branch" }) {

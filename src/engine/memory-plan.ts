@@ -107,6 +107,8 @@ function follow({ sampler, strategy, space, guidanceUntil }: MemoryInput) {
         decoding = Math.max(decoding, memory.decode(action.latent ?? sampler.latent, count));
         return;
       }
+      case "tokens":
+        return;
       case "select":
       case "branch":
         if (action.type === "select") held.delete(population.key);

@@ -1,8 +1,9 @@
 import type { CostKind } from "../core/budget.ts";
+import type { SearchAction } from "../core/strategy.ts";
 
 /** Where a search stands; emitted after every action. */
 export interface ProgressEvent {
-  readonly action: "start" | "step" | "score" | "features" | "select" | "branch" | "release" | "end";
+  readonly action: SearchAction["type"] | "end";
   /** Stages done by the population concerned, of how many. */
   readonly stage: number;
   readonly scales: number;

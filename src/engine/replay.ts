@@ -8,10 +8,12 @@ import {
   endEvent,
   featuresEvent,
   recordedFeatures,
+  recordedTokens,
   scoresEvent,
   selectionEvent,
   startEvent,
   stepEvent,
+  tokensEvent,
 } from "./events.ts";
 import { oriented } from "./live-driver.ts";
 import { createSpace, type PlanInput } from "./plan.ts";
@@ -110,6 +112,12 @@ function retell(
       const known = recorded?.type === "features" ? recordedFeatures(recorded) : null;
       const event = featuresEvent(action, known ?? { dims: [], data: new Float32Array() });
       return { event, observation: known && { type: "features", features: known } };
+    }
+    case "tokens": {
+      ledger.tokens(action.population);
+      const known = recorded?.type === "tokens" ? recordedTokens(recorded) : null;
+      const event = tokensEvent(action, known ?? { dims: [], data: new Float32Array() });
+      return { event, observation: known && { type: "tokens", tokens: known } };
     }
     case "select":
     case "branch": {

@@ -19,6 +19,7 @@ const actions: ReadonlySet<string> = new Set<SearchAction["type"]>([
   "step",
   "score",
   "features",
+  "tokens",
   "select",
   "branch",
   "release",

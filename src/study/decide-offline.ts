@@ -90,6 +90,8 @@ function lookUp(
         data.set(all.subarray(root * dim, (root + 1) * dim), row * dim);
       return { type: "features", features: { dims: [roots.length, dim], data } };
     }
+    case "tokens":
+      throw new NotRecorded("the tree has no tokens");
     case "select":
     case "branch": {
       if (new Set(action.picks).size < action.picks.length)
