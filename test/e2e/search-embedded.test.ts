@@ -43,6 +43,7 @@ describe.each([
   ["beam", 5],
   ["fk-steering", 3],
   ["quality-diversity", 3],
+  ["spread", 3],
   ["calibrated-stop", 3],
 ] as const)("%s on the embedded models", { timeout: 120_000 }, (strategy, budget) => {
   it("writes the same trace with one thread and with two, alone and beside other prompts, and decides it again", async () => {

@@ -218,6 +218,54 @@ describe("restart", () => {
   });
 });
 
+describe("spread", () => {
+  it("finishes samples whose coarse tokens differ, out of a pool that nobody looks at", async () => {
+    const sampler = analyticSampler();
+    for (let seed = 0; seed < 8; seed++) {
+      const input = await searchInput("spread", 4, { sampler, seed, options: { n: 2, ratio: 8 } });
+      const { candidates, plan } = await runSearch(input);
+      expect(plan.rows.map(({ widthIn }) => widthIn)).toEqual([16, 16, 2, 2, 2, 2]);
+      // One bit a scale: two that differ have both values.
+      expect(candidates.map(({ bits }) => bits[1]![0]).sort()).toEqual([0, 1]);
+    }
+    expect(sampler.decoded).toBe(8 * 2);
+    expect(sampler.open).toBe(0);
+  });
+
+  it("compares the scale it is told to", async () => {
+    const options = { n: 2, ratio: 8, scale: 3 };
+    const { candidates } = await runSearch(await searchInput("spread", 8, { options }));
+    expect(candidates.map(({ bits }) => bits[3]![0]).sort()).toEqual([0, 1]);
+  });
+
+  it("gives the images that best-of-n would give of the same candidates", async () => {
+    const spread = await runSearch(await searchInput("spread", 4, { options: { n: 2, ratio: 2 } }));
+    const all = await runSearch(await searchInput("best-of-n", 4));
+    const hashes = new Map(all.candidates.map(({ id, pixelHash }) => [id, pixelHash]));
+    for (const { id, pixelHash } of spread.candidates) expect(pixelHash).toBe(hashes.get(id));
+  });
+
+  it("rather draws two samples without a pool than one with it", async () => {
+    const { candidates, plan } = await runSearch(await searchInput("spread", 2));
+    expect(candidates.map(({ id }) => id)).toEqual(["c0", "c1"]);
+    expect(plan.rows[1]!.widthIn).toBe(2);
+  });
+});
+
+describe("tts-var by tokens", () => {
+  it("clusters without a preview or a feature", async () => {
+    const plan = planOf(
+      await searchInput("tts-var", 8, { options: { clusterBy: "tokens" }, features: null }),
+    );
+    expect(plan.rows.map(({ decodes, features }) => [decodes, features]).slice(0, 3)).toEqual([
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ]);
+    expect(plan.rows[0]!.widthIn).toBeGreaterThan(planOf(await searchInput("tts-var", 8)).rows[0]!.widthIn);
+  });
+});
+
 describe("calibrated-stop", () => {
   const { acceptance, ...uncertain } = calibration;
   const runAll = async (price: number, reward = analyticReward()) => {
@@ -266,6 +314,33 @@ describe("calibrated-stop", () => {
     const seen = events.flatMap((event) => (event.type === "scores" ? event.raw : []));
     expect(result.best.scores["sum"]).toBe(Math.max(...seen));
     expect(sampler.open).toBe(0);
+  });
+
+  it("draws its first image alone, then always the one of a pool that differs most", async () => {
+    const input = await searchInput("calibrated-stop", 4, { options: { price: 0, pool: 12 } });
+    const { events } = await record(input);
+    const widths = events.flatMap((event) => (event.type === "start" ? [event.ids.length] : []));
+    expect(widths).toEqual([1, 12]);
+    const [first, pool] = events.flatMap((event) => (event.type === "tokens" ? [event] : []));
+    const bit = (base64: string, at: number): number =>
+      (Buffer.from(base64, "base64")[at >> 3]! >> (7 - (at & 7))) & 1;
+    const second = events.find((event) => event.type === "branch")!.picks[0]!;
+    expect(bit(pool!.base64, second)).not.toBe(bit(first!.base64, 0));
+  });
+
+  it("takes the pool that the budget pays for, and a new one when it is used up", async () => {
+    const starts = async (units: number, pool: number): Promise<number[]> => {
+      const input = await searchInput("calibrated-stop", units, { options: { price: 0, pool } });
+      return (await record(input)).events.flatMap((event) =>
+        event.type === "start" ? [event.ids.length] : [],
+      );
+    };
+    const [alone, narrow] = await starts(2.1, 1000);
+    expect(alone).toBe(1);
+    expect(narrow).toBeGreaterThan(1);
+    expect(narrow).toBeLessThan(20);
+    expect(await starts(6, 2)).toEqual([1, 2, 2, 1]);
+    expect(await starts(4, 1)).toEqual([1, 1, 1, 1]);
   });
 
   it("says what it needs when nothing is known of right images", async () => {

@@ -28,11 +28,19 @@ const cases: Readonly<Record<string, GoldenCase>> = {
   "quality-diversity-6": { strategy: "quality-diversity", units: 6 },
   "cascade-6": { strategy: "cascade", units: 6 },
   "importance-sampling-4": { strategy: "importance-sampling", units: 4 },
+  "spread-5": { strategy: "spread", units: 5 },
+  "tts-var-tokens-5": { strategy: "tts-var", units: 5, options: { clusterBy: "tokens" } },
   "calibrated-stop-8": {
     strategy: "calibrated-stop",
     units: 8,
     calibrated: true,
     options: { price: 0.2 },
+  },
+  "calibrated-stop-fresh-8": {
+    strategy: "calibrated-stop",
+    units: 8,
+    calibrated: true,
+    options: { price: 0.2, pool: 1 },
   },
   "restart-5": { strategy: "restart", units: 5, options: { threshold: 2.5 } },
 };
