@@ -9,7 +9,7 @@ import {
   stepTo,
   tokens,
 } from "../src/core/strategy.ts";
-import { rowOf, type Tensor } from "../src/core/tensor.ts";
+import { pickRows, rowOf, type Tensor } from "../src/core/tensor.ts";
 import { finishedRoots } from "./answer.ts";
 import { squaredDistance } from "./cluster.ts";
 import { rowsById } from "./order.ts";
@@ -95,7 +95,7 @@ export class SpreadSamples {
     const chosen = yield* branch(pool.population, [row], { rule: "spread" });
     this.#pool = {
       population: yield* select(pool.population, others, { rule: "spread" }),
-      tokens: rowsOf(pool.tokens, others),
+      tokens: pickRows(pool.tokens, others),
     };
     return yield* stepTo(chosen, this.#space.scales.length);
   }
@@ -126,11 +126,4 @@ function farthestRow({ population, tokens }: Pool, taken: readonly Float32Array[
     widest = gap;
   }
   return best;
-}
-
-function rowsOf(tensor: Tensor, rows: readonly number[]): Tensor {
-  const [, width] = tensor.dims;
-  const data = new Float32Array(rows.length * width!);
-  for (const [to, row] of rows.entries()) data.set(rowOf(tensor, row), to * width!);
-  return { dims: [rows.length, width!], data };
 }

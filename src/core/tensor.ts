@@ -9,6 +9,14 @@ export function sizeOf(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
 }
 
+/** Rows of a matrix, copied. */
+export function pickRows(matrix: Tensor, rows: readonly number[]): Tensor {
+  const width = matrix.dims[1]!;
+  const data = new Float32Array(rows.length * width);
+  for (const [to, row] of rows.entries()) data.set(rowOf(matrix, row), to * width);
+  return { dims: [rows.length, width], data };
+}
+
 /** Row `index` of a tensor along its first axis, as a view (no copy). */
 export function rowOf(tensor: Tensor, index: number): Float32Array {
   const stride = sizeOf(tensor.dims.slice(1));

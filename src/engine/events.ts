@@ -71,7 +71,10 @@ export function tokensEvent(action: SearchAction & { type: "tokens" }, { dims, d
 }
 
 /** The bits of a recorded `tokens` event. */
-export function recordedTokens({ dims, base64 }: TraceEvent & { type: "tokens" }): Tensor {
+export function bitsTensor({
+  dims,
+  base64,
+}: Pick<TraceEvent & { type: "tokens" }, "dims" | "base64">): Tensor {
   return { dims, data: Float32Array.from(bitsOfBytes(Buffer.from(base64, "base64"), sizeOf(dims))) };
 }
 

@@ -5,10 +5,10 @@ import { Ledger } from "../core/ledger.ts";
 import type { SearchAction, SearchObservation } from "../core/strategy.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import {
+  bitsTensor,
   endEvent,
   featuresEvent,
   recordedFeatures,
-  recordedTokens,
   scoresEvent,
   selectionEvent,
   startEvent,
@@ -115,7 +115,7 @@ function retell(
     }
     case "tokens": {
       ledger.tokens(action.population);
-      const known = recorded?.type === "tokens" ? recordedTokens(recorded) : null;
+      const known = recorded?.type === "tokens" ? bitsTensor(recorded) : null;
       const event = tokensEvent(action, known ?? { dims: [], data: new Float32Array() });
       return { event, observation: known && { type: "tokens", tokens: known } };
     }

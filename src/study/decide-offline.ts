@@ -3,8 +3,9 @@ import { finish } from "../core/dry-run.ts";
 import { Ledger } from "../core/ledger.ts";
 import type { LatentSize } from "../core/sampler.ts";
 import type { Population, SearchAction, SearchObservation } from "../core/strategy.ts";
+import { pickRows } from "../core/tensor.ts";
 import { createSpace, type PlanInput } from "../engine/plan.ts";
-import { signalsOf, type Tree, viewKey } from "./record-tree.ts";
+import { signalsOf, type Tree, tokensOf, viewKey } from "./record-tree.ts";
 
 export interface OfflineDecision {
   /** Root of the tree that the strategy answers with. */
@@ -82,16 +83,16 @@ function lookUp(
       const view = viewOf(population, latent, "features", input.sampler.latent);
       const recorded = knowsFeatures ? tree.features[view] : undefined;
       if (!recorded) throw new NotRecorded(`the tree has no ${view}`);
-      const all = new Float32Array(Uint8Array.from(Buffer.from(recorded.base64, "base64")).buffer);
-      const dim = recorded.dims[1]!;
-      const roots = rootsOf(population);
-      const data = new Float32Array(roots.length * dim);
-      for (const [row, root] of roots.entries())
-        data.set(all.subarray(root * dim, (root + 1) * dim), row * dim);
-      return { type: "features", features: { dims: [roots.length, dim], data } };
+      const data = new Float32Array(Uint8Array.from(Buffer.from(recorded.base64, "base64")).buffer);
+      return { type: "features", features: pickRows({ dims: recorded.dims, data }, rootsOf(population)) };
     }
-    case "tokens":
-      throw new NotRecorded("the tree has no tokens");
+    case "tokens": {
+      const { population } = action;
+      ledger.tokens(population);
+      const recorded = tokensOf(tree, population.stage - 1, rootsOf(population));
+      if (!recorded) throw new NotRecorded("the tree has no tokens");
+      return { type: "tokens", tokens: recorded };
+    }
     case "select":
     case "branch": {
       if (new Set(action.picks).size < action.picks.length)

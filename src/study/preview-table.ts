@@ -1,15 +1,19 @@
 import { createRng } from "../core/rng.ts";
+import { rowOf, type Tensor } from "../core/tensor.ts";
 import type { Interval } from "../eval/bootstrap.ts";
 import { groupBy } from "./group-by.ts";
-import { viewKey } from "./record-tree.ts";
+import { type Tree, tokensOf, viewKey } from "./record-tree.ts";
 import type { TreeRow } from "./study-plan.ts";
 
 /** How well one view of unfinished candidates ranks them, within prompts. */
 export interface PreviewRow {
   readonly scale: number;
-  /** Latent size, such as "4x4"; "full" for the whole latent, "signal" for what the logits give for nothing. */
+  /**
+   * Latent size, such as "4x4"; "full" for the whole latent; "signal" for what the logits give for nothing; "pairs" where
+   * two images are compared instead: how far apart they are, with how much their rewards differ.
+   */
   readonly size: string;
-  /** What is looked at: the reward of the preview, or a free signal. */
+  /** What is looked at: the reward of the preview, a free signal, or the distance of tokens. */
   readonly view: string;
   /** Correlation with the reward of the finished image at full size. */
   readonly withReward: Interval;
@@ -32,6 +36,8 @@ export function tabulatePreviews(
   const prompts = [...groupBy(trees, ({ prompt }) => prompt).values()];
   const rewards = moments(prompts, ({ tree }) => tree.scores[final]!);
   const verdicts = moments(prompts, ({ correct }) => correct.map(Number));
+  const rewardGaps = moments(prompts, ({ tree }) => gaps(tree.scores[final]!));
+  const verdictGaps = moments(prompts, ({ correct }) => gaps(correct.map(Number)));
   const rows: PreviewRow[] = [];
   const add = (
     at: Pick<PreviewRow, "scale" | "size" | "view">,
@@ -51,8 +57,29 @@ export function tabulatePreviews(
       if (trees.every(({ tree }) => isFlat(tree.signals[scale]![signal]))) continue;
       add({ scale, size: "signal", view: signal }, ({ tree }) => tree.signals[scale]![signal]);
     }
+    if (trees.every(({ tree }) => tree.tokens)) {
+      const apart = moments(prompts, ({ tree }) => hammingDistances(tokensOf(tree, scale, rootsOf(tree))!));
+      const correlate = (others: Centred[]): Interval => interval(apart, others, Math.min(draws, 1000));
+      const [withReward, withVerdict] = [correlate(rewardGaps), correlate(verdictGaps)];
+      rows.push({ scale, size: "pairs", view: "token distance", withReward, withVerdict });
+    }
   }
   return rows;
+}
+
+const rootsOf = ({ width }: Tree): number[] => Array.from({ length: width }, (_, root) => root);
+
+/** Absolute differences of all pairs. */
+function gaps(values: readonly number[]): number[] {
+  return values.flatMap((one, index) => values.slice(index + 1).map((other) => Math.abs(one - other)));
+}
+
+/** Hamming distances of all pairs of rows, in the order of `gaps`. */
+function hammingDistances(tokens: Tensor): number[] {
+  const rows = Array.from({ length: tokens.dims[0]! }, (_, row) => rowOf(tokens, row));
+  return rows.flatMap((one, index) =>
+    rows.slice(index + 1).map((other) => one.reduce((sum, bit, at) => sum + Math.abs(bit - other[at]!), 0)),
+  );
 }
 
 /** Values of one prompt, centred within each of its trees. */

@@ -10,8 +10,11 @@ import {
   start,
   step,
   stepTo,
+  tokens,
 } from "../core/strategy.ts";
+import { pickRows, type Tensor } from "../core/tensor.ts";
 import type { TraceEvent } from "../core/trace.ts";
+import { bitsTensor } from "../engine/events.ts";
 import { runSearch, type SearchInput, type SearchResult } from "../engine/run-search.ts";
 
 /**
@@ -32,10 +35,17 @@ export interface Tree {
     readonly entropy: readonly number[];
     readonly guidanceGap: readonly number[];
   }[];
+  /** Tokens by scale, if they were recorded: base64 bits and their dimensions [width, bits of the scale]. */
+  readonly tokens?: readonly RecordedTokens[];
   /**
    * Final scores of second continuations: `copies[scale][root]` shares the root's tokens up to and including that scale.
    */
   readonly copies: readonly (readonly number[])[];
+}
+
+export interface RecordedTokens {
+  readonly dims: readonly number[];
+  readonly base64: string;
 }
 
 export interface TreeOptions {
@@ -50,6 +60,8 @@ export interface TreeOptions {
   readonly scales?: readonly number[];
   /** Preview size at which features are taken, or false. */
   readonly featurePreview: LatentSize | null | false;
+  /** Whether to record tokens. */
+  readonly tokens?: boolean | undefined;
   /** Roots of which a second continuation is drawn from every scale. */
   readonly copies: number;
 }
@@ -81,6 +93,7 @@ function treeProgram(options: TreeOptions): SearchFunction {
     let population = yield* start(options.width);
     for (const { index: scale } of space.scales) {
       population = (yield* step(population)).population;
+      if (options.tokens) yield* tokens(population);
       const looked = options.scales?.includes(scale) ?? true;
       const sizes = new Set([...(scale === last ? [null] : []), ...(looked ? options.previews : [])]);
       for (const latent of sizes) {
@@ -119,6 +132,7 @@ function treeOf(events: readonly TraceEvent[], { width }: TreeOptions): Tree {
   const vectors: Record<string, { dims: readonly number[]; base64: string }> = {};
   const signals: Tree["signals"][number][] = [];
   const copies: number[][] = [];
+  const drawn: RecordedTokens[] = [];
   for (const event of events) {
     // The main population keeps its key 0; all others are copies.
     if (event.type === "step" && event.population === 0) {
@@ -128,11 +142,26 @@ function treeOf(events: readonly TraceEvent[], { width }: TreeOptions): Tree {
       scores[viewKey(event.reward, event.scale, event.latent)] = event.raw;
     } else if (event.type === "scores") {
       copies.push([...event.raw]);
+    } else if (event.type === "tokens") {
+      drawn.push({ dims: event.dims, base64: event.base64 });
     } else if (event.type === "features") {
       vectors[viewKey("features", event.scale, event.latent)] = { dims: event.dims, base64: event.base64 };
     }
   }
-  return { width, scores, features: vectors, signals, copies };
+  return {
+    width,
+    scores,
+    features: vectors,
+    signals,
+    copies,
+    ...(drawn.length > 0 ? { tokens: drawn } : {}),
+  };
+}
+
+/** Tokens of a scale for some of a tree's roots; null if they were not recorded. */
+export function tokensOf({ tokens }: Tree, scale: number, roots: readonly number[]): Tensor | null {
+  const recorded = tokens?.[scale];
+  return recorded ? pickRows(bitsTensor(recorded), roots) : null;
 }
 
 /** Signals of a stage for some of a tree's roots. */

@@ -73,7 +73,7 @@ async function drawTree(
   signal: AbortSignal,
 ): Promise<TreeRow> {
   const metadata = plan.prompts[where.prompt]!;
-  const { width, previews, scales, features } = plan.tree;
+  const { width, previews, scales, features, tokens } = plan.tree;
   const { tree, result } = await recordTree(
     { ...parts, prompt: metadata.prompt, metadata: { ...metadata }, seed: seedOf(plan, where), signal },
     {
@@ -83,6 +83,7 @@ async function drawTree(
       previews,
       ...(scales ? { scales } : {}),
       featurePreview: features && parts.features ? (previews[0] ?? null) : false,
+      tokens,
       copies: 0,
     },
   );

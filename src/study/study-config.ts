@@ -62,6 +62,12 @@ export const studySchema = z.strictObject({
         .describe(
           "Record features of previews too; exact only for reductions of one image at a time (pool, cls), others run live",
         ),
+      tokens: z
+        .boolean()
+        .optional()
+        .describe(
+          "Record tokens too, for strategies that compare them, and tabulate what their distance tells",
+        ),
     })
     .prefault({}),
   treesOf: z

@@ -43,6 +43,7 @@ export interface StudyPlan {
     /** Scales that are looked at; null: all. */
     readonly scales: readonly number[] | null;
     readonly features: boolean;
+    readonly tokens?: boolean | undefined;
   };
   /** Rewards that only ever look at finished images. */
   readonly finalRewards: readonly string[];

@@ -22,7 +22,14 @@ import { analyticFeatures, analyticReward, analyticSampler, drawsOf } from "./su
 import { calibration, loadStrategy, searchInput } from "./support/search-run.ts";
 
 const half = { h: 4, w: 4 };
-const treeOptions = { width: 24, rewards: ["sum"], previews: [half, null], featurePreview: half, copies: 6 };
+const treeOptions = {
+  width: 24,
+  rewards: ["sum"],
+  previews: [half, null],
+  featurePreview: half,
+  tokens: true,
+  copies: 6,
+};
 
 describe("decideOffline", () => {
   it("decides exactly as a live run, for everything that never copies", async () => {
@@ -37,6 +44,7 @@ describe("decideOffline", () => {
       "cascade",
       "restart",
       "quality-diversity",
+      "spread",
     ]) {
       const options = name === "cascade" ? { latePreview: 0.5 } : {};
       const live = { ...(await searchInput(name, 4, { options })) };
@@ -51,6 +59,9 @@ describe("decideOffline", () => {
     const input = await searchInput("tts-var", 4, { options: { lambda: 100 } });
     const { tree } = await recordTree(input, treeOptions);
     expect(() => decideOffline(input, tree)).toThrow(NotRecorded);
+    const { tokens: _, ...silent } = tree;
+    const spread = await searchInput("spread", 4);
+    expect(() => decideOffline(spread, silent)).toThrow(/no tokens/);
     const wide = await searchInput("best-of-n", 32);
     expect(() => decideOffline(wide, tree)).toThrow(/more than the tree's 24/);
   });
@@ -204,7 +215,7 @@ describe("a study", () => {
       seed: "0",
       prompts,
       replicates: 2,
-      tree: { width: 8, previews: [half], scales: null, features: true },
+      tree: { width: 8, previews: [half], scales: null, features: true, tokens: true },
       finalRewards: [],
       reliabilities: [0.5],
       arms,
@@ -260,6 +271,11 @@ describe("a study", () => {
         ),
       ),
     });
+    // The analytic reward adds the draws up: images whose tokens differ, differ in reward.
+    const apart = table.previews.filter(({ size }) => size === "pairs");
+    expect(apart.map(({ scale }) => scale)).toEqual([0, 1, 2, 3, 4, 5]);
+    const all = apart.reduce((sum, { withReward }) => sum + withReward.estimate, 0);
+    expect(all / apart.length).toBeGreaterThan(0.05);
     expect(table.controls.map(({ arm, units, passAt }) => [arm, units, passAt])).toEqual([
       ["random", 2, 1],
       ["random", 4, 1],
