@@ -25,7 +25,7 @@ const optionsSchema = z.strictObject({
   pool: z
     .int()
     .min(1)
-    .default(24)
+    .default(8)
     .describe(
       "coarse candidates to choose further samples from, each as different as can be from those before; 1 draws each afresh",
     ),

@@ -17,7 +17,7 @@ const optionsSchema = z.strictObject({
   ratio: z
     .number()
     .min(1)
-    .default(8)
+    .default(4)
     .describe("candidates in the pool for each that is finished; fewer where the budget pays for no more"),
   scale: poolScaleSchema,
 });

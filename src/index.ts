@@ -62,6 +62,7 @@ export {
   start,
   step,
   stepTo,
+  tokens,
 } from "./core/strategy.ts";
 export type { Tensor } from "./core/tensor.ts";
 export type { TraceEvent, TraceSink } from "./core/trace.ts";
