@@ -128,7 +128,10 @@ function describeStudy(config: StudyConfig, table: StudyTable, facts: ReportFact
     "## What previews tell",
     "",
     "Within-prompt correlations over all recorded candidates, 95 % intervals by a bootstrap over prompts. Signals come with",
-    "the logits and cost nothing. Token distances are of pairs, correlated with how much the two rewards or verdicts differ.",
+    "the logits and cost nothing.",
+    ...(table.previews.some(({ size }) => size === "pairs")
+      ? ["Token distances are of pairs, correlated with how much the two rewards or verdicts differ."]
+      : []),
     "",
     describePreviews(table),
     "![previews](previews.svg)",
