@@ -10,6 +10,8 @@ export interface OpenSamplerOptions {
   readonly threads?: number;
   /** Compute on the calling thread instead of a worker (tests, and processes that do nothing else). */
   readonly inProcess?: boolean;
+  /** Samplers with different numbers compute side by side, in threads of their own; default: 0. */
+  readonly lane?: number;
   /** Aspect ratio and size; the same as for `describe`. */
   readonly shape?: ScheduleWish;
   /** Candidates that a stage computes at once, by stage; a larger population is split. Changes no result. */

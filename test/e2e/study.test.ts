@@ -42,8 +42,9 @@ async function writeStudy(name: string, changes: object = {}): Promise<string> {
   return file;
 }
 
-const runStudy = async (file: string) => {
-  const { code, stdout, stderr } = await runHere(["study", "run", file, "--out", dir, "--json", "--quiet"]);
+const runStudy = async (file: string, ...flags: string[]) => {
+  const argv = ["study", "run", file, "--out", dir, "--json", "--quiet", ...flags];
+  const { code, stdout, stderr } = await runHere(argv);
   expect([code, stderr]).toEqual([0, ""]);
   return JSON.parse(stdout);
 };
@@ -106,6 +107,22 @@ describe("study run", { timeout: 180_000 }, () => {
     );
     expect(borrower.rows[0].mode).toBe("offline");
     expect(await readFile(join(dir, "borrower", "rows", "trees.jsonl"), "utf8")).toBe("");
+  });
+
+  it("finds the same with one generator as with two side by side", async () => {
+    const arms = [
+      arm("best-of-n", { name: "best-of-n" }, { live: true }),
+      arm("spread", { name: "spread", options: { n: 2, ratio: 1 } }, { live: true }),
+    ];
+    const tree = { width: 2, scales: [] };
+    const tables = [];
+    for (const count of ["1", "2"]) {
+      const file = await writeStudy(`generators-${count}`, { arms, tree, contrasts: [] });
+      tables.push(await runStudy(file, "--generators", count));
+    }
+    const [one, two] = tables;
+    expect(two.rows).toEqual(one.rows);
+    expect(two.previews).toEqual(one.previews);
   });
 
   it("refuses rows of other prompts, and contrasts that no arm runs", async () => {

@@ -20,7 +20,7 @@ describe("inference worker", () => {
 
   it("lets generator and scorer compute at the same time", async () => {
     const scorer = await open(0);
-    const generator: Remote<CalculatorMethods> = await openRemote(module, { offset: 0 }, "generator");
+    const generator: Remote<CalculatorMethods> = await openRemote(module, { offset: 0 }, "generator 0");
     const flag = new SharedArrayBuffer(4);
     // On one thread, the second call would wait for the first, which waits for it.
     const held = generator.call("hold", flag);

@@ -24,7 +24,8 @@ others live, and judges all answers. An interrupted study continues where it sto
 
 interface RunOptions {
   readonly out: string;
-  readonly jobs: string;
+  readonly jobs?: string;
+  readonly generators?: string;
   readonly threads?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -40,8 +41,15 @@ export function register(program: Command): void {
     .description("Run or continue a study and write its report.")
     .argument("<file>", "Study configuration (YAML)")
     .option("--out <dir>", "Folder of all studies", "results")
-    .option("--jobs <n>", "Searches at a time", "2")
-    .option("--threads <n>", "Inference threads of the generator; does not change the images")
+    .option("--jobs <n>", "Searches at a time (default: one more than generators)")
+    .option(
+      "--generators <n>",
+      "Copies of the generator that draw side by side (default: one per core, if small)",
+    )
+    .option(
+      "--threads <n>",
+      "Inference threads of each; does not change the images (default: the cores over the copies)",
+    )
     .option("--json", "Print one JSON object on stdout")
     .option("-q, --quiet", "No progress on stderr; warnings and errors only")
     .addHelpText("after", EXAMPLES)
@@ -74,11 +82,11 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const dir = join(options.out, name);
   const owned = new Disposal();
   return owned.during(async () => {
-    const { parts, plan } = await openStudy(config, options, owned, progress);
+    const { parts, plan, generators } = await openStudy(config, options, owned, progress);
     const store = await openStudyStore(dir, config, parts);
     try {
       const { trees, cells } = await runStudy(plan, parts, store, {
-        jobs: parseCount(options.jobs, "--jobs"),
+        jobs: options.jobs === undefined ? generators + 1 : parseCount(options.jobs, "--jobs"),
         signal,
         onProgress: (what, done, of) => progress.status(`${done} of ${of} ${what}`),
       });
@@ -107,13 +115,14 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
 
 async function openStudy(
   config: StudyConfig,
-  { threads }: RunOptions,
+  { threads, generators: copies }: RunOptions,
   owned: Disposal,
   progress: Progress,
-): Promise<{ parts: StudyParts; plan: StudyPlan }> {
+): Promise<{ parts: StudyParts; plan: StudyPlan; generators: number }> {
   const { searchSchema } = await import("../../config/schema.ts");
   const { expandNames } = await import("../../config/load.ts");
-  const { openSearch, planConfig } = await import("../../open-search.ts");
+  const { openCopies } = await import("../../open-copies.ts");
+  const { planConfig } = await import("../../open-search.ts");
   const { resolveSettings } = await import("../../sampling-settings.ts");
   const { openFeatures } = await import("../../open-features.ts");
   const { rewardRegistry, strategyRegistry } = await import("../../builtins.ts");
@@ -137,7 +146,8 @@ async function openStudy(
   const search = parseSearch(settings, "search");
   const host = pluginHost(search.allowDownload, progress);
   const planned = await planConfig(search, host);
-  const open = owned.use(await openSearch(planned));
+  const count = copies === undefined ? undefined : parseCount(copies, "--generators");
+  const { generators, ...open } = await openCopies(planned, count, owned);
   const rewards = { [search.reward.name]: open.reward };
   for (const [key, { name, options }] of Object.entries(config.rewards)) {
     const { value } = await loadReward(name, options, { ...host, registry: rewardRegistry });
@@ -193,5 +203,6 @@ async function openStudy(
       reliabilities: config.reliabilities,
       arms,
     },
+    generators,
   };
 }

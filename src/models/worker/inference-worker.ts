@@ -92,7 +92,7 @@ const lanes = new Map<string, { readonly worker: InferenceWorker; users: number 
 export async function openRemote<M extends Methods>(
   module: URL,
   options: unknown,
-  lane: "generator" | "scoring",
+  lane: `generator ${number}` | "scoring",
 ): Promise<Remote<M>> {
   let held = lanes.get(lane);
   if (!held?.worker.alive) held = { worker: new InferenceWorker(`tts-var ${lane}`), users: 0 };

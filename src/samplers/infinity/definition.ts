@@ -12,11 +12,11 @@ import { loadInfinity, readInfinity } from "./sampler.ts";
 export function infinityDefinition(dir: string): SamplerDefinition {
   return {
     describe: async (shape) => (await readInfinity(dir, shape)).description,
-    async open({ inProcess, ...options } = {}) {
+    async open({ inProcess, lane = 0, ...options } = {}) {
       if (inProcess) return loadInfinity(dir, options);
       const { description, encodes } = await readInfinity(dir, options.shape);
       const module = siblingModule(import.meta.url, "service");
-      const remote = await openRemote<SamplerMethods>(module, { dir, ...options }, "generator");
+      const remote = await openRemote<SamplerMethods>(module, { dir, ...options }, `generator ${lane}`);
       return remoteSampler(description, remote, { encodes });
     },
   };
