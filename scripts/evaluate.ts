@@ -36,11 +36,18 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
     title: "First light: does search pay?",
     text: "One image per prompt on fresh prompts of GenEval's grammar. The reward is the dual encoder (`clip`); the judge is a detector that no reward uses. Arms are paired: equal prompts, equal seeds.",
     common: ["--prompts", "552", "--prompt-seed", "first-light", "--samples", "1", "--reward", "clip"],
-    arms: [arm("single", "single", 1), arm("best-of-n 8", "best-of-n", 8), arm("tts-var 8", "tts-var", 8)],
+    arms: [
+      arm("single", "single", 1),
+      arm("best-of-n 8", "best-of-n", 8),
+      arm("tts-var 8", "tts-var", 8),
+      arm("calibrated-stop", "calibrated-stop", 16),
+    ],
     comparisons: [
       ["single", "best-of-n 8"],
       ["single", "tts-var 8"],
       ["best-of-n 8", "tts-var 8"],
+      ["tts-var 8", "calibrated-stop"],
+      ["best-of-n 8", "calibrated-stop"],
     ],
   },
   "geneval-4": {
