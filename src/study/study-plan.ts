@@ -25,6 +25,8 @@ export interface StudyParts {
 export interface StudyArm {
   readonly name: string;
   readonly search: SearchFunction;
+  /** Options of the strategy, defaults filled in: what tells its stored rows from those of another version. */
+  readonly options?: unknown;
   /** In units of the study's own settings, whatever the arm's: equal budgets are equal FLOPs. */
   readonly budgets: readonly number[];
   /** Searches are run even where a tree could tell. */

@@ -7,7 +7,7 @@ import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
 import { JsonlWriter, readJsonl } from "../io/jsonl.ts";
 import type { StudyConfig } from "./study-config.ts";
-import type { StudyCell, StudyParts, StudyStore, TreeRow } from "./study-plan.ts";
+import type { StudyArm, StudyCell, StudyParts, StudyStore, TreeRow } from "./study-plan.ts";
 
 /** What rows on disk were made with. Trees all depend on one thing; cells only on their own arm besides. */
 interface Stamp {
@@ -25,11 +25,12 @@ export async function openStudyStore(
   dir: string,
   config: StudyConfig,
   parts: StudyParts,
+  arms: readonly StudyArm[],
 ): Promise<StudyStore & Disposable> {
   const rows = join(dir, "rows");
   const stampPath = join(rows, "study.json");
   const [treesPath, cellsPath] = [join(rows, "trees.jsonl"), join(rows, "cells.jsonl")];
-  const stamp = stampOf(config, parts);
+  const stamp = stampOf(config, parts, arms);
   const before = existsSync(stampPath) ? (JSON.parse(await readFile(stampPath, "utf8")) as Stamp) : stamp;
   if (before.trees !== stamp.trees) {
     throw new TtsVarError(
@@ -77,7 +78,7 @@ async function borrowedTrees(dir: string, from: string | undefined, stamp: Stamp
   return rowsOf<TreeRow>(join(rows, "trees.jsonl"));
 }
 
-function stampOf(config: StudyConfig, parts: StudyParts): Stamp {
+function stampOf(config: StudyConfig, parts: StudyParts, arms: readonly StudyArm[]): Stamp {
   // Replicates are left out: more of them extend a study.
   const { search, rewards, finalRewards, judge, prompts, seed, tree } = config;
   const versions = [
@@ -93,7 +94,11 @@ function stampOf(config: StudyConfig, parts: StudyParts): Stamp {
   return {
     trees: hashOf(common),
     arms: Object.fromEntries(
-      config.arms.map(({ budgets: _, ...arm }) => [arm.name, hashOf({ arm, decisive })]),
+      config.arms.map(({ budgets: _, ...arm }, index) => [
+        arm.name,
+        // Defaults belong to the arm: another version of a strategy may have others.
+        hashOf({ arm, options: arms[index]!.options, decisive }),
+      ]),
     ),
   };
 }

@@ -83,7 +83,7 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const owned = new Disposal();
   return owned.during(async () => {
     const { parts, plan, generators } = await openStudy(config, options, owned, progress);
-    const store = await openStudyStore(dir, config, parts);
+    const store = await openStudyStore(dir, config, parts, plan.arms);
     try {
       const { trees, cells } = await runStudy(plan, parts, store, {
         jobs: options.jobs === undefined ? generators + 1 : parseCount(options.jobs, "--jobs"),
@@ -168,6 +168,7 @@ async function openStudy(
     arms.push({
       name: arm.name,
       search: value.search,
+      options: value.options,
       budgets: arm.budgets ?? config.budgets,
       live: arm.live,
       ...(arm.sampling
