@@ -1,8 +1,9 @@
 import { createRng } from "../core/rng.ts";
 import { rowOf, type Tensor } from "../core/tensor.ts";
+import { bitsTensor } from "../engine/events.ts";
 import type { Interval } from "../eval/bootstrap.ts";
 import { groupBy } from "./group-by.ts";
-import { type Tree, tokensOf, viewKey } from "./record-tree.ts";
+import { viewKey } from "./record-tree.ts";
 import type { TreeRow } from "./study-plan.ts";
 
 /** How well one view of unfinished candidates ranks them, within prompts. */
@@ -58,7 +59,7 @@ export function tabulatePreviews(
       add({ scale, size: "signal", view: signal }, ({ tree }) => tree.signals[scale]![signal]);
     }
     if (trees.every(({ tree }) => tree.tokens)) {
-      const apart = moments(prompts, ({ tree }) => hammingDistances(tokensOf(tree, scale, rootsOf(tree))!));
+      const apart = moments(prompts, ({ tree }) => hammingDistances(bitsTensor(tree.tokens![scale]!)));
       const correlate = (others: Centred[]): Interval => interval(apart, others, Math.min(draws, 1000));
       const [withReward, withVerdict] = [correlate(rewardGaps), correlate(verdictGaps)];
       rows.push({ scale, size: "pairs", view: "token distance", withReward, withVerdict });
@@ -66,8 +67,6 @@ export function tabulatePreviews(
   }
   return rows;
 }
-
-const rootsOf = ({ width }: Tree): number[] => Array.from({ length: width }, (_, root) => root);
 
 /** Absolute differences of all pairs. */
 function gaps(values: readonly number[]): number[] {
