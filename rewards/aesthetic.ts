@@ -2,14 +2,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
-import { parseWith } from "../src/models/model-folder.ts";
-import { readJson } from "../src/models/read-json.ts";
-import { dot } from "./cosine.ts";
-import { facts } from "./facts.ts";
-import { folderReward } from "./folder-reward.ts";
-import { readImageTransform } from "./image-processor.ts";
-import { clipTransform, siglipTransform } from "./preprocess.ts";
-import { openVisionTower } from "./vision-tower.ts";
+import { parseWith } from "../src/inference/folder/model-folder.ts";
+import { readJson } from "../src/inference/folder/read-json.ts";
+import { dot } from "../src/inference/vision/cosine.ts";
+import { readImageTransform } from "../src/inference/vision/image-processor.ts";
+import { clipTransform, siglipTransform } from "../src/inference/vision/preprocess.ts";
+import { openVisionTower } from "../src/inference/vision/vision-tower.ts";
+import { facts } from "./parts/facts.ts";
+import { folderReward } from "./parts/folder-reward.ts";
 
 const options = z.strictObject({
   head: z.enum(["laion", "v2.5"]).default("laion"),

@@ -3,13 +3,13 @@ import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
 import type { RewardDefinition, RewardHost } from "../src/core/plugin.ts";
 import type { Reward, RewardTraits } from "../src/core/reward.ts";
-import { openModelFolder } from "../src/models/model-folder.ts";
-import { readJson } from "../src/models/read-json.ts";
-import { openDualTower } from "./dual-tower.ts";
-import { facts } from "./facts.ts";
-import { readImageTransform } from "./image-processor.ts";
-import { modelFlops } from "./model-cost.ts";
-import { modelFolder } from "./model-source.ts";
+import { modelFolder } from "../src/inference/folder/find-folder.ts";
+import { modelFlops } from "../src/inference/folder/model-cost.ts";
+import { openModelFolder } from "../src/inference/folder/model-folder.ts";
+import { readJson } from "../src/inference/folder/read-json.ts";
+import { openDualTower } from "../src/inference/vision/dual-tower.ts";
+import { readImageTransform } from "../src/inference/vision/image-processor.ts";
+import { facts } from "./parts/facts.ts";
 
 const options = z.strictObject({
   model: z

@@ -2,15 +2,15 @@ import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
 import type { RewardDefinition, RewardHost } from "../src/core/plugin.ts";
 import type { Reward, RewardItem, RewardTraits } from "../src/core/reward.ts";
-import { parseMetadata } from "../src/geneval/metadata.ts";
-import { type GenevalMetadata, officialOptions } from "../src/geneval/rules.ts";
-import { loadDetector } from "../src/models/detector.ts";
-import { openModelFolder } from "../src/models/model-folder.ts";
-import { denseScore } from "./dense-score.ts";
-import { facts } from "./facts.ts";
-import { modelFlops } from "./model-cost.ts";
-import { modelFolder } from "./model-source.ts";
-import { parsePrompt } from "./prompt-parser.ts";
+import { parseMetadata } from "../src/eval/geneval/metadata.ts";
+import { type GenevalMetadata, officialOptions } from "../src/eval/geneval/rules.ts";
+import { modelFolder } from "../src/inference/folder/find-folder.ts";
+import { modelFlops } from "../src/inference/folder/model-cost.ts";
+import { openModelFolder } from "../src/inference/folder/model-folder.ts";
+import { loadDetector } from "../src/inference/vision/detector.ts";
+import { denseScore } from "./parts/dense-score.ts";
+import { facts } from "./parts/facts.ts";
+import { parsePrompt } from "./parts/prompt-parser.ts";
 
 const options = z.strictObject({
   detector: z.string().min(1).default("detector-a").describe("embedded detector, or a detector folder"),

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { openDualTower } from "./dual-tower.ts";
-import { folderHelp, folderReward } from "./folder-reward.ts";
-import { readImageTransform } from "./image-processor.ts";
-import { hpsTransform } from "./preprocess.ts";
+import { openDualTower } from "../src/inference/vision/dual-tower.ts";
+import { readImageTransform } from "../src/inference/vision/image-processor.ts";
+import { hpsTransform } from "../src/inference/vision/preprocess.ts";
+import { folderHelp, folderReward } from "./parts/folder-reward.ts";
 
 /**
  * HPS v2 and v2.1 (by their weights; their values are not comparable with each other): plain cosine of an OpenCLIP

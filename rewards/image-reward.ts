@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { openGraph } from "../src/models/graph.ts";
-import { loadTokenizer, type Tokenizer } from "../src/models/tokenizer.ts";
-import { folderHelp, folderReward } from "./folder-reward.ts";
-import { readImageTransform } from "./image-processor.ts";
-import { clipTransform, toPixelValues } from "./preprocess.ts";
+import { openGraph } from "../src/inference/runtime/graph.ts";
+import { loadTokenizer, type Tokenizer } from "../src/inference/runtime/tokenizer.ts";
+import { readImageTransform } from "../src/inference/vision/image-processor.ts";
+import { clipTransform, toPixelValues } from "../src/inference/vision/preprocess.ts";
+import { folderHelp, folderReward } from "./parts/folder-reward.ts";
 
 /** Tokens of the original's text input, [CLS] and [SEP] included; padded to this length. */
 const textLength = 35;

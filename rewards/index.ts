@@ -1,6 +1,6 @@
 import type { RewardDefinition } from "../src/core/plugin.ts";
 import type { Listing } from "../src/core/registry.ts";
-import { facts, type RewardFacts } from "./facts.ts";
+import { facts, type RewardFacts } from "./parts/facts.ts";
 
 /** What `tts-var list rewards` shows of a built-in reward. */
 export interface RewardListing extends Listing, RewardFacts {

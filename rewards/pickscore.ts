@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson } from "../src/models/read-json.ts";
-import { openDualTower } from "./dual-tower.ts";
-import { folderHelp, folderReward } from "./folder-reward.ts";
-import { readImageTransform } from "./image-processor.ts";
-import { clipTransform } from "./preprocess.ts";
+import { readJson } from "../src/inference/folder/read-json.ts";
+import { openDualTower } from "../src/inference/vision/dual-tower.ts";
+import { readImageTransform } from "../src/inference/vision/image-processor.ts";
+import { clipTransform } from "../src/inference/vision/preprocess.ts";
+import { folderHelp, folderReward } from "./parts/folder-reward.ts";
 
 // exp(logit_scale) of the checkpoint is 100 after clamping; folders state their own.
 const configSchema = z.looseObject({ logit_scale: z.number().default(Math.log(100)) });

@@ -1,10 +1,10 @@
 import { cpus, loadavg } from "node:os";
-import { versions } from "../src/cli/versions.ts";
-import type { Sampler } from "../src/core/sampler.ts";
-import { embeddedModelPath } from "../src/models/model-folder.ts";
-import { infinityDefinition } from "../src/samplers/infinity/definition.ts";
-import { remoteDefinition } from "../src/samplers/remote/definition.ts";
-import { serveOverHttp } from "../src/samplers/remote/serve.ts";
+import type { Sampler } from "../src/core/generator.ts";
+import { infinityDefinition } from "../src/generators/next-scale/infinity/definition.ts";
+import { remoteDefinition } from "../src/generators/remote/definition.ts";
+import { serveOverHttp } from "../src/generators/remote/serve.ts";
+import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
+import { versions } from "../src/run/versions.ts";
 
 // `npx tsx scripts/bench-remote.ts [ROUNDS] [WIDTH] [URL]`: what a call costs over HTTP on loopback compared with the
 // same sampler in this process, per call, as one JSON object on stdout. With URL, a server that already runs (such as

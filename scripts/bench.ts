@@ -2,11 +2,11 @@ import { spawn } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { versions } from "../src/cli/versions.ts";
+import { openSearch, planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
 import { runSearch } from "../src/engine/run-search.ts";
 import { packageRoot } from "../src/io/package-root.ts";
-import { openSearch, planConfig } from "../src/open-search.ts";
+import { versions } from "../src/run/versions.ts";
 import { benchGeneval } from "./bench-geneval.ts";
 
 // `npm run bench [-- ROUNDS]`: where a search's time goes, as one JSON object on stdout. Compared variants are

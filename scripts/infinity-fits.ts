@@ -3,8 +3,9 @@
  *
  *     npx tsx scripts/infinity-fits.ts ./infinity-2b
  */
+
+import { planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
-import { planConfig } from "../src/open-search.ts";
 
 const [model = "./infinity-2b"] = process.argv.slice(2);
 const SIZES = ["0.06M", "0.25M", "0.60M", "1M"];

@@ -5,9 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { embeddedModelPath } from "../src/models/model-folder.ts";
-import { openOrtSession } from "../src/models/ort-session.ts";
-import { loadInfinity } from "../src/samplers/infinity/sampler.ts";
+import { loadInfinity } from "../src/generators/next-scale/infinity/open.ts";
+import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
+import { openOrtSession } from "../src/inference/runtime/ort-session.ts";
 
 const [dir = "models/generator", count = "8", size] = process.argv.slice(2);
 

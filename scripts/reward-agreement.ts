@@ -1,10 +1,10 @@
-import { rewardRegistry } from "../src/builtins.ts";
+import { rewardRegistry } from "../src/assemble/builtins.ts";
+import { openSearch, planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
 import { Disposal } from "../src/core/disposal.ts";
 import type { RewardContext, RewardItem } from "../src/core/reward.ts";
 import { runSearch } from "../src/engine/run-search.ts";
-import { distributeCounts, generatePrompts } from "../src/geneval/prompts.ts";
-import { openSearch, planConfig } from "../src/open-search.ts";
+import { distributeCounts, generatePrompts } from "../src/eval/geneval/prompts.ts";
 import { loadReward } from "../src/plugins/load-reward.ts";
 import { createScoring } from "../src/scoring/create-scoring.ts";
 

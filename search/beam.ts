@@ -13,10 +13,10 @@ import {
   step,
   stepTo,
 } from "../src/core/strategy.ts";
-import { answerBest } from "./answer.ts";
-import { infeasible, priceOf, sizedToFit } from "./fit.ts";
-import { topRows } from "./order.ts";
-import { placeSchema, resolvePlaces } from "./schedule.ts";
+import { answerBest } from "./parts/answer.ts";
+import { infeasible, priceOf, sizedToFit } from "./parts/fit.ts";
+import { topRows } from "./parts/order.ts";
+import { placeSchema, resolvePlaces } from "./parts/schedule.ts";
 
 const optionsSchema = z.strictObject({
   beams: z.int().positive().nullable().default(null).describe("null: what the budget pays for"),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { defineStrategy } from "../src/core/strategy.ts";
-import { answerBest, finishedRoots, wholeUnits } from "./answer.ts";
+import { answerBest, finishedRoots, wholeUnits } from "./parts/answer.ts";
 
 export const samplesSchema = z
   .int()

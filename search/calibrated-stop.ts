@@ -9,9 +9,9 @@ import {
   type SearchSpace,
   score,
 } from "../src/core/strategy.ts";
-import { acceptanceOf, expectedGain, probabilityRight } from "./acceptance.ts";
-import { infeasible } from "./fit.ts";
-import { poolScale, poolScaleSchema, SpreadSamples } from "./pool.ts";
+import { acceptanceOf, expectedGain, probabilityRight } from "./parts/acceptance.ts";
+import { infeasible } from "./parts/fit.ts";
+import { poolScale, poolScaleSchema, SpreadSamples } from "./parts/pool.ts";
 
 const optionsSchema = z.strictObject({
   price: z

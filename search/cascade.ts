@@ -9,10 +9,10 @@ import {
   start,
   stepTo,
 } from "../src/core/strategy.ts";
-import { answerBest } from "./answer.ts";
-import { sizedToFit, widest } from "./fit.ts";
-import { topRows } from "./order.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./schedule.ts";
+import { answerBest } from "./parts/answer.ts";
+import { sizedToFit, widest } from "./parts/fit.ts";
+import { topRows } from "./parts/order.ts";
+import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
 
 const rewardName = z.string().min(1).nullable().default(null);
 

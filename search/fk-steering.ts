@@ -9,12 +9,12 @@ import {
   start,
   stepTo,
 } from "../src/core/strategy.ts";
-import { mostWhole, sizedToFit } from "./fit.ts";
-import { bestRow, pick } from "./order.ts";
-import { POTENTIALS, potential } from "./potentials.ts";
-import { RESAMPLINGS, resample } from "./resample.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces } from "./schedule.ts";
-import { effectiveSampleSize, normalise } from "./weights.ts";
+import { mostWhole, sizedToFit } from "./parts/fit.ts";
+import { bestRow, pick } from "./parts/order.ts";
+import { POTENTIALS, potential } from "./parts/potentials.ts";
+import { RESAMPLINGS, resample } from "./parts/resample.ts";
+import { placeSchema, previewLatent, previewSchema, resolvePlaces } from "./parts/schedule.ts";
+import { effectiveSampleSize, normalise } from "./parts/weights.ts";
 
 const optionsSchema = z.strictObject({
   particles: z.int().positive().nullable().default(null).describe("null: what the budget pays for"),

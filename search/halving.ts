@@ -10,11 +10,11 @@ import {
   start,
   stepTo,
 } from "../src/core/strategy.ts";
-import { answerBest } from "./answer.ts";
-import { type Belief, calibrationAt, updateBeliefs } from "./calibrate.ts";
-import { sizedToFit, widest } from "./fit.ts";
-import { pick, topRows } from "./order.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./schedule.ts";
+import { answerBest } from "./parts/answer.ts";
+import { type Belief, calibrationAt, updateBeliefs } from "./parts/calibrate.ts";
+import { sizedToFit, widest } from "./parts/fit.ts";
+import { pick, topRows } from "./parts/order.ts";
+import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
 
 const optionsSchema = z.strictObject({
   scales: z

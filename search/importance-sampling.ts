@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { defineStrategy, score } from "../src/core/strategy.ts";
-import { finishedRoots, wholeUnits } from "./answer.ts";
 import { samplesSchema } from "./best-of-n.ts";
-import { resample } from "./resample.ts";
-import { logWeights } from "./weights.ts";
+import { finishedRoots, wholeUnits } from "./parts/answer.ts";
+import { resample } from "./parts/resample.ts";
+import { logWeights } from "./parts/weights.ts";
 
 /** N finished samples, one of them drawn with weight exp(lambda * reward): self-normalised importance sampling. */
 export const importanceSampling = defineStrategy({

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { defineStrategy } from "../src/core/strategy.ts";
-import { answerBest, finishedRoots, wholeUnits } from "./answer.ts";
 import { samplesSchema } from "./best-of-n.ts";
-import { mostWhole } from "./fit.ts";
+import { answerBest, finishedRoots, wholeUnits } from "./parts/answer.ts";
+import { mostWhole } from "./parts/fit.ts";
 
 /** Positive control: the best that any choice among n samples could reach. For studies: it is judged by its own judge. */
 export const oracle = defineStrategy({

@@ -10,13 +10,13 @@ import {
   start,
   stepTo,
 } from "../src/core/strategy.ts";
-import { answerBest } from "./answer.ts";
-import { calibrationAt } from "./calibrate.ts";
-import { sizedToFit, widest } from "./fit.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./schedule.ts";
-import { DIVERSITY_RULES, selectDiverse } from "./select-diverse.ts";
-import { paperClusters, paperResamplings } from "./tts-var-plan.ts";
-import { standardise } from "./weights.ts";
+import { answerBest } from "./parts/answer.ts";
+import { calibrationAt } from "./parts/calibrate.ts";
+import { sizedToFit, widest } from "./parts/fit.ts";
+import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
+import { DIVERSITY_RULES, selectDiverse } from "./parts/select-diverse.ts";
+import { paperClusters, paperResamplings } from "./parts/tts-var-plan.ts";
+import { standardise } from "./parts/weights.ts";
 
 const optionsSchema = z.strictObject({
   rule: z.enum(DIVERSITY_RULES).default("dpp"),

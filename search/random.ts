@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { defineStrategy } from "../src/core/strategy.ts";
-import { finishedRoots, wholeUnits } from "./answer.ts";
 import { samplesSchema } from "./best-of-n.ts";
-import { resample } from "./resample.ts";
+import { finishedRoots, wholeUnits } from "./parts/answer.ts";
+import { resample } from "./parts/resample.ts";
 
 /** Negative control: must score like a single sample, whatever the budget. */
 export const random = defineStrategy({

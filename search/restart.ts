@@ -11,9 +11,9 @@ import {
   start,
   stepTo,
 } from "../src/core/strategy.ts";
-import { infeasible, priceOf } from "./fit.ts";
-import { bestRow, topRows } from "./order.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces } from "./schedule.ts";
+import { infeasible, priceOf } from "./parts/fit.ts";
+import { bestRow, topRows } from "./parts/order.ts";
+import { placeSchema, previewLatent, previewSchema, resolvePlaces } from "./parts/schedule.ts";
 
 const optionsSchema = z.strictObject({
   threshold: z

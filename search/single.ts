@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { defineStrategy } from "../src/core/strategy.ts";
-import { answerBest, finishedRoots } from "./answer.ts";
+import { answerBest, finishedRoots } from "./parts/answer.ts";
 
 /** The baseline without search. */
 export const single = defineStrategy({

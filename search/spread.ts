@@ -6,11 +6,11 @@ import {
   type SearchSpace,
   select,
 } from "../src/core/strategy.ts";
-import { answerBest } from "./answer.ts";
 import { samplesSchema } from "./best-of-n.ts";
-import { infeasible } from "./fit.ts";
-import { drawPool, type PoolPrices, poolPrices, poolScale, poolScaleSchema } from "./pool.ts";
-import { selectDiverse } from "./select-diverse.ts";
+import { answerBest } from "./parts/answer.ts";
+import { infeasible } from "./parts/fit.ts";
+import { drawPool, type PoolPrices, poolPrices, poolScale, poolScaleSchema } from "./parts/pool.ts";
+import { selectDiverse } from "./parts/select-diverse.ts";
 
 const optionsSchema = z.strictObject({
   n: samplesSchema,

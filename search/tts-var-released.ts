@@ -10,11 +10,11 @@ import {
   start,
   step,
 } from "../src/core/strategy.ts";
-import { answerBest } from "./answer.ts";
-import { sizedToFit, widest } from "./fit.ts";
-import { multinomial } from "./resample.ts";
+import { answerBest } from "./parts/answer.ts";
+import { sizedToFit, widest } from "./parts/fit.ts";
+import { multinomial } from "./parts/resample.ts";
+import { paperShape, planTtsVar, type TtsVarPlan } from "./parts/tts-var-plan.ts";
 import { cluster } from "./tts-var.ts";
-import { paperShape, planTtsVar, type TtsVarPlan } from "./tts-var-plan.ts";
 
 const paperPlan = { widths: null, shape: paperShape, clusterScales: null, resampleScales: null };
 

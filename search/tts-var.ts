@@ -13,15 +13,15 @@ import {
   step,
   tokens,
 } from "../src/core/strategy.ts";
-import { answerBest } from "./answer.ts";
-import { clusterCentres } from "./cluster.ts";
-import { sizedToFit, widest } from "./fit.ts";
-import { pick } from "./order.ts";
-import { POTENTIALS, potential } from "./potentials.ts";
-import { RESAMPLINGS, resample } from "./resample.ts";
-import { placeSchema, previewLatent, previewSchema } from "./schedule.ts";
-import { paperShape, planTtsVar, type TtsVarPlan } from "./tts-var-plan.ts";
-import { effectiveSampleSize, lambdaForEss, logWeights, normalise, standardise } from "./weights.ts";
+import { answerBest } from "./parts/answer.ts";
+import { clusterCentres } from "./parts/cluster.ts";
+import { sizedToFit, widest } from "./parts/fit.ts";
+import { pick } from "./parts/order.ts";
+import { POTENTIALS, potential } from "./parts/potentials.ts";
+import { RESAMPLINGS, resample } from "./parts/resample.ts";
+import { placeSchema, previewLatent, previewSchema } from "./parts/schedule.ts";
+import { paperShape, planTtsVar, type TtsVarPlan } from "./parts/tts-var-plan.ts";
+import { effectiveSampleSize, lambdaForEss, logWeights, normalise, standardise } from "./parts/weights.ts";
 
 const widthList = z.array(z.number().positive()).min(1);
 

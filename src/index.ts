@@ -2,6 +2,7 @@
  * The public interface of tts-var. Only what is exported here (and in `tts-var/testing`) is stable.
  */
 
+export { type OpenSearch, openSearch, type PlannedSearch, planConfig } from "./assemble/open-search.ts";
 // Searching: a configuration in, images out.
 export { type ConfigSources, type ResolvedConfig, resolveConfig } from "./config/resolve.ts";
 export type { SearchConfig } from "./config/schema.ts";
@@ -11,6 +12,18 @@ export type { Spending } from "./core/budget.ts";
 export { type ErrorCode, TtsVarError } from "./core/errors.ts";
 // Writing a reward or a feature extractor.
 export type { FeatureExtractor, FeatureReduction, ImageFeatures } from "./core/features.ts";
+// Writing a strategy: the verbs of search programs.
+// Writing a sampler.
+export type {
+  LatentSize,
+  Pick,
+  SampleRequest,
+  Sampler,
+  SamplerCost,
+  SampleSession,
+  SamplingSettings,
+  StageSignals,
+} from "./core/generator.ts";
 export type { CandidateId } from "./core/ids.ts";
 export { pixelHash, type RgbImage } from "./core/image.ts";
 export {
@@ -27,18 +40,6 @@ export {
 } from "./core/plugin.ts";
 export type { Reward, RewardContext, RewardItem, RewardScores, RewardTraits } from "./core/reward.ts";
 export { createRng, type Rng, type RngPurpose, type RngStream } from "./core/rng.ts";
-// Writing a strategy: the verbs of search programs.
-// Writing a sampler.
-export type {
-  LatentSize,
-  Pick,
-  SampleRequest,
-  Sampler,
-  SamplerCost,
-  SampleSession,
-  SamplingSettings,
-  StageSignals,
-} from "./core/sampler.ts";
 export type { Scale } from "./core/schedule.ts";
 export type { StandardSchema } from "./core/standard-schema.ts";
 export {
@@ -66,9 +67,8 @@ export {
 } from "./core/strategy.ts";
 export type { Tensor } from "./core/tensor.ts";
 export type { TraceEvent, TraceSink } from "./core/trace.ts";
+export type { ProgressEvent, SearchTimer } from "./engine/observer.ts";
 export { type PlanInput, type PlanRow, planSearch, type SearchPlan } from "./engine/plan.ts";
-export type { ProgressEvent, SearchTimer } from "./engine/progress.ts";
 export { type FinalCandidate, runSearch, type SearchInput, type SearchResult } from "./engine/run-search.ts";
 export { decodePng, encodePng } from "./io/png.ts";
-export { type RunRecord, type RunStatus, readRunRecord, readTrace } from "./io/run-folder.ts";
-export { type OpenSearch, openSearch, type PlannedSearch, planConfig } from "./open-search.ts";
+export { type RunRecord, type RunStatus, readRunRecord, readTrace } from "./run/run-folder.ts";

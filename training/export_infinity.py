@@ -23,16 +23,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from ttsvar.official.errors import ExportError
-from ttsvar.official.estimate import estimate
-from ttsvar.official.export import Request, export
-from ttsvar.official.keys import NESTING, VAE_NESTING, detect_variant
-from ttsvar.official.parts import Parts, assemble
-from ttsvar.official.placement import DTYPES, Storage
-from ttsvar.official.resolutions import SIZES
-from ttsvar.official.tensors import open_checkpoint
-from ttsvar.official.text_folder import T5_XL, read_config
-from ttsvar.official.variants import VARIANTS, Variant
+from ttsvar.infinity.official.errors import ExportError
+from ttsvar.infinity.official.estimate import estimate
+from ttsvar.infinity.official.export import Request, export
+from ttsvar.infinity.official.keys import NESTING, VAE_NESTING, detect_variant
+from ttsvar.infinity.official.parts import Parts, assemble
+from ttsvar.infinity.official.placement import DTYPES, Storage
+from ttsvar.infinity.official.resolutions import SIZES
+from ttsvar.infinity.official.tensors import open_checkpoint
+from ttsvar.infinity.official.text_folder import T5_XL, read_config
+from ttsvar.infinity.official.variants import VARIANTS, Variant
 
 
 def arguments() -> argparse.Namespace:

@@ -8,7 +8,7 @@
 
 `tiny` writes random models of the same architectures and layouts, a few dozen kilobytes each, for the tests.
 
-The networks of ImageReward (BLIP) and of OpenCLIP (HPS v2, PickScore) are written anew in `ttsvar.rewards` under the
+The networks of ImageReward (BLIP) and of OpenCLIP (HPS v2, PickScore) are written anew in `ttsvar.verifiers.rewards` under the
 originals' weight names, because their packages do not install beside this one; the tests compare them with the
 classes of transformers (BLIP, CLIP) under shared random weights. SigLIP is transformers' own class. LAION's and V2.5's
 heads are stacks of torch.nn.Linear and compared as such. The originals' packages themselves were not run.
@@ -24,10 +24,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ttsvar.rewards import folders, tiny_tokenizers
-from ttsvar.rewards.hf_clip import open_clip_from_transformers
-from ttsvar.rewards.image_reward import TEXT_LENGTH, ImageReward, ImageRewardConfig, image_reward_from_checkpoint
-from ttsvar.rewards.open_clip import OpenClip, OpenClipConfig, open_clip_from_checkpoint
+from ttsvar.verifiers.rewards import folders, tiny_tokenizers
+from ttsvar.verifiers.rewards.hf_clip import open_clip_from_transformers
+from ttsvar.verifiers.rewards.image_reward import TEXT_LENGTH, ImageReward, ImageRewardConfig, image_reward_from_checkpoint
+from ttsvar.verifiers.rewards.open_clip import OpenClip, OpenClipConfig, open_clip_from_checkpoint
 
 LICENSES = {"image-reward": "Apache-2.0", "hps-v2": "Apache-2.0", "pickscore": "MIT"}
 SOURCES = {

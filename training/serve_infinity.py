@@ -113,10 +113,10 @@ def main(argv: list[str] | None = None) -> None:
     # After the options, so that --help and refusals need no second.
     import torch
 
-    from ttsvar.official.errors import ExportError
-    from ttsvar.serve.description import describe
-    from ttsvar.serve.loading import Placement
-    from ttsvar.serve.network import Network
+    from ttsvar.infinity.official.errors import ExportError
+    from ttsvar.infinity.serving.description import describe
+    from ttsvar.infinity.serving.loading import Placement
+    from ttsvar.infinity.serving.network import Network
     from ttsvar.serve.service import Limits, Service
     from ttsvar.serve.transport import SamplerServer
 
@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def load(options: argparse.Namespace, placement):  # noqa: ANN001, ANN201 - imported late
-    from ttsvar.serve.loading import load_embedded, load_official, load_tiny
+    from ttsvar.infinity.serving.loading import load_embedded, load_official, load_tiny
 
     if options.embedded:
         return load_embedded(options.embedded, placement)

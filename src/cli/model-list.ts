@@ -1,5 +1,5 @@
 import type { Listing } from "../core/registry.ts";
-import { listEmbeddedModels } from "../models/model-folder.ts";
+import { listEmbeddedModels } from "../inference/folder/model-folder.ts";
 
 /** Models as `tts-var list models` shows them. */
 export async function listModels(): Promise<Listing[]> {

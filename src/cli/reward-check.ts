@@ -1,4 +1,4 @@
-import { rewardRegistry } from "../builtins.ts";
+import { rewardRegistry } from "../assemble/builtins.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { PluginHost } from "../core/plugin.ts";
 import type { Reward, RewardContext, RewardItem, RewardTraits } from "../core/reward.ts";

@@ -2,8 +2,8 @@ import { Command, CommanderError } from "commander";
 import { exitCodeOf, TtsVarError } from "../core/errors.ts";
 import { nearest } from "../core/registry.ts";
 import { packageVersion } from "../io/package-root.ts";
+import { Interrupted } from "../run/interrupt.ts";
 import { COMMANDS } from "./command-table.ts";
-import { Interrupted } from "./interrupt.ts";
 import { errorObject, printJson, printNote } from "./output.ts";
 
 const EXAMPLES = `

@@ -1,6 +1,6 @@
 import type { Budget, CostKind } from "./budget.ts";
+import type { LatentSize } from "./generator.ts";
 import { type CandidateId, childIds, rootIds } from "./ids.ts";
-import type { LatentSize } from "./sampler.ts";
 import type { CostModel, Population } from "./strategy.ts";
 
 /** What happened at one scale: candidates through it, observations of them, FLOPs by kind. */

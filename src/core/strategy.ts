@@ -1,7 +1,7 @@
+import type { LatentSize, StageSignals } from "./generator.ts";
 import type { CandidateId } from "./ids.ts";
 import type { RewardTraits } from "./reward.ts";
 import type { Rng } from "./rng.ts";
-import type { LatentSize, StageSignals } from "./sampler.ts";
 import type { Scale } from "./schedule.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 import type { Tensor } from "./tensor.ts";

@@ -1,6 +1,6 @@
 import type { Spending } from "./budget.ts";
+import type { LatentSize } from "./generator.ts";
 import type { CandidateId } from "./ids.ts";
-import type { LatentSize } from "./sampler.ts";
 import type { Why } from "./strategy.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { TtsVarError } from "../core/errors.ts";
+import type { LatentSize, Sampler, SamplerCost, SamplingSettings } from "../core/generator.ts";
 import type { RewardTraits } from "../core/reward.ts";
-import type { LatentSize, Sampler, SamplerCost, SamplingSettings } from "../core/sampler.ts";
 import type { CostModel } from "../core/strategy.ts";
 
 /** What prices and plans need of a sampler; a manifest is enough, no weights. */

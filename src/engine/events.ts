@@ -1,6 +1,6 @@
 import type { Spending } from "../core/budget.ts";
+import type { StageSignals } from "../core/generator.ts";
 import { bitsOfBytes, bytesOfBits } from "../core/packed-bits.ts";
-import type { StageSignals } from "../core/sampler.ts";
 import type { Population, SearchAction, SearchOutcome, Why } from "../core/strategy.ts";
 import { sizeOf, type Tensor } from "../core/tensor.ts";
 import type { TraceEvent } from "../core/trace.ts";

@@ -1,6 +1,6 @@
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Sampler, SamplerMemory } from "../core/sampler.ts";
+import type { Sampler, SamplerMemory } from "../core/generator.ts";
 import type { SearchAction, SearchFunction, SearchObservation, SearchSpace } from "../core/strategy.ts";
 
 /** What a search needs of memory at most, in bytes, before any model is loaded. */

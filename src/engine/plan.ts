@@ -1,9 +1,9 @@
 import type { CostKind, Spending } from "../core/budget.ts";
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
+import type { SamplerMemory, SamplingSettings } from "../core/generator.ts";
 import type { RewardTraits } from "../core/reward.ts";
 import { createRng } from "../core/rng.ts";
-import type { SamplerMemory, SamplingSettings } from "../core/sampler.ts";
 import type { Calibration, SearchFunction, SearchSpace } from "../core/strategy.ts";
 import { createCostModel, type SamplerShape } from "./cost-model.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";

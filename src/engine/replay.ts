@@ -15,7 +15,7 @@ import {
   stepEvent,
   tokensEvent,
 } from "./events.ts";
-import { oriented } from "./live-driver.ts";
+import { oriented } from "./models-witness.ts";
 import { createSpace, type PlanInput } from "./plan.ts";
 
 /** The first point at which the program acts otherwise than recorded. */

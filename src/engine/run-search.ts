@@ -1,19 +1,19 @@
 import { Budget, type Spending } from "../core/budget.ts";
 import { finish } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
+import type { Sampler, SamplingSettings } from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
 import { pixelHash, type RgbImage } from "../core/image.ts";
 import { Ledger } from "../core/ledger.ts";
 import type { Reward } from "../core/reward.ts";
-import type { Sampler, SamplingSettings } from "../core/sampler.ts";
 import type { Calibration, SearchFunction, SearchOutcome } from "../core/strategy.ts";
 import type { TraceSink } from "../core/trace.ts";
 import { endEvent } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
 import { parentOf } from "./lineage.ts";
-import { LiveDriver } from "./live-driver.ts";
+import { LiveDriver } from "./models-witness.ts";
+import type { ProgressEvent, SearchTimer } from "./observer.ts";
 import { createSpace, planSearch, type SearchPlan } from "./plan.ts";
-import type { ProgressEvent, SearchTimer } from "./progress.ts";
 
 export interface SearchInput {
   readonly sampler: Sampler;

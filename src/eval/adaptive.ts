@@ -1,6 +1,6 @@
 import { TtsVarError } from "../core/errors.ts";
 import type { AdaptiveSettings } from "./evaluation-record.ts";
-import { normalCdf } from "./normal.ts";
+import { normalCdf } from "./statistics/normal.ts";
 
 /** Scores of an image's rounds so far, higher is better. Images of one prompt share a distribution of scores. */
 export interface ImageRounds {

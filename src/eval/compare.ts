@@ -1,7 +1,7 @@
 import { TtsVarError } from "../core/errors.ts";
-import { bootstrap, type Cell, type Interval, type Intervals } from "./bootstrap.ts";
-import { holm, type McNemar, mcnemarP } from "./mcnemar.ts";
 import { promptKey, type ResultRow } from "./results.ts";
+import { bootstrap, type Cell, type Interval, type Intervals } from "./statistics/bootstrap.ts";
+import { holm, type McNemar, mcnemarP } from "./statistics/mcnemar.ts";
 import { scoreTags } from "./summary.ts";
 
 /** B minus A on the same prompts and samples. */

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { canonicalJson } from "../config/resolve.ts";
 import type { SearchConfig } from "../config/schema.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { GenevalMetadata } from "../geneval/rules.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
+import type { GenevalMetadata } from "./geneval/rules.ts";
 import { layout } from "./layout.ts";
 
 /** Settings of an adaptive evaluation: see `adaptive.ts`. */

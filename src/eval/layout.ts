@@ -1,8 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
-import { parseMetadata } from "../geneval/metadata.ts";
-import type { GenevalMetadata } from "../geneval/rules.ts";
+import { parseMetadata } from "./geneval/metadata.ts";
+import type { GenevalMetadata } from "./geneval/rules.ts";
 
 /**
  * GenEval's folder layout, relative to the evaluation's folder: `00000/metadata.jsonl`, `00000/samples/0000.png`,

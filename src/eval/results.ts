@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
-import { parseMetadata } from "../geneval/metadata.ts";
-import type { DetectionsByClass, GenevalMetadata } from "../geneval/rules.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { parseMetadata } from "./geneval/metadata.ts";
+import type { DetectionsByClass, GenevalMetadata } from "./geneval/rules.ts";
 
 /** The verdict on one image. The first seven are GenEval's own; files of the official judge have no others. */
 export interface ResultRow {

@@ -1,7 +1,7 @@
 import type { SearchConfig } from "../config/schema.ts";
 import { TtsVarError } from "../core/errors.ts";
+import type { Sampler } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
-import type { Sampler } from "../core/sampler.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import { runSearch, type SearchInput } from "../engine/run-search.ts";
 import { encodePng } from "../io/png.ts";

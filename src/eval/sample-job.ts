@@ -3,7 +3,7 @@ import { canonicalJson } from "../config/resolve.ts";
 import type { SearchConfig } from "../config/schema.ts";
 import type { Spending } from "../core/budget.ts";
 import type { CandidateId } from "../core/ids.ts";
-import type { GenevalMetadata } from "../geneval/rules.ts";
+import type { GenevalMetadata } from "./geneval/rules.ts";
 
 /** What a job must know of the run's set-up; the same for all jobs of a run. */
 export interface JobSetup {

@@ -1,4 +1,4 @@
-import type { Interval } from "./bootstrap.ts";
+import type { Interval } from "./statistics/bootstrap.ts";
 import type { Summary } from "./summary.ts";
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)}%`;

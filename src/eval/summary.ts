@@ -1,8 +1,8 @@
 import { TtsVarError } from "../core/errors.ts";
-import { tags } from "../geneval/vocabulary.ts";
-import { bootstrap, type Cell, type Intervals } from "./bootstrap.ts";
+import { tags } from "./geneval/vocabulary.ts";
 import { type Provenance, provenanceOf } from "./label.ts";
 import { groupByPrompt, type ResultRow } from "./results.ts";
+import { bootstrap, type Cell, type Intervals } from "./statistics/bootstrap.ts";
 
 /** What a set of images must be to be called complete. */
 export interface Completeness {

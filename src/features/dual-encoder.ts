@@ -2,7 +2,7 @@ import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import type { FeatureExtractor } from "../core/features.ts";
 import type { FeatureDefinition } from "../core/plugin.ts";
-import { type LoadOptions, loadClip } from "../models/clip.ts";
+import { type LoadOptions, loadClip } from "../inference/vision/clip.ts";
 import { splitTokens } from "./split-tokens.ts";
 
 const options = z.strictObject({

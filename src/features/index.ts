@@ -12,7 +12,7 @@ export const features: readonly FeatureEntry[] = [
     name: "dual-encoder",
     summary: "patch tokens of the embedded dual encoder's vision tower",
     async load() {
-      const { embeddedModelPath } = await import("../models/model-folder.ts");
+      const { embeddedModelPath } = await import("../inference/folder/model-folder.ts");
       const { dualEncoderDefinition } = await import("./dual-encoder.ts");
       return dualEncoderDefinition(await embeddedModelPath("dual-encoder")) as FeatureDefinition;
     },

@@ -1,7 +1,7 @@
 /** Entry of a plug-in's own thread: loads it and answers calls. Nothing else runs here. */
 import { parentPort, workerData } from "node:worker_threads";
 import { TtsVarError } from "../core/errors.ts";
-import { toWire } from "../threads/wire-error.ts";
+import { toWire } from "../core/wire-error.ts";
 import { placeOf } from "./place-of.ts";
 import { type Served, servePlugin } from "./served-plugin.ts";
 import type { FromThread, ThreadSetup, ToThread } from "./thread-protocol.ts";

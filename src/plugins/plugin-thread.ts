@@ -2,8 +2,8 @@ import { createInterface } from "node:readline";
 import type { Worker } from "node:worker_threads";
 import { TtsVarError } from "../core/errors.ts";
 import type { PluginHost } from "../core/plugin.ts";
+import { fromWire } from "../core/wire-error.ts";
 import { siblingModule, startThread } from "../threads/start-thread.ts";
-import { fromWire } from "../threads/wire-error.ts";
 import { moduleTimeoutMs, type PluginProvenance } from "./load-module.ts";
 import type { FromThread, ThreadSetup, ToThread } from "./thread-protocol.ts";
 

@@ -1,4 +1,4 @@
-import type { WireError } from "../threads/wire-error.ts";
+import type { WireError } from "../core/wire-error.ts";
 import type { PluginProvenance } from "./load-module.ts";
 
 /** Kinds of plug-ins that run in threads of their own. */

@@ -1,4 +1,4 @@
-import type { LatentSize } from "../core/sampler.ts";
+import type { LatentSize } from "../core/generator.ts";
 import type { Calibration, ScaleCalibration } from "../core/strategy.ts";
 import { type Tree, viewKey } from "./record-tree.ts";
 

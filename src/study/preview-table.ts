@@ -1,7 +1,7 @@
 import { createRng } from "../core/rng.ts";
 import { rowOf, type Tensor } from "../core/tensor.ts";
 import { bitsTensor } from "../engine/events.ts";
-import type { Interval } from "../eval/bootstrap.ts";
+import type { Interval } from "../eval/statistics/bootstrap.ts";
 import { groupBy } from "./group-by.ts";
 import { viewKey } from "./record-tree.ts";
 import type { TreeRow } from "./study-plan.ts";

@@ -1,4 +1,4 @@
-import type { LatentSize, StageSignals } from "../core/sampler.ts";
+import type { LatentSize, StageSignals } from "../core/generator.ts";
 import type { SearchFunction, SearchOutcome, SearchProgram, SearchSpace } from "../core/strategy.ts";
 import {
   branch,

@@ -1,8 +1,8 @@
 import pLimit from "p-limit";
+import type { LatentSize, Sampler, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
-import type { LatentSize, Sampler, SamplingSettings } from "../core/sampler.ts";
 import type { Calibration } from "../core/strategy.ts";
-import type { GenevalMetadata } from "../geneval/rules.ts";
+import type { GenevalMetadata } from "../eval/geneval/rules.ts";
 import { measureAcceptance } from "./measure-acceptance.ts";
 import { measureCalibration } from "./measure-calibration.ts";
 import { recordTree } from "./record-tree.ts";

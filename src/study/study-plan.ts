@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
+import type { LatentSize, Sampler, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
-import type { LatentSize, Sampler, SamplingSettings } from "../core/sampler.ts";
 import type { Calibration, SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import type { PlanInput } from "../engine/plan.ts";
 import { createSpace } from "../engine/plan.ts";
-import type { Judge } from "../eval/judge.ts";
-import type { GenevalMetadata } from "../geneval/rules.ts";
+import type { Judge } from "../eval/geneval/judge.ts";
+import type { GenevalMetadata } from "../eval/geneval/rules.ts";
 import type { Tree } from "./record-tree.ts";
 import { virtualTraits } from "./virtual-rewards.ts";
 

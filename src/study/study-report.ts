@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Interval } from "../eval/bootstrap.ts";
+import type { Interval } from "../eval/statistics/bootstrap.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
 import { plotArms, plotPreviews, plotStudy } from "./plots.ts";
 import type { StudyConfig } from "./study-config.ts";

@@ -1,4 +1,4 @@
-import { bootstrap, type Cell, type Interval } from "../eval/bootstrap.ts";
+import { bootstrap, type Cell, type Interval } from "../eval/statistics/bootstrap.ts";
 import type { ControlRule } from "./controls.ts";
 import { groupBy } from "./group-by.ts";
 import { type PreviewRow, tabulatePreviews } from "./preview-table.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Pick, SampleRequest, Sampler, SampleSession } from "../core/generator.ts";
 import { childIds } from "../core/ids.ts";
 import { pixelHash, type RgbImage } from "../core/image.ts";
-import type { Pick, SampleRequest, Sampler, SampleSession } from "../core/sampler.ts";
 
 /** Loading weights on a busy machine takes longer than the runner allows hooks by default. */
 const OPENING_MS = 120_000;

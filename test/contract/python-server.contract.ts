@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { SampleRequest, Sampler, SampleSession } from "../../src/core/generator.ts";
 import type { RgbImage } from "../../src/core/image.ts";
-import type { SampleRequest, Sampler, SampleSession } from "../../src/core/sampler.ts";
-import { infinityDefinition } from "../../src/samplers/infinity/definition.ts";
-import { remoteDefinition } from "../../src/samplers/remote/definition.ts";
+import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
+import { remoteDefinition } from "../../src/generators/remote/definition.ts";
 import { describeSampler } from "../../src/testing/sampler-contract.ts";
 import { describeSamplerServer } from "../../src/testing/sampler-server-contract.ts";
 

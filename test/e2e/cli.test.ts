@@ -9,7 +9,7 @@ import { listPresets } from "../../src/cli/presets.ts";
 import { runCommandLine } from "../../src/cli/run.ts";
 import { pixelHash } from "../../src/core/image.ts";
 import { decodePng } from "../../src/io/png.ts";
-import { readRunRecord, readTrace } from "../../src/io/run-folder.ts";
+import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
 
 const bin = resolve("bin/tts-var.mjs");
 const fixture = (name: string): string => resolve("test/fixtures", name);

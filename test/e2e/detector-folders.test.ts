@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { openJudge } from "../../src/assemble/open-judge.ts";
 import type { RgbImage } from "../../src/core/image.ts";
-import { officialOptions } from "../../src/geneval/rules.ts";
-import { loadDetector } from "../../src/models/detector.ts";
-import { openJudge } from "../../src/open-judge.ts";
+import { officialOptions } from "../../src/eval/geneval/rules.ts";
+import { loadDetector } from "../../src/inference/vision/detector.ts";
 
 const folder = (name: string): string => resolve(`test/fixtures/models/${name}-tiny`);
 const grey = (width: number, height: number): RgbImage => ({

@@ -2,11 +2,11 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { featureCost, openFeatures } from "../../src/assemble/open-features.ts";
 import type { RgbImage } from "../../src/core/image.ts";
 import { openDualEncoder } from "../../src/features/dual-encoder.ts";
-import { embeddedModelPath } from "../../src/models/model-folder.ts";
-import { featureCost, openFeatures } from "../../src/open-features.ts";
-import { visionFeaturesDefinition } from "../../src/vision-features.ts";
+import { visionFeaturesDefinition } from "../../src/features/vision.ts";
+import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
 
 // The tower of the dual encoder in the layout of a single vision transformer: equal pixels must give equal tokens.
 let dir: string;

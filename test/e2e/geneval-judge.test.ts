@@ -2,9 +2,9 @@ import { copyFile, cp, mkdtemp, readFile, rm, truncate } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openJudge } from "../../src/assemble/open-judge.ts";
 import type { RgbImage } from "../../src/core/image.ts";
-import { officialOptions } from "../../src/geneval/rules.ts";
-import { openJudge } from "../../src/open-judge.ts";
+import { officialOptions } from "../../src/eval/geneval/rules.ts";
 import { runHere } from "./support/run-here.ts";
 
 let dir: string;

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { runCommandLine } from "../../src/cli/run.ts";
-import { readRunRecord, readTrace } from "../../src/io/run-folder.ts";
+import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
 
 // The how-to pages are executed as they stand: every named block becomes a file, every command line runs.
 let dir: string;

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeEach, expect, test, vi } from "vitest";
-import { hubFolder } from "../../src/models/hub.ts";
+import { hubFolder } from "../../src/inference/folder/hub.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { greyItems, rewardContext, rewardHost } from "../fixtures/reward-host.ts";
 

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { dot, unit } from "../../rewards/cosine.ts";
 import type { RewardItem } from "../../src/core/reward.ts";
 import { rowOf } from "../../src/core/tensor.ts";
-import { loadClip } from "../../src/models/clip.ts";
-import { embeddedModelPath } from "../../src/models/model-folder.ts";
+import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
+import { loadClip } from "../../src/inference/vision/clip.ts";
+import { dot, unit } from "../../src/inference/vision/cosine.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { createScoring } from "../../src/scoring/create-scoring.ts";
 import { formulaImage } from "../fixtures/formula-image.ts";

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { SampleRequest, Sampler, SampleSession } from "../../src/core/generator.ts";
 import { pixelHash } from "../../src/core/image.ts";
-import type { SampleRequest, Sampler, SampleSession } from "../../src/core/sampler.ts";
-import { embeddedModelPath } from "../../src/models/model-folder.ts";
-import { infinityDefinition } from "../../src/samplers/infinity/definition.ts";
-import { loadInfinity } from "../../src/samplers/infinity/sampler.ts";
+import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
+import { loadInfinity } from "../../src/generators/next-scale/infinity/open.ts";
+import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
 import { describeSampler } from "../../src/testing/sampler-contract.ts";
 
 const directory = embeddedModelPath("generator");

@@ -5,9 +5,9 @@ import type { RgbImage } from "../../src/core/image.ts";
 import { rowOf } from "../../src/core/tensor.ts";
 import { openDualEncoder } from "../../src/features/dual-encoder.ts";
 import { pca } from "../../src/features/reduce.ts";
-import { type Clip, loadClip } from "../../src/models/clip.ts";
-import { type Detector, loadDetector } from "../../src/models/detector.ts";
-import { embeddedModelsDir } from "../../src/models/model-folder.ts";
+import { embeddedModelsDir } from "../../src/inference/folder/model-folder.ts";
+import { type Clip, loadClip } from "../../src/inference/vision/clip.ts";
+import { type Detector, loadDetector } from "../../src/inference/vision/detector.ts";
 
 const HOOK_MS = 120_000;
 const dualEncoder = join(embeddedModelsDir(), "dual-encoder");

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { SampleRequest, Sampler } from "../../src/core/generator.ts";
 import { pixelHash } from "../../src/core/image.ts";
-import type { SampleRequest, Sampler } from "../../src/core/sampler.ts";
-import { loadTokenizer } from "../../src/models/tokenizer.ts";
-import { infinityDefinition } from "../../src/samplers/infinity/definition.ts";
-import { loadInfinity, openStageModel } from "../../src/samplers/infinity/sampler.ts";
+import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
+import { loadInfinity, openStageModel } from "../../src/generators/next-scale/infinity/open.ts";
+import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 import { describeSampler } from "../../src/testing/sampler-contract.ts";
 import {
   bitsOf,
@@ -22,7 +22,7 @@ import {
 } from "./support/golden.ts";
 import { runHere } from "./support/run-here.ts";
 
-// Folders that the exporter of official checkpoints wrote, with random weights: training/ttsvar/official/golden.py and
+// Folders that the exporter of official checkpoints wrote, with random weights: training/ttsvar/infinity/official/golden.py and
 // test/fixtures/infinity/make_exported.py.
 const models = new URL("../fixtures/models/", import.meta.url);
 const folder = (name: string) => fileURLToPath(new URL(name, models));

@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readGraphProfile } from "../../scripts/graph-profile.ts";
-import { embeddedModelPath } from "../../src/models/model-folder.ts";
-import { loadTokenizer } from "../../src/models/tokenizer.ts";
-import { rowFlops } from "../../src/samplers/infinity/cost.ts";
-import { openStageModel, readInfinity } from "../../src/samplers/infinity/sampler.ts";
-import { startSession } from "../../src/samplers/infinity/session.ts";
+import { rowFlops } from "../../src/generators/next-scale/infinity/cost.ts";
+import { openStageModel, readInfinity } from "../../src/generators/next-scale/infinity/open.ts";
+import { startSession } from "../../src/generators/next-scale/session.ts";
+import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
+import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 
 it("charges what the runtime executes: shares of the graphs agree within a few per cent", async () => {
   const profile = await mkdtemp(join(tmpdir(), "profile-"));

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Sampler } from "../../src/core/sampler.ts";
-import { embeddedModelPath } from "../../src/models/model-folder.ts";
-import { loadTokenizer } from "../../src/models/tokenizer.ts";
-import { drawBits } from "../../src/samplers/infinity/draw.ts";
-import { loadInfinity, openStageModel } from "../../src/samplers/infinity/sampler.ts";
+import type { Sampler } from "../../src/core/generator.ts";
+import { drawBits } from "../../src/generators/next-scale/draw-bits.ts";
+import { loadInfinity, openStageModel } from "../../src/generators/next-scale/infinity/open.ts";
+import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
+import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 import {
   bitsOf,
   expectGolden,

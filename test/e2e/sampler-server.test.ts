@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Sampler, SampleSession } from "../../src/core/sampler.ts";
-import { remoteDefinition } from "../../src/samplers/remote/definition.ts";
-import { serveOverHttp } from "../../src/samplers/remote/serve.ts";
-import { toyDefinition } from "../../src/samplers/toy/definition.ts";
+import type { Sampler, SampleSession } from "../../src/core/generator.ts";
+import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
+import { remoteDefinition } from "../../src/generators/remote/definition.ts";
+import { serveOverHttp } from "../../src/generators/remote/serve.ts";
 import { troubledProxy } from "./support/troubled-proxy.ts";
 
 const token = "a-token-only-for-these-tests";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { openSearch, planConfig } from "../../src/assemble/open-search.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { TraceEvent } from "../../src/core/trace.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
 import { packageRoot } from "../../src/io/package-root.ts";
-import { openSearch, planConfig } from "../../src/open-search.ts";
 
 /** A search of the embedded models, opened with so many threads. */
 async function open(strategy: string, budget: number, threads: number) {

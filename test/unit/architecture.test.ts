@@ -16,12 +16,19 @@ const ANY_NODE = "node:*";
 /** Who may import what. The longest folder that fits a file decides. */
 const ZONES: Readonly<Record<string, Zone>> = {
   "src/core": { sees: [], packages: ["node:crypto"] },
-  search: { sees: ["src/core"], packages: ["zod"] },
-  rewards: { sees: ["src/core", "src/models", "src/geneval"], packages: ["zod", "sharp", ANY_NODE] },
-  "src/geneval": { sees: ["src/core"], packages: ["zod"] },
+  search: { sees: ["search/parts", "src/core"], packages: ["zod"] },
+  "search/parts": { sees: ["src/core"], packages: ["zod"] },
+  rewards: {
+    sees: ["rewards/parts", "src/core", "src/inference", "src/eval/geneval"],
+    packages: ["zod", "sharp", ANY_NODE],
+  },
+  "rewards/parts": {
+    sees: ["src/core", "src/inference", "src/eval/geneval"],
+    packages: ["zod", "sharp", ANY_NODE],
+  },
   "src/engine": { sees: ["src/core"], packages: [] },
   "src/threads": { sees: ["src/core"], packages: ["tsx", ANY_NODE] },
-  "src/models": {
+  "src/inference": {
     sees: ["src/core", "src/threads"],
     packages: [
       "zod",
@@ -32,8 +39,8 @@ const ZONES: Readonly<Record<string, Zone>> = {
       ANY_NODE,
     ],
   },
-  "src/samplers": { sees: ["src/core", "src/models", "src/threads"], packages: ["zod", ANY_NODE] },
-  "src/features": { sees: ["src/core", "src/models", "src/plugins"], packages: ["zod"] },
+  "src/generators": { sees: ["src/core", "src/inference", "src/threads"], packages: ["zod", ANY_NODE] },
+  "src/features": { sees: ["src/core", "src/inference", "src/plugins"], packages: ["zod", ANY_NODE] },
   "src/plugins": { sees: ["src/core", "src/scoring", "src/threads"], packages: ["zod", "jiti", ANY_NODE] },
   "src/scoring": { sees: ["src/core"], packages: [ANY_NODE] },
   "src/config": { sees: ["src/core", "src/io"], packages: ["zod", "yaml", ANY_NODE] },
@@ -43,38 +50,68 @@ const ZONES: Readonly<Record<string, Zone>> = {
     packages: ["zod", "p-limit", "bullmq", "ioredis", ANY_NODE],
   },
   "src/eval": {
-    sees: ["src/core", "src/engine", "src/io", "src/config", "src/queue", "src/geneval", "src/models"],
+    sees: [
+      "src/core",
+      "src/engine",
+      "src/io",
+      "src/config",
+      "src/queue",
+      "src/inference",
+      "src/eval/geneval",
+      "src/eval/statistics",
+    ],
     packages: ["zod", "p-limit", "sharp", ANY_NODE],
   },
+  "src/eval/geneval": { sees: ["src/core", "src/io", "src/inference"], packages: ["zod", "sharp", ANY_NODE] },
+  "src/eval/statistics": { sees: ["src/core"], packages: [] },
   "src/report": {
     sees: ["src/core", "src/engine", "src/io", "src/config", "src/eval"],
     packages: ["sharp", "linkedom", "@observablehq/plot", ANY_NODE],
   },
   "src/studio": {
-    sees: ["src/core", "src/engine", "src/io", "src/config", "src/report", "src/eval"],
+    sees: [
+      "src/core",
+      "src/engine",
+      "src/io",
+      "src/config",
+      "src/report",
+      "src/eval",
+      "src/run",
+      "src/assemble",
+    ],
     packages: ["hono", "@hono/node-server", "zod", ANY_NODE],
   },
   "src/study": {
-    sees: ["src/core", "src/engine", "src/io", "src/config", "src/eval", "src/geneval"],
+    sees: ["src/core", "src/engine", "src/io", "src/config", "src/eval"],
     packages: ["zod", "p-limit", "linkedom", "@observablehq/plot", ANY_NODE],
   },
   "src/testing": { sees: ["src/core", "src/engine"], packages: ["vitest", "zod", ANY_NODE] },
-  // The composition root: wires names to implementations, is imported by the command line only.
-  src: { sees: ["src", "search", "rewards"], packages: ["zod", ANY_NODE] },
+  // The composition root: wires names to implementations. Only those who run something import it.
+  "src/assemble": { sees: ["src", "search", "rewards"], packages: ["zod", ANY_NODE] },
+  // A search into a folder: for the command line, the studio and workers alike.
+  "src/run": {
+    sees: ["src/core", "src/engine", "src/io", "src/config", "src/report", "src/assemble", "src/generators"],
+    packages: ["zod", ANY_NODE],
+  },
+  src: { sees: ["src", "search", "rewards"], packages: [] },
+  // Imported by nobody.
   "src/cli": {
     sees: ["src", "search", "rewards"],
     packages: ["commander", "yaml", "zod", "p-limit", ANY_NODE],
   },
 };
 
+/** Who may import the composition root. */
+const ASSEMBLES = ["src", "src/assemble", "src/run", "src/studio", "src/cli"];
+
 /** Only these files may import these packages, whatever their zone allows. */
 const ONLY_IN: Readonly<Record<string, (file: string) => boolean>> = {
-  "ml-kmeans": (file) => file === "search/cluster.ts",
-  "onnxruntime-node": (file) => file.startsWith("src/models/"),
-  "@xenova/transformers": (file) => file.startsWith("src/models/"),
+  "ml-kmeans": (file) => file === "search/parts/cluster.ts",
+  "onnxruntime-node": (file) => file.startsWith("src/inference/runtime/"),
+  "@xenova/transformers": (file) => file.startsWith("src/inference/"),
 };
 
-const CLOCK_ALLOWED = ["src/cli/", "src/io/", "src/studio/", "src/queue/"];
+const CLOCK_ALLOWED = ["src/cli/", "src/io/", "src/run/", "src/studio/", "src/queue/"];
 const CONSOLE_ALLOWED = ["src/cli/"];
 const MAX_LINES = 400;
 
@@ -131,6 +168,11 @@ function targetOf(file: string, specifier: string): string {
   return relative(process.cwd(), resolve(dirname(file), specifier));
 }
 
+/** Whether seeing one zone means seeing another, which is a part of it. */
+function covers(seen: string, target: string): boolean {
+  return ["src", "src/eval", "search", "rewards"].includes(seen) && target.startsWith(`${seen}/`);
+}
+
 function forbidden(file: string, specifier: string): string | null {
   const zoneName = zoneOf(file);
   const zone = ZONES[zoneName];
@@ -139,9 +181,9 @@ function forbidden(file: string, specifier: string): string | null {
     const target = zoneOf(targetOf(file, specifier));
     if (target === "src/cli" && zoneName !== "src/cli")
       return `${file} imports the command line (${specifier})`;
-    const seen =
-      target === zoneName ||
-      zone.sees.some((other) => target === other || (other === "src" && target.startsWith("src/")));
+    const seen = target === zoneName || zone.sees.some((other) => target === other || covers(other, target));
+    if (target === "src/assemble" && !ASSEMBLES.includes(zoneName))
+      return `${file} imports the composition root (${specifier})`;
     return seen ? null : `${file} (${zoneName}) may not import ${target}: ${specifier}`;
   }
   const name = packageOf(specifier);

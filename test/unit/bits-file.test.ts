@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bitsFor, packBits, readBitsFile } from "../../src/bits-file.ts";
-import type { SamplerDescription } from "../../src/samplers/sampler-definition.ts";
-import { toyDefinition } from "../../src/samplers/toy/definition.ts";
+import type { SamplerDescription } from "../../src/generators/definition.ts";
+import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
+import { bitsFor, packBits, readBitsFile } from "../../src/generators/tokens-file.ts";
 
 describe("bits file", () => {
   let dir: string;

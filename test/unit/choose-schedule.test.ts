@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chooseSchedule, type ScheduleWish } from "../../src/samplers/choose-schedule.ts";
+import { chooseSchedule, type ScheduleWish } from "../../src/generators/choose-shape.ts";
 
 const shapes = [
   { id: "1:1@small", width: 256, height: 256, label: "0.06M" },

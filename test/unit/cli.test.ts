@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { addSearchFlags, resolveFlags } from "../../src/cli/flags.ts";
-import { orAborted } from "../../src/cli/interrupt.ts";
 import { quantity, table } from "../../src/cli/output.ts";
 import { progressStyle } from "../../src/cli/progress.ts";
 import { buildProgram } from "../../src/cli/run.ts";
-import { claimFolder, runName } from "../../src/cli/run-name.ts";
 import type { TraceEvent } from "../../src/core/trace.ts";
 import { decodePng } from "../../src/io/png.ts";
 import { renderContactSheet, sheetKey } from "../../src/report/contact-sheet.ts";
 import { byLineage, readHistory } from "../../src/report/search-history.ts";
+import { orAborted } from "../../src/run/interrupt.ts";
+import { claimFolder, runName } from "../../src/run/run-name.ts";
 
 let dir: string;
 beforeAll(async () => {

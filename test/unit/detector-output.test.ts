@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readDetections } from "../../src/models/detector-output.ts";
+import { readDetections } from "../../src/inference/vision/detector-output.ts";
 
 const labels = ["cat", "dog", "car"];
 const image = { width: 200, height: 100 };

@@ -4,17 +4,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parseOptions } from "../../src/cli/geneval/judge-flags.ts";
 import type { RgbImage } from "../../src/core/image.ts";
-import { clipColors, detectorColors } from "../../src/eval/color-classifiers.ts";
-import { cropObject } from "../../src/eval/crop.ts";
+import { genevalClass } from "../../src/eval/geneval/class-aliases.ts";
+import { clipColors, detectorColors } from "../../src/eval/geneval/color-classifiers.ts";
+import { cropObject } from "../../src/eval/geneval/crop.ts";
+import { createJudge, type Judge } from "../../src/eval/geneval/judge.ts";
+import { judgeDetectionsFile } from "../../src/eval/geneval/judge-file.ts";
+import type { DetectedObject, Detector } from "../../src/eval/geneval/judge-ports.ts";
+import { officialOptions } from "../../src/eval/geneval/rules.ts";
+import { classNames, colorNames } from "../../src/eval/geneval/vocabulary.ts";
 import { openImageSet } from "../../src/eval/image-set.ts";
-import { createJudge, type Judge } from "../../src/eval/judge.ts";
-import { judgeDetectionsFile } from "../../src/eval/judge-file.ts";
 import { judgeFolder } from "../../src/eval/judge-folder.ts";
-import type { DetectedObject, Detector } from "../../src/eval/judge-ports.ts";
 import { readResults } from "../../src/eval/results.ts";
-import { genevalClass } from "../../src/geneval/class-aliases.ts";
-import { officialOptions } from "../../src/geneval/rules.ts";
-import { classNames, colorNames } from "../../src/geneval/vocabulary.ts";
 import { encodePng } from "../../src/io/png.ts";
 
 const filled = (width: number, height: number, rgb: readonly number[]): RgbImage => ({

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../src/core/rng.ts";
-import { bootstrap, type Cell } from "../../src/eval/bootstrap.ts";
-import { holm, mcnemarP } from "../../src/eval/mcnemar.ts";
-import { normalCdf, normalQuantile } from "../../src/eval/normal.ts";
+import { bootstrap, type Cell } from "../../src/eval/statistics/bootstrap.ts";
+import { holm, mcnemarP } from "../../src/eval/statistics/mcnemar.ts";
+import { normalCdf, normalQuantile } from "../../src/eval/statistics/normal.ts";
 
 /** Prompts with a random success rate each: `n` per stratum, `m` images per prompt. */
 function simulate(seed: string, n: number, m: number, rates: Readonly<Record<string, number>>): Cell[] {

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { calibrationFile, findCalibration } from "../../src/assemble/find-calibration.ts";
 import type { Calibration } from "../../src/core/strategy.ts";
-import { calibrationFile, findCalibration } from "../../src/find-calibration.ts";
 import { packageRoot } from "../../src/io/package-root.ts";
 import { calibration } from "./support/search-run.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { parseMetadataFile } from "../../src/geneval/metadata.ts";
-import { distributeCounts, generatePrompts } from "../../src/geneval/prompts.ts";
-import type { GenevalMetadata } from "../../src/geneval/rules.ts";
-import { classNames, officialCounts, tags } from "../../src/geneval/vocabulary.ts";
+import { parseMetadataFile } from "../../src/eval/geneval/metadata.ts";
+import { distributeCounts, generatePrompts } from "../../src/eval/geneval/prompts.ts";
+import type { GenevalMetadata } from "../../src/eval/geneval/rules.ts";
+import { classNames, officialCounts, tags } from "../../src/eval/geneval/vocabulary.ts";
 
 const colors = "red orange yellow green blue purple pink brown black white".split(" ");
 

@@ -6,7 +6,7 @@ import {
   judgeDetections,
   officialOptions,
   type RuleOptions,
-} from "../../src/geneval/rules.ts";
+} from "../../src/eval/geneval/rules.ts";
 
 /**
  * The rules once more, line by line as GenEval's Python has them (arrays, indices, sets), sharing no code with ours:

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Box, inclusiveIou, relationsOf } from "../../src/geneval/geometry.ts";
+import { type Box, inclusiveIou, relationsOf } from "../../src/eval/geneval/geometry.ts";
 import {
   type DetectionRow,
   type GenevalMetadata,
@@ -8,7 +8,7 @@ import {
   keepObjects,
   objectsToColor,
   officialOptions,
-} from "../../src/geneval/rules.ts";
+} from "../../src/eval/geneval/rules.ts";
 
 const vectorsFile = new URL("../fixtures/geneval-vectors.jsonl", import.meta.url);
 const box = (score: number, at: readonly [number, number] = [0, 0], side = 10): DetectionRow => [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { openRemote, type Remote } from "../../src/models/worker/inference-worker.ts";
+import { openRemote, type Remote } from "../../src/inference/runtime/worker/inference-worker.ts";
 import type { CalculatorMethods } from "../fixtures/worker/calculator.ts";
 
 const module = new URL("../fixtures/worker/calculator.ts", import.meta.url);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { KvCache, type KvChunk } from "../../src/samplers/infinity/kv-cache.ts";
+import { KvCache, type KvChunk } from "../../src/generators/next-scale/kv-cache.ts";
 
 const heads = 2;
 const headDim = 2;

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { BitCode } from "../../src/samplers/infinity/code.ts";
-import { quantise } from "../../src/samplers/infinity/encode.ts";
-import { reduceArea } from "../../src/samplers/infinity/resize.ts";
-import { ropeTable } from "../../src/samplers/infinity/rope.ts";
+import { BitCode } from "../../src/generators/next-scale/bit-code.ts";
+import { quantise } from "../../src/generators/next-scale/encode.ts";
+import { reduceArea } from "../../src/generators/next-scale/resize.ts";
+import { ropeTable } from "../../src/generators/next-scale/rope.ts";
 
 interface Vectors {
   code: {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { rowFlops } from "../../src/samplers/infinity/cost.ts";
+import { rowFlops } from "../../src/generators/next-scale/infinity/cost.ts";
 
 /** Infinity-2B: reference figures of the cost table are for the unfolded head of twice the channels. */
 const infinity2b = {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../src/core/rng.ts";
-import { drawBits } from "../../src/samplers/infinity/draw.ts";
+import { drawBits } from "../../src/generators/next-scale/draw-bits.ts";
 
 const plain = { guidance: 1, temperature: 1, topP: 1 };
 const stream = (id: string) => createRng(1, "prompt").stream("token", id, 2);

@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { planConfig } from "../../src/assemble/open-search.ts";
 import { loadConfigFile } from "../../src/config/load.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
-import { planConfig } from "../../src/open-search.ts";
-import { infinityDefinition } from "../../src/samplers/infinity/definition.ts";
+import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
 
 // The official square schedule and the published sizes of the models; costs of reference section 9.
 const SIDES = [1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64];

@@ -8,7 +8,7 @@ import { pixelHash } from "../../src/core/image.ts";
 import { probeWritable, writeFileAtomic } from "../../src/io/atomic.ts";
 import { appendJsonl, JsonlWriter, readJsonl } from "../../src/io/jsonl.ts";
 import { decodePng, encodePng } from "../../src/io/png.ts";
-import { RunFolder, readRunRecord, readTrace } from "../../src/io/run-folder.ts";
+import { RunFolder, readRunRecord, readTrace } from "../../src/run/run-folder.ts";
 
 let dir: string;
 beforeAll(async () => {

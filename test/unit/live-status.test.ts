@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { duration, showEvaluation } from "../../src/cli/geneval/live-status.ts";
-import type { Progress } from "../../src/cli/progress.ts";
 import type { EvaluationProgress } from "../../src/eval/run-evaluation.ts";
+import type { Progress } from "../../src/run/progress.ts";
 
 /** Collects what is shown; the clock is set by hand. */
 function watch() {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { SamplerMemory } from "../../src/core/sampler.ts";
+import { memoryLimit } from "../../src/config/memory-limit.ts";
+import type { SamplerMemory } from "../../src/core/generator.ts";
 import { branch, release, type SearchFunction, select, start, step } from "../../src/core/strategy.ts";
 import { type MemoryPlan, planMemory } from "../../src/engine/memory-plan.ts";
 import { createSpace } from "../../src/engine/plan.ts";
-import { memoryLimit } from "../../src/memory-limit.ts";
-import { toyDefinition } from "../../src/samplers/toy/definition.ts";
+import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 
 /** Round numbers: a row keeps 10 after each scale but the last and works with 100; guidance doubles both. */
 const memory: SamplerMemory = {

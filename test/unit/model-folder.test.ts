@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { listedFiles } from "../../src/models/model-files.ts";
-import { embeddedModelPath, openModelFolder } from "../../src/models/model-folder.ts";
+import { listedFiles } from "../../src/inference/folder/model-files.ts";
+import { embeddedModelPath, openModelFolder } from "../../src/inference/folder/model-folder.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 

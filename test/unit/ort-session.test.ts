@@ -1,7 +1,7 @@
 import type { InferenceSession } from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
-import { embeddedModelPath } from "../../src/models/model-folder.ts";
-import { checkFeeds, openOrtSession } from "../../src/models/ort-session.ts";
+import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
+import { checkFeeds, openOrtSession } from "../../src/inference/runtime/ort-session.ts";
 
 const metadata: InferenceSession.ValueMetadata[] = [
   { name: "z", isTensor: true, type: "float32", shape: ["B", "L", 4] },

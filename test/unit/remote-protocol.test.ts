@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import {
   bitsFromText,
   bitsToText,
   type Info,
   infoSchema,
   parseAddress,
-} from "../../src/samplers/remote/protocol.ts";
-import { SessionStore } from "../../src/samplers/remote/session-store.ts";
-import { toyDefinition } from "../../src/samplers/toy/definition.ts";
+} from "../../src/generators/remote/protocol.ts";
+import { SessionStore } from "../../src/generators/remote/session-store.ts";
 import { drawVectors } from "../fixtures/remote/draw-vectors.ts";
 
 describe("the remote sampler's protocol", () => {

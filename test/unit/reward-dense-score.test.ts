@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type ColoredDetection, type DenseVerdict, denseScore } from "../../rewards/dense-score.ts";
-import { parsePrompt } from "../../rewards/prompt-parser.ts";
-import { decide, type GenevalMetadata, keepObjects } from "../../src/geneval/rules.ts";
-import { colorNames } from "../../src/geneval/vocabulary.ts";
+import { type ColoredDetection, type DenseVerdict, denseScore } from "../../rewards/parts/dense-score.ts";
+import { parsePrompt } from "../../rewards/parts/prompt-parser.ts";
+import { decide, type GenevalMetadata, keepObjects } from "../../src/eval/geneval/rules.ts";
+import { colorNames } from "../../src/eval/geneval/vocabulary.ts";
 
 type Box = ColoredDetection["box"];
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { rewardRegistry } from "../../src/builtins.ts";
+import { rewardRegistry } from "../../src/assemble/builtins.ts";
 import { describeReward } from "../../src/plugins/load-reward.ts";
 import { rewardHost } from "../fixtures/reward-host.ts";
 

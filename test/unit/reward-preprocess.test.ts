@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 import {
   clipTransform,
   fitEightBit,
@@ -9,8 +10,7 @@ import {
   type ImageTransform,
   siglipTransform,
   toPixelValues,
-} from "../../rewards/preprocess.ts";
-import { loadTokenizer } from "../../src/models/tokenizer.ts";
+} from "../../src/inference/vision/preprocess.ts";
 import { formulaImage } from "../fixtures/formula-image.ts";
 
 interface Vector {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { parsePrompt } from "../../rewards/prompt-parser.ts";
-import { generatePrompts } from "../../src/geneval/prompts.ts";
-import { officialCounts } from "../../src/geneval/vocabulary.ts";
+import { parsePrompt } from "../../rewards/parts/prompt-parser.ts";
+import { generatePrompts } from "../../src/eval/geneval/prompts.ts";
+import { officialCounts } from "../../src/eval/geneval/vocabulary.ts";
 
 describe("prompts become GenEval metadata", () => {
   test("every prompt of GenEval's grammar gives back its own row", () => {

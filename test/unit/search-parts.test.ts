@@ -1,13 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { updateBeliefs } from "../../search/calibrate.ts";
-import { clusterCentres } from "../../search/cluster.ts";
-import { compareIds, topRows } from "../../search/order.ts";
-import { potential } from "../../search/potentials.ts";
-import { RESAMPLINGS, resample } from "../../search/resample.ts";
-import { mapToScales, resolvePlaces } from "../../search/schedule.ts";
-import { DIVERSITY_RULES, dppGreedy, selectDiverse, similarityMatrix } from "../../search/select-diverse.ts";
-import { releasedWeights } from "../../search/tts-var-released.ts";
+import { updateBeliefs } from "../../search/parts/calibrate.ts";
+import { clusterCentres } from "../../search/parts/cluster.ts";
+import { compareIds, topRows } from "../../search/parts/order.ts";
+import { potential } from "../../search/parts/potentials.ts";
+import { RESAMPLINGS, resample } from "../../search/parts/resample.ts";
+import { mapToScales, resolvePlaces } from "../../search/parts/schedule.ts";
+import {
+  DIVERSITY_RULES,
+  dppGreedy,
+  selectDiverse,
+  similarityMatrix,
+} from "../../search/parts/select-diverse.ts";
 import {
   effectiveSampleSize,
   lambdaForEss,
@@ -15,7 +19,8 @@ import {
   logWeights,
   normalise,
   standardise,
-} from "../../search/weights.ts";
+} from "../../search/parts/weights.ts";
+import { releasedWeights } from "../../search/tts-var-released.ts";
 import { createRng } from "../../src/core/rng.ts";
 import { calibration } from "./support/search-run.ts";
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { optimiseSchedule, priceOfSchedule } from "../../search/optimise-schedule.ts";
+import { optimiseSchedule, priceOfSchedule } from "../../search/parts/optimise-schedule.ts";
 import { dryRun } from "../../src/core/dry-run.ts";
 import { createRng } from "../../src/core/rng.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
-import type { Judge } from "../../src/eval/judge.ts";
-import { generatePrompts } from "../../src/geneval/prompts.ts";
+import type { Judge } from "../../src/eval/geneval/judge.ts";
+import { generatePrompts } from "../../src/eval/geneval/prompts.ts";
 import { controlRules } from "../../src/study/controls.ts";
 import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
 import { measureAcceptance } from "../../src/study/measure-acceptance.ts";

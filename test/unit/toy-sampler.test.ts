@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { toyDefinition } from "../../src/samplers/toy/definition.ts";
-import { toyBest, toyScore } from "../../src/samplers/toy/toy-model.ts";
+import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
+import { toyBest, toyScore } from "../../src/generators/next-scale/toy/toy-model.ts";
 import { describeSampler } from "../../src/testing/sampler-contract.ts";
 
 describeSampler("toy", () => toyDefinition.open());

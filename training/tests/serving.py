@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ttsvar.serve.loading import Loaded, Placement, load_tiny
-from ttsvar.serve.network import Network
-from ttsvar.serve.population import Population, Request
+from ttsvar.infinity.serving.loading import Loaded, Placement, load_tiny
+from ttsvar.infinity.serving.network import Network
+from ttsvar.infinity.serving.population import Population, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULE = "2:1@0.06M"

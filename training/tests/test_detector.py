@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from ttsvar.detector.augment import AugmentConfig, augment, dct_quantise, hybrids
-from ttsvar.detector.export import export_onnx, write_folder
-from ttsvar.detector.geneval import Detection, keep, passes, relations
-from ttsvar.detector.judge import Judge
-from ttsvar.detector.model import Detector, DetectorConfig, YolosHead
-from ttsvar.detector.targets import loss, make_targets
+from ttsvar.verifiers.detector.augment import AugmentConfig, augment, dct_quantise, hybrids
+from ttsvar.verifiers.detector.export import export_onnx, write_folder
+from ttsvar.verifiers.detector.geneval import Detection, keep, passes, relations
+from ttsvar.verifiers.detector.judge import Judge
+from ttsvar.verifiers.detector.model import Detector, DetectorConfig, YolosHead
+from ttsvar.verifiers.detector.targets import loss, make_targets
 from ttsvar.world import ObjectTruth
 
 TINY = DetectorConfig(stem=8, fine=8, coarse=16, head=16, depth=1)

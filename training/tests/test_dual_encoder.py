@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from ttsvar.dual_encoder.atoms import AtomCode, atoms_of
-from ttsvar.dual_encoder.augment import augment, degrade
-from ttsvar.dual_encoder.config import ModelConfig
-from ttsvar.dual_encoder.evaluate import KINDS, alternatives
-from ttsvar.dual_encoder.export import export
-from ttsvar.dual_encoder.losses import contrastive, patch_loss
-from ttsvar.dual_encoder.model import DualEncoder, flops
-from ttsvar.dual_encoder.pool import patch_labels, spec_pair
-from ttsvar.dual_encoder.runtime import DualEncoderOnnx
-from ttsvar.dual_encoder.specs import allowed, compatible, edit, meaning
+from ttsvar.verifiers.dual_encoder.atoms import AtomCode, atoms_of
+from ttsvar.verifiers.dual_encoder.augment import augment, degrade
+from ttsvar.verifiers.dual_encoder.config import ModelConfig
+from ttsvar.verifiers.dual_encoder.evaluate import KINDS, alternatives
+from ttsvar.verifiers.dual_encoder.export import export
+from ttsvar.verifiers.dual_encoder.losses import contrastive, patch_loss
+from ttsvar.verifiers.dual_encoder.model import DualEncoder, flops
+from ttsvar.verifiers.dual_encoder.pool import patch_labels, spec_pair
+from ttsvar.verifiers.dual_encoder.runtime import DualEncoderOnnx
+from ttsvar.verifiers.dual_encoder.specs import allowed, compatible, edit, meaning
 from ttsvar.text.tokenizer import tokenizer_config, tokenizer_json
 from ttsvar.world import SceneSpec, sample_spec, sample_spec_of
 

@@ -16,13 +16,13 @@ from transformers.models.blip.modeling_blip import BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 import export_rewards
-from ttsvar.rewards import folders, tiny_tokenizers
-from ttsvar.rewards.hf_clip import open_clip_from_transformers
-from ttsvar.rewards.image_reward import (
+from ttsvar.verifiers.rewards import folders, tiny_tokenizers
+from ttsvar.verifiers.rewards.hf_clip import open_clip_from_transformers
+from ttsvar.verifiers.rewards.image_reward import (
     REWARD_MEAN, REWARD_STD, ImageReward, ImageRewardConfig, image_reward_from_checkpoint,
 )  # fmt: skip
-from ttsvar.rewards.linear_head import fold_linear
-from ttsvar.rewards.open_clip import OpenClip, OpenClipConfig, open_clip_from_checkpoint
+from ttsvar.verifiers.rewards.linear_head import fold_linear
+from ttsvar.verifiers.rewards.open_clip import OpenClip, OpenClipConfig, open_clip_from_checkpoint
 
 SIZES = ImageRewardConfig(
     image_size=32, patch=8, vision_width=16, vision_depth=2, vision_heads=2, vocabulary=60, text_width=24,

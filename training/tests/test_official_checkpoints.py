@@ -13,14 +13,14 @@ from torch import Tensor
 import export_infinity
 from ttsvar.infinity.model import Infinity
 from ttsvar.infinity.vae import Vae
-from ttsvar.official.errors import ExportError, size
-from ttsvar.official.keys import NESTING, VAE_NESTING, detect_variant, shapes_of, transformer_source, vae_source
-from ttsvar.official.resolutions import SIZES, schedules
-from ttsvar.official.shims import import_official, varlen_attention
-from ttsvar.official.tensors import TensorSource, open_checkpoint, random_source
-from ttsvar.official.text_folder import read_config
-from ttsvar.official.tiny import VARIANTS as TINY
-from ttsvar.official.variants import VARIANTS
+from ttsvar.infinity.official.errors import ExportError, size
+from ttsvar.infinity.official.keys import NESTING, VAE_NESTING, detect_variant, shapes_of, transformer_source, vae_source
+from ttsvar.infinity.official.resolutions import SIZES, schedules
+from ttsvar.infinity.official.shims import import_official, varlen_attention
+from ttsvar.infinity.official.tensors import TensorSource, open_checkpoint, random_source
+from ttsvar.infinity.official.text_folder import read_config
+from ttsvar.infinity.official.tiny import VARIANTS as TINY
+from ttsvar.infinity.official.variants import VARIANTS
 
 SQUARE = TINY["square"]
 IGNORED = {"lvl_1L": torch.zeros(1, 4), "attn_bias_for_masking": torch.zeros(1, 1, 2, 2)}

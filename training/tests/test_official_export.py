@@ -23,18 +23,18 @@ from ttsvar.infinity.model import Infinity
 from ttsvar.infinity.quantisation import with_graphs
 from ttsvar.infinity.sample import Settings, Trace, sample
 from ttsvar.infinity.vae import Vae, VaeConfig, to_uint8
-from ttsvar.official import export as exporting
-from ttsvar.official import placement, verify
-from ttsvar.official.blockwise import dequantise, quantise
-from ttsvar.official.cached import graph_step, run_cached, run_graph, starts
-from ttsvar.official.errors import ExportError
-from ttsvar.official.export import Request, check_folder, export
-from ttsvar.official.forced import force, random_bits
-from ttsvar.official.parts import Parts
-from ttsvar.official.placement import Storage
-from ttsvar.official.resolutions import schedules
-from ttsvar.official.streamed import loaded
-from ttsvar.official.tiny import VARIANTS, tiny_parts
+from ttsvar.infinity.official import export as exporting
+from ttsvar.infinity.official import placement, verify
+from ttsvar.infinity.official.blockwise import dequantise, quantise
+from ttsvar.infinity.official.cached import graph_step, run_cached, run_graph, starts
+from ttsvar.infinity.official.errors import ExportError
+from ttsvar.infinity.official.export import Request, check_folder, export
+from ttsvar.infinity.official.forced import force, random_bits
+from ttsvar.infinity.official.parts import Parts
+from ttsvar.infinity.official.placement import Storage
+from ttsvar.infinity.official.resolutions import schedules
+from ttsvar.infinity.official.streamed import loaded
+from ttsvar.infinity.official.tiny import VARIANTS, tiny_parts
 from ttsvar.text.encoder import TextConfig
 
 CLOSED = -1e4

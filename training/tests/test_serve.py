@@ -13,12 +13,12 @@ from serving import PROMPT, SCHEDULE, finish, loaded, network, request  # noqa: 
 from ttsvar.infinity import sample
 from ttsvar.infinity.generator import Bundle, Generator
 from ttsvar.infinity.layers import explicit_attention
-from ttsvar.official import keys, tiny
-from ttsvar.official.errors import ExportError
-from ttsvar.official.text_folder import write_tiny_tokenizer
-from ttsvar.serve.loading import Loaded, Placement, load_official, load_parts, load_tiny
-from ttsvar.serve.network import Network, Stage, fused_attention
-from ttsvar.serve.population import Population
+from ttsvar.infinity.official import keys, tiny
+from ttsvar.infinity.official.errors import ExportError
+from ttsvar.infinity.official.text_folder import write_tiny_tokenizer
+from ttsvar.infinity.serving.loading import Loaded, Placement, load_official, load_parts, load_tiny
+from ttsvar.infinity.serving.network import Network, Stage, fused_attention
+from ttsvar.infinity.serving.population import Population
 
 
 def test_the_same_bits_give_the_logits_and_codes_of_the_reference_sampler() -> None:

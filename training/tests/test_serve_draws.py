@@ -1,4 +1,4 @@
-"""Keyed randomness and draws: the numbers recorded from src/core/rng.ts and src/samplers/infinity/draw.ts."""
+"""Keyed randomness and draws: the numbers recorded from src/core/rng.ts and src/generators/next-scale/draw-bits.ts."""
 
 from __future__ import annotations
 

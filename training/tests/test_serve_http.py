@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from serving import HANDLE, PROMPT, loaded, network  # noqa: F401 (loaded and network are fixtures)
-from ttsvar.serve.description import describe
-from ttsvar.serve.loading import Loaded
-from ttsvar.serve.network import Network
+from ttsvar.infinity.serving.description import describe
+from ttsvar.infinity.serving.loading import Loaded
+from ttsvar.infinity.serving.network import Network
 from ttsvar.serve.service import Limits, Service
 from ttsvar.serve.transport import SamplerServer
 

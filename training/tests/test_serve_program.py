@@ -18,8 +18,8 @@ import torch
 
 from serve_infinity import is_loopback, main, read_token
 from serving import ROOT, SCHEDULE
-from ttsvar.official import tiny
-from ttsvar.official.placement import DTYPES, Storage
+from ttsvar.infinity.official import tiny
+from ttsvar.infinity.official.placement import DTYPES, Storage
 
 
 def test_tokens_are_read_and_weak_ones_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from serving import HANDLE
 from ttsvar.serve.errors import ServeError
-from ttsvar.serve.population import Population
+from ttsvar.infinity.serving.population import Population
 from ttsvar.serve.sessions import SessionStore, digest
 
 

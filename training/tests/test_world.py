@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ttsvar.detector.geneval import relations
+from ttsvar.verifiers.detector.geneval import relations
 from ttsvar.world import (
     CLASSES,
     COLORS,

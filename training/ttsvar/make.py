@@ -61,24 +61,24 @@ def _publish_generator() -> list[str]:
 
 def _dual_encoder(config: str) -> list[str]:
     tokenizer, out = "--tokenizer ../models/generator/tokenizer.json", "checkpoints/dual-encoder"
-    train = f"ttsvar.dual_encoder.train {tokenizer} --config {config}"
+    train = f"ttsvar.verifiers.dual_encoder.train {tokenizer} --config {config}"
     return [
         f"{train} --atom-weight 0 --slots-only --out {out}-1",
         f"{train} --init {out}-1/checkpoint.pt --steps 700 --learning-rate 0.0015 --atom-weight 1 --pairs 32"
         f" --degraded 8 --seed 20240612 --out {out}-2",
         f"{train} --init {out}-2/checkpoint.pt --steps 600 --learning-rate 0.001 --atom-weight 0.3 --degraded 8"
         f" --seed 20240613 --out {out}",
-        f"ttsvar.dual_encoder.export --checkpoint {out}/checkpoint.pt --tokenizer ../models/generator"
+        f"ttsvar.verifiers.dual_encoder.export --checkpoint {out}/checkpoint.pt --tokenizer ../models/generator"
         " --out ../models/dual-encoder",
-        f"ttsvar.dual_encoder.card --model ../models/dual-encoder --checkpoint {out}/checkpoint.pt",
+        f"ttsvar.verifiers.dual_encoder.card --model ../models/dual-encoder --checkpoint {out}/checkpoint.pt",
     ]
 
 
 def _detector(name: str, config: str) -> list[str]:
     return [
-        f"ttsvar.detector.train --name {name} --config {config}",
-        f"ttsvar.detector.manifest --name {name}",
-        f"ttsvar.detector.card --name {name}",
+        f"ttsvar.verifiers.detector.train --name {name} --config {config}",
+        f"ttsvar.verifiers.detector.manifest --name {name}",
+        f"ttsvar.verifiers.detector.card --name {name}",
     ]
 
 

@@ -37,7 +37,7 @@ export function register(program: Command): void {
     .option("--json", "Print one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
     .action(async (image: string, options: Options) => {
-      const { encodeImageFile } = await import("../../encode-image.ts");
+      const { encodeImageFile } = await import("../../assemble/encode-image.ts");
       const { writeJsonAtomic } = await import("../../io/atomic.ts");
       const progress = createProgress(false);
       progress.status("encoding the image");

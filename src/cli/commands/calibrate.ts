@@ -5,13 +5,14 @@ import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import type { PluginHost } from "../../core/plugin.ts";
 import type { Calibration } from "../../core/strategy.ts";
+import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
+import type { Progress } from "../../run/progress.ts";
 import type { MeasuredCurve } from "../../study/run-calibration.ts";
 import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
-import { loadPrompts, parseCount } from "../geneval/prompt-source.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
-import { createProgress, type Progress } from "../progress.ts";
-import { pluginHost } from "./search.ts";
+import { pluginHost } from "../plugin-host.ts";
+import { createProgress } from "../progress.ts";
 
 const EXAMPLES = `
 Examples:
@@ -83,10 +84,10 @@ export function register(program: Command): void {
 }
 
 async function calibrate(config: SearchConfig, options: Options, progress: Progress, signal: AbortSignal) {
-  const { openSearch, planConfig } = await import("../../open-search.ts");
-  const { calibrationFile } = await import("../../find-calibration.ts");
+  const { openSearch, planConfig } = await import("../../assemble/open-search.ts");
+  const { calibrationFile } = await import("../../assemble/find-calibration.ts");
   const { runCalibration } = await import("../../study/run-calibration.ts");
-  const { optimiseSchedule } = await import("../../../search/optimise-schedule.ts");
+  const { optimiseSchedule } = await import("../../../search/parts/optimise-schedule.ts");
   const { plotCalibration } = await import("../../study/plots.ts");
   const { createCostModel } = await import("../../engine/cost-model.ts");
   const { writeFileAtomic } = await import("../../io/atomic.ts");
@@ -150,7 +151,7 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
 
 /** @throws CONFIG_INVALID for a reward that has no full marks */
 async function openVerifier(spec: string, host: PluginHost) {
-  const { rewardRegistry } = await import("../../builtins.ts");
+  const { rewardRegistry } = await import("../../assemble/builtins.ts");
   const { loadReward } = await import("../../plugins/load-reward.ts");
   const { createScoring } = await import("../../scoring/create-scoring.ts");
   const { value } = await loadReward(spec, {}, { ...host, registry: rewardRegistry });

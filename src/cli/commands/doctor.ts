@@ -1,10 +1,10 @@
 import { availableParallelism, totalmem } from "node:os";
 import type { Command } from "commander";
 import { TtsVarError } from "../../core/errors.ts";
+import { installedVersion, versionSeenBy } from "../../run/versions.ts";
 import { printJson, printResult, table } from "../output.ts";
+import { pluginHost } from "../plugin-host.ts";
 import { createProgress } from "../progress.ts";
-import { installedVersion, versionSeenBy } from "../versions.ts";
-import { pluginHost } from "./search.ts";
 
 interface Check {
   readonly name: string;
@@ -95,7 +95,7 @@ const EXAMINATIONS: readonly Examination[] = [
   {
     name: "models",
     run: async () => {
-      const { listEmbeddedModels, openModelFolder } = await import("../../models/model-folder.ts");
+      const { listEmbeddedModels, openModelFolder } = await import("../../inference/folder/model-folder.ts");
       const folders = await listEmbeddedModels();
       if (folders.length === 0) throw new Error("models/ is empty; restore it with git checkout -- models");
       for (const { dir } of folders) await openModelFolder(dir);
@@ -125,7 +125,7 @@ async function examine({ name, run }: Examination): Promise<Check> {
 /** Draws and scores one image with the default models. */
 async function drawOne(): Promise<string> {
   const { resolveConfig } = await import("../../config/resolve.ts");
-  const { openSearch, planConfig } = await import("../../open-search.ts");
+  const { openSearch, planConfig } = await import("../../assemble/open-search.ts");
   const { runSearch } = await import("../../engine/run-search.ts");
   const { config } = resolveConfig({
     flags: [

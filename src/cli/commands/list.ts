@@ -1,5 +1,10 @@
 import type { Command } from "commander";
-import { featureRegistry, rewardRegistry, samplerRegistry, strategyRegistry } from "../../builtins.ts";
+import {
+  featureRegistry,
+  rewardRegistry,
+  samplerRegistry,
+  strategyRegistry,
+} from "../../assemble/builtins.ts";
 import { type Listing, unknownName } from "../../core/registry.ts";
 import { printJson, printResult, quantity, table } from "../output.ts";
 import { listPresets } from "../presets.ts";

@@ -1,6 +1,10 @@
 import type { Command } from "commander";
-import { embeddedModelPath, listEmbeddedModels, openModelFolder } from "../../models/model-folder.ts";
-import { samplerOfFolder } from "../../samplers/index.ts";
+import { samplerOfFolder } from "../../generators/index.ts";
+import {
+  embeddedModelPath,
+  listEmbeddedModels,
+  openModelFolder,
+} from "../../inference/folder/model-folder.ts";
 import { printJson, printResult, table } from "../output.ts";
 
 const EXAMPLES = `

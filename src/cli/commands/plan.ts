@@ -5,8 +5,8 @@ import type { SearchPlan } from "../../engine/plan.ts";
 import { addSearchFlags, resolveFlags } from "../flags.ts";
 import { describeMemory } from "../memory-text.ts";
 import { type Column, printJson, printResult, quantity, table } from "../output.ts";
+import { pluginHost } from "../plugin-host.ts";
 import { createProgress } from "../progress.ts";
-import { pluginHost } from "./search.ts";
 
 const EXAMPLES = `
 Examples:
@@ -29,7 +29,7 @@ export function register(program: Command): void {
       // What a search costs does not depend on its prompt.
       if (command.opts()["prompt"] === undefined) command.setOptionValue("prompt", "any prompt");
       const { config } = await resolveFlags(command);
-      const { planConfig } = await import("../../open-search.ts");
+      const { planConfig } = await import("../../assemble/open-search.ts");
       const planned = await planConfig(config, pluginHost(config.allowDownload, createProgress(false)));
       const { plan } = planned;
       await planned[Symbol.asyncDispose]();

@@ -2,8 +2,8 @@ import type { Command } from "commander";
 import { searchSchema } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { printJson, printResult } from "../output.ts";
+import { pluginHost } from "../plugin-host.ts";
 import { createProgress } from "../progress.ts";
-import { pluginHost } from "./search.ts";
 
 const EXAMPLES = `
 Examples:
@@ -22,8 +22,8 @@ export function register(program: Command): void {
     .option("--json", "Print one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
     .action(async (dir: string, options: { json?: boolean }) => {
-      const { readRunRecord, readTrace } = await import("../../io/run-folder.ts");
-      const { planConfig } = await import("../../open-search.ts");
+      const { readRunRecord, readTrace } = await import("../../run/run-folder.ts");
+      const { planConfig } = await import("../../assemble/open-search.ts");
       const { replayTrace } = await import("../../engine/replay.ts");
       const record = await readRunRecord(dir);
       const { rows, tornTail } = await readTrace(dir);

@@ -1,11 +1,12 @@
 import type { Command } from "commander";
-import type { PluginHost } from "../../core/plugin.ts";
-import type { PlannedSearch } from "../../open-search.ts";
+import type { PlannedSearch } from "../../assemble/open-search.ts";
+import type { Progress } from "../../run/progress.ts";
 import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { describeMemory } from "../memory-text.ts";
 import { printJson, printResult } from "../output.ts";
-import { createProgress, type Progress } from "../progress.ts";
+import { pluginHost } from "../plugin-host.ts";
+import { createProgress } from "../progress.ts";
 
 const EXAMPLES = `
 Examples:
@@ -34,8 +35,8 @@ export function register(program: Command): void {
       try {
         const progress = createProgress(options.quiet ?? false);
         const resolved = await resolveFlags(command);
-        const { planConfig } = await import("../../open-search.ts");
-        const { runPlanned } = await import("../run-planned.ts");
+        const { planConfig } = await import("../../assemble/open-search.ts");
+        const { runPlanned } = await import("../../run/run-planned.ts");
         const { describeSearch } = await import("../search-output.ts");
         const planned = await planConfig(
           resolved.config,
@@ -61,21 +62,9 @@ function describePlanned({ plan, sampler, config }: PlannedSearch): string {
   return `plan: ${parts.join(", ")}`;
 }
 
-/** What plug-ins may use: paths relative to the working directory, messages through the progress. */
-export function pluginHost(allowDownload: boolean, progress: Progress): PluginHost {
-  return {
-    baseDir: process.cwd(),
-    allowDownload,
-    log: (level, message) => {
-      if (level === "warn") progress.warn(message);
-      else if (level === "info") progress.line(message);
-    },
-  };
-}
-
 async function warnOfPrompt(modelDir: string | null, prompt: string, progress: Progress): Promise<void> {
   if (modelDir === null) return;
-  const { checkPrompt, promptWarnings } = await import("../../prompt-check.ts");
+  const { checkPrompt, promptWarnings } = await import("../../assemble/prompt-check.ts");
   const check = await checkPrompt(modelDir, prompt);
   for (const warning of check ? promptWarnings(check) : []) progress.warn(warning);
 }

@@ -52,8 +52,8 @@ export function register(program: Command): void {
 }
 
 async function serve(options: Options): Promise<void> {
-  const { findSampler } = await import("../../find-sampler.ts");
-  const { serveOverHttp } = await import("../../samplers/remote/serve.ts");
+  const { findSampler } = await import("../../assemble/find-generator.ts");
+  const { serveOverHttp } = await import("../../generators/remote/serve.ts");
   const { model, ratio, size, schedule, threads, host, port, maxRows, maxSessions, idleSeconds } = options;
   const interrupts = watchInterrupts();
   try {

@@ -4,14 +4,15 @@ import type { Command } from "commander";
 import { parse as parseYaml } from "yaml";
 import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
+import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
+import type { Progress } from "../../run/progress.ts";
 import type { StudyConfig } from "../../study/study-config.ts";
 import type { StudyArm, StudyParts, StudyPlan } from "../../study/study-plan.ts";
 import { openJudgeOf } from "../geneval/judge-flags.ts";
-import { loadPrompts, parseCount } from "../geneval/prompt-source.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
-import { createProgress, type Progress } from "../progress.ts";
-import { pluginHost } from "./search.ts";
+import { pluginHost } from "../plugin-host.ts";
+import { createProgress } from "../progress.ts";
 
 const EXAMPLES = `
 Examples:
@@ -121,11 +122,11 @@ async function openStudy(
 ): Promise<{ parts: StudyParts; plan: StudyPlan; generators: number }> {
   const { searchSchema } = await import("../../config/schema.ts");
   const { expandNames } = await import("../../config/load.ts");
-  const { openCopies } = await import("../../open-copies.ts");
-  const { planConfig } = await import("../../open-search.ts");
-  const { resolveSettings } = await import("../../sampling-settings.ts");
-  const { openFeatures } = await import("../../open-features.ts");
-  const { rewardRegistry, strategyRegistry } = await import("../../builtins.ts");
+  const { openCopies } = await import("../../assemble/open-copies.ts");
+  const { planConfig } = await import("../../assemble/open-search.ts");
+  const { resolveSettings } = await import("../../generators/settings.ts");
+  const { openFeatures } = await import("../../assemble/open-features.ts");
+  const { rewardRegistry, strategyRegistry } = await import("../../assemble/builtins.ts");
   const { loadReward } = await import("../../plugins/load-reward.ts");
   const { loadStrategy } = await import("../../plugins/load-strategy.ts");
   const { createScoring } = await import("../../scoring/create-scoring.ts");

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { TtsVarError } from "../../core/errors.ts";
 import type { SampleJob, SampleResult } from "../../eval/sample-job.ts";
-import { orAborted, watchInterrupts } from "../interrupt.ts";
+import { orAborted } from "../../run/interrupt.ts";
+import { watchInterrupts } from "../interrupt.ts";
+import { pluginHost } from "../plugin-host.ts";
 import { createProgress } from "../progress.ts";
 
 interface WorkerFlags {
@@ -35,9 +37,13 @@ async function serve(flags: WorkerFlags): Promise<void> {
   const interrupts = watchInterrupts();
   const progress = createProgress(flags.quiet ?? false);
   const { SampleRunner } = await import("../../eval/run-sample.ts");
-  const { partsOpener, seconds } = await import("../geneval/open-parts.ts");
+  const { partsOpener } = await import("../../assemble/open-parts.ts");
+  const { seconds } = await import("../../run/clock.ts");
   const { serveQueue } = await import("../../queue/bullmq.ts");
-  const runner = new SampleRunner(partsOpener(progress), seconds);
+  const runner = new SampleRunner(
+    partsOpener((allowDownload) => pluginHost(allowDownload, progress)),
+    seconds,
+  );
   let done = 0;
   let trouble = "";
   try {

@@ -8,7 +8,7 @@ import type { Backend } from "../../queue/backend.ts";
 import { createInProcessBackend } from "../../queue/in-process.ts";
 import { parseRedisUrl } from "../../queue/redis-url.ts";
 import { createWorkerPool } from "../../queue/worker-pool.ts";
-import type { Progress } from "../progress.ts";
+import type { Progress } from "../../run/progress.ts";
 
 export interface BackendOptions {
   /** Worker processes; 0: search in this process. Undefined: decided by the number of jobs. */

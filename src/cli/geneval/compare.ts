@@ -1,9 +1,9 @@
 import { TtsVarError } from "../../core/errors.ts";
 import { type Comparison, compareResults, type TagDifference } from "../../eval/compare.ts";
+import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import { provenanceOf } from "../../eval/label.ts";
 import { requireComplete, summarize } from "../../eval/summary.ts";
 import { printJson, printResult, table } from "../output.ts";
-import { parseCount } from "./prompt-source.ts";
 import { openResults } from "./summarize.ts";
 
 export interface CompareFlags {

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { TtsVarError } from "../../core/errors.ts";
 import { nearest } from "../../core/registry.ts";
-import { type CropOptions, officialCrop } from "../../eval/crop.ts";
-import type { Judge } from "../../eval/judge.ts";
-import { officialOptions, type RuleOptions } from "../../geneval/rules.ts";
+import { type CropOptions, officialCrop } from "../../eval/geneval/crop.ts";
+import type { Judge } from "../../eval/geneval/judge.ts";
+import { officialOptions, type RuleOptions } from "../../eval/geneval/rules.ts";
 
 export interface JudgeFlags {
   readonly judge: string;
@@ -95,6 +95,6 @@ export async function openJudgeOf(flags: JudgeFlags): Promise<Judge> {
   if (crop !== officialCrop && flags.colorModel === undefined) {
     throw new TtsVarError("USAGE", "--options bgcolor and crop are about the crops that --color-model sees");
   }
-  const { openJudge } = await import("../../open-judge.ts");
+  const { openJudge } = await import("../../assemble/open-judge.ts");
   return openJudge({ detector: flags.judge, colorModel: flags.colorModel ?? null, rules, crop });
 }

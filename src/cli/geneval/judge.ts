@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { TtsVarError } from "../../core/errors.ts";
+import { judgeDetectionsFile } from "../../eval/geneval/judge-file.ts";
 import { openImageSet } from "../../eval/image-set.ts";
-import { judgeDetectionsFile } from "../../eval/judge-file.ts";
 import { judgeFolder } from "../../eval/judge-folder.ts";
 import { probeWritable, writeFileAtomic } from "../../io/atomic.ts";
 import { watchInterrupts } from "../interrupt.ts";

@@ -1,6 +1,6 @@
 import type { EvaluationProgress } from "../../eval/run-evaluation.ts";
 import { scoreTags } from "../../eval/summary.ts";
-import type { Progress } from "../progress.ts";
+import type { Progress } from "../../run/progress.ts";
 
 /** Seconds between lines when there is no terminal to keep a live line on. */
 const lineInterval = 30;

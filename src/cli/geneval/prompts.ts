@@ -1,9 +1,9 @@
 import { TtsVarError } from "../../core/errors.ts";
-import { distributeCounts, generatePrompts } from "../../geneval/prompts.ts";
-import { tags } from "../../geneval/vocabulary.ts";
+import { describeShort, parseCount, parsePerTag, readPrompts } from "../../eval/geneval/prompt-source.ts";
+import { distributeCounts, generatePrompts } from "../../eval/geneval/prompts.ts";
+import { tags } from "../../eval/geneval/vocabulary.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
 import { printJson, printNote, printResult } from "../output.ts";
-import { describeShort, parseCount, parsePerTag, readPrompts } from "./prompt-source.ts";
 
 export interface PromptsFlags {
   readonly count: string;

@@ -1,23 +1,25 @@
 import { join } from "node:path";
 import type { Command } from "commander";
+import { partsOpener } from "../../assemble/open-parts.ts";
 import { configHash } from "../../config/resolve.ts";
 import type { SearchConfig } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { type AdaptiveSettings, type EvaluationRecord, hashPrompts } from "../../eval/evaluation-record.ts";
+import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { runEvaluation } from "../../eval/run-evaluation.ts";
 import { modelVersions, SampleRunner } from "../../eval/run-sample.ts";
 import { probeWritable } from "../../io/atomic.ts";
+import { seconds } from "../../run/clock.ts";
 import { resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
+import { pluginHost } from "../plugin-host.ts";
 import { createProgress } from "../progress.ts";
 import { describeAllocation, readAllocation } from "./allocation.ts";
 import { type BackendOptions, checkBackend, openBackend } from "./backend.ts";
 import { type JudgeFlags, openJudgeOf } from "./judge-flags.ts";
 import { showEvaluation } from "./live-status.ts";
-import { partsOpener, seconds } from "./open-parts.ts";
-import { loadPrompts, parseCount } from "./prompt-source.ts";
 import { summarizeRows } from "./summarize.ts";
 
 /** Flags of `geneval run` and `geneval generate` beside those of a search. */
@@ -69,7 +71,10 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
     await probeWritable(out);
 
     const judge = judged ? await openJudgeOf(flags) : null;
-    const runner = new SampleRunner(partsOpener(progress), seconds);
+    const runner = new SampleRunner(
+      partsOpener((allowDownload) => pluginHost(allowDownload, progress)),
+      seconds,
+    );
     progress.status("loading the models");
     const parts = await runner.open({ config, configHash: hash });
     const record: EvaluationRecord = {

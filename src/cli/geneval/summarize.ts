@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { TtsVarError } from "../../core/errors.ts";
 import { readEvaluation } from "../../eval/evaluation-record.ts";
+import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { type ResultsFile, readResults } from "../../eval/results.ts";
 import { requireComplete, summarize } from "../../eval/summary.ts";
@@ -9,7 +10,6 @@ import { formatSummary } from "../../eval/summary-table.ts";
 import { readJsonl } from "../../io/jsonl.ts";
 import { printJson, printResult } from "../output.ts";
 import { describeAllocation, readAllocation } from "./allocation.ts";
-import { loadPrompts, parseCount } from "./prompt-source.ts";
 
 export interface SummarizeFlags {
   readonly prompts?: string;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
-import type { OpenStageModel } from "../../../src/samplers/infinity/sampler.ts";
-import type { InfinityState } from "../../../src/samplers/infinity/stage-graph.ts";
+import type { InfinityState } from "../../../src/generators/next-scale/infinity/graph-network.ts";
+import type { OpenStageModel } from "../../../src/generators/next-scale/infinity/open.ts";
 
 /** Arrays that PyTorch recorded: a JSON listing and one file with their bytes. */
 export interface Recording {

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import type { FeatureExtractor } from "../../../src/core/features.ts";
+import type { LatentSize, Pick, SampleRequest, Sampler, SampleSession } from "../../../src/core/generator.ts";
 import type { RgbImage } from "../../../src/core/image.ts";
 import type { Reward, RewardItem } from "../../../src/core/reward.ts";
 import { createRng } from "../../../src/core/rng.ts";
-import type { LatentSize, Pick, SampleRequest, Sampler, SampleSession } from "../../../src/core/sampler.ts";
 
 /**
  * A generator with a closed form: every stage adds one standard normal draw per candidate, and an image is the list of

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ttsvar.detector.geneval import passes
-from ttsvar.detector.judge import Judge
+from ttsvar.verifiers.detector.geneval import passes
+from ttsvar.verifiers.detector.judge import Judge
 from ttsvar.infinity.generator import Bundle, load_bundle
 from ttsvar.infinity.latents import world_config
 from ttsvar.infinity.sample import Settings, render, sample

@@ -20,8 +20,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from ttsvar.detector.geneval import passes
-from ttsvar.detector.judge import Judge
+from ttsvar.verifiers.detector.geneval import passes
+from ttsvar.verifiers.detector.judge import Judge
 from ttsvar.infinity import graphs
 from ttsvar.infinity.bits import BitQuantizer
 from ttsvar.infinity.evaluate import PROMPT_SEED, summary
@@ -30,9 +30,9 @@ from ttsvar.infinity.model import Condition, Infinity, Pair
 from ttsvar.infinity.restore import restore_generator, restore_vae
 from ttsvar.infinity.sample import Settings, Trace, render, sample
 from ttsvar.infinity.schedule import Schedule
-from ttsvar.official.cached import run_session, session
-from ttsvar.official.hollow import trace
-from ttsvar.official.placement import Storage, WrittenGraph, place
+from ttsvar.infinity.official.cached import run_session, session
+from ttsvar.infinity.official.hollow import trace
+from ttsvar.infinity.official.placement import Storage, WrittenGraph, place
 from ttsvar.world import geneval_prompts
 
 CONFIGURATIONS = {

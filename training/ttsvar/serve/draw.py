@@ -1,4 +1,4 @@
-"""Bits from logit differences: the rule and the signals of ``src/samplers/infinity/draw.ts``, in float64."""
+"""Bits from logit differences: the rule and the signals of ``src/generators/next-scale/draw-bits.ts``, in float64."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ import torch
 
 from ttsvar.serve.errors import ServeError, invalid
 from ttsvar.serve.fields import Fields, bits_from, bits_to, is_bits, is_integer, is_text
-from ttsvar.serve.network import Network
-from ttsvar.serve.population import Population, Request, token_hash
+from ttsvar.infinity.serving.network import Network
+from ttsvar.infinity.serving.population import Population, Request, token_hash
 from ttsvar.serve.sessions import SessionStore, digest
-from ttsvar.serve.shape import Settings, Shape
+from ttsvar.infinity.serving.shape import Settings, Shape
 
 LONGEST_PROMPT = 20_000
 LONGEST_ID = 256

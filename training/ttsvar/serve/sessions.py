@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ttsvar.serve.errors import ServeError
-from ttsvar.serve.population import Population
+from ttsvar.infinity.serving.population import Population
 
 
 @dataclass

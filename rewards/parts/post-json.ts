@@ -1,0 +1,122 @@
+import { TtsVarError } from "../../src/core/errors.ts";
+
+export interface PostOptions {
+  /** What the user calls the service, for messages. */
+  readonly what: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds per attempt. */
+  readonly timeoutMs: number;
+  /** Further attempts after the first one. */
+  readonly retries: number;
+  readonly signal: AbortSignal;
+}
+
+const firstPauseMs = 200;
+/** Longest pause that a server may ask for by Retry-After. */
+const longestPauseMs = 60_000;
+
+/** Longest time that `postJson` can take, for hosts with a deadline of their own. */
+export function longestPostMs({ timeoutMs, retries }: Pick<PostOptions, "timeoutMs" | "retries">): number {
+  return (retries + 1) * timeoutMs + retries * longestPauseMs;
+}
+
+/**
+ * Posts JSON and returns the JSON answer. Scoring is idempotent, so unreachable servers, timeouts, 408, 429 and 5xx are
+ * tried again, never without end, after doubling pauses or those that the server asks for by Retry-After (a minute at
+ * most); other answers are final.
+ *
+ * @throws REWARD_FAILED saying what the server did and how often it was asked; the signal's reason when aborted
+ */
+export async function postJson(url: string, body: unknown, options: PostOptions): Promise<unknown> {
+  const payload = JSON.stringify(body);
+  let problem = "";
+  let wait = 0;
+  for (let attempt = 0; attempt <= options.retries; attempt++) {
+    if (attempt > 0) await pause(wait, options.signal);
+    const outcome = await once(url, payload, options);
+    options.signal.throwIfAborted();
+    if ("answer" in outcome) return parse(outcome.answer, options.what);
+    problem = outcome.problem;
+    wait = Math.min(outcome.retryAfterMs ?? firstPauseMs * 2 ** attempt, longestPauseMs);
+    if (outcome.final) throw failed(options.what, problem, attempt + 1);
+  }
+  throw failed(options.what, problem, options.retries + 1);
+}
+
+type Outcome =
+  | { readonly answer: string }
+  | { readonly problem: string; readonly final: boolean; readonly retryAfterMs?: number | undefined };
+
+async function once(url: string, payload: string, options: PostOptions): Promise<Outcome> {
+  const { timeoutMs } = options;
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...options.headers },
+      body: payload,
+      signal: AbortSignal.any([options.signal, AbortSignal.timeout(timeoutMs)]),
+    });
+    const text = await response.text();
+    if (response.ok) return { answer: text };
+    const final = response.status < 500 && response.status !== 408 && response.status !== 429;
+    const retryAfterMs = pauseAsked(response.headers.get("retry-after"));
+    return { problem: `it answered ${response.status}: ${excerpt(text)}`, final, retryAfterMs };
+  } catch (error) {
+    if (error instanceof Error && error.name === "TimeoutError") {
+      return { problem: `it did not answer within ${timeoutMs / 1000} s`, final: false };
+    }
+    const { message, cause } = error as Error;
+    return {
+      problem: `it cannot be reached (${cause instanceof Error ? cause.message : message})`,
+      final: false,
+    };
+  }
+}
+
+/** Milliseconds of a Retry-After header in seconds. Dates would need the server's clock; they count as not given. */
+function pauseAsked(header: string | null): number | undefined {
+  return header !== null && /^\d+$/.test(header) ? Number(header) * 1000 : undefined;
+}
+
+function parse(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TtsVarError(
+      "REWARD_FAILED",
+      `${what} answered with something that is not JSON: ${excerpt(text)}`,
+      { cause },
+    );
+  }
+}
+
+function failed(what: string, problem: string, attempts: number): TtsVarError {
+  const times = attempts === 1 ? "" : ` (asked ${attempts} times)`;
+  return new TtsVarError(
+    "REWARD_FAILED",
+    `${what} failed: ${problem}${times}; check that the server runs and see its log`,
+    {
+      details: { attempts },
+    },
+  );
+}
+
+function excerpt(text: string): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > 160 ? `${line.slice(0, 160)}...` : line || "(empty)";
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", stop, { once: true });
+    function done() {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }
+    function stop() {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }
+  });
+}

@@ -1,0 +1,87 @@
+import { z } from "zod";
+import { TtsVarError } from "../../src/core/errors.ts";
+import type { LatentSize } from "../../src/core/generator.ts";
+import type { SearchSpace } from "../../src/core/strategy.ts";
+
+/**
+ * Where and how much: places on the schedule of scales, widths, preview sizes. A place is a scale's index, or a fraction
+ * of the way from the first scale (0) to the last (1), so that one setting serves schedules of any length.
+ */
+export const placeSchema = z
+  .number()
+  .min(0)
+  .describe("scale index, or a fraction between 0 and 1 of the way to the last scale");
+
+export const previewSchema = z
+  .number()
+  .gt(0)
+  .max(1)
+  .describe("side of previews relative to the full image; 1 decodes at full size");
+
+/**
+ * Scale indices of places, ascending and distinct. Fractions round half up; one that falls on a scale already taken
+ * moves to the next free one.
+ *
+ * @param last largest index allowed
+ * @throws CONFIG_INVALID for an index outside the schedule
+ */
+export function resolvePlaces(
+  places: readonly number[],
+  count: number,
+  last: number,
+  what: string,
+): number[] {
+  const taken = new Set<number>();
+  for (const place of [...places].sort((a, b) => position(a, count) - position(b, count))) {
+    let index = Number.isInteger(place) ? place : Math.floor(place * (count - 1) + 0.5);
+    if (Number.isInteger(place) && index > last) {
+      throw new TtsVarError(
+        "CONFIG_INVALID",
+        `${what}: scale ${place} does not exist or comes too late; this model allows 0..${last} (it has ${count} scales)`,
+      );
+    }
+    while (!Number.isInteger(place) && taken.has(index)) index += 1;
+    if (index <= last) taken.add(index);
+  }
+  return [...taken].sort((a, b) => a - b);
+}
+
+function position(place: number, count: number): number {
+  return Number.isInteger(place) ? place : place * (count - 1);
+}
+
+/** Latent grid of previews at a fraction of the full side; null for full size. */
+export function previewLatent({ latent }: SearchSpace, fraction: number): LatentSize | null {
+  const h = Math.max(1, Math.round(latent.h * fraction));
+  const w = Math.max(1, Math.round(latent.w * fraction));
+  return h >= latent.h && w >= latent.w ? null : { h, w };
+}
+
+/** Whole widths of a real multiple of a shape; never below one. */
+export function scaledWidths(shape: readonly number[], multiplier: number): number[] {
+  return shape.map((width) => Math.max(1, Math.round(width * multiplier)));
+}
+
+/**
+ * Maps a list of one value per scale to a schedule of another length, by relative position. Changes of the list keep
+ * their order and fall on distinct scales.
+ */
+export function mapToScales(list: readonly number[], count: number): number[] {
+  if (list.length === count) return [...list];
+  const changes = list.flatMap((value, index) => (index > 0 && value !== list[index - 1] ? [index] : []));
+  const places = resolvePlaces(
+    changes.map((index) => fractionOf(index, list.length)),
+    count,
+    count - 1,
+    "widths",
+  );
+  const mapped = new Array<number>(count).fill(list[0]!);
+  for (const [index, place] of places.entries()) mapped.fill(list[changes[index]!]!, place);
+  return mapped;
+}
+
+/** An index of one schedule as a fraction that `resolvePlaces` understands. */
+function fractionOf(index: number, count: number): number {
+  // The very last scale would read as index 1; the nearest fraction below it rounds to the last scale all the same.
+  return Math.min(index / (count - 1), 1 - 1e-9);
+}

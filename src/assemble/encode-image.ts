@@ -1,0 +1,45 @@
+import { TtsVarError } from "../core/errors.ts";
+import type { ScheduleWish } from "../generators/choose-shape.ts";
+import { type BitsFile, packBits } from "../generators/tokens-file.ts";
+import { cropToSize, decodePng } from "../io/png.ts";
+import { findSampler } from "./find-generator.ts";
+
+/**
+ * An image file as bits of a model. The ratio that the model has nearest to the image's is taken unless one is asked for;
+ * the image is then scaled (Lanczos) and cropped around its centre, as Infinity prepares images.
+ *
+ * @throws TtsVarError EVAL_DATA if it is no image, CONFIG_INVALID if the model has no such size or no encoder, and what
+ *   finding and opening a model throw
+ */
+export async function encodeImageFile(
+  path: string,
+  model: string,
+  wish: ScheduleWish,
+): Promise<{ readonly file: BitsFile; readonly width: number; readonly height: number }> {
+  const { definition } = await findSampler(model);
+  const image = await decodePng(path);
+  const open = wish.schedule === undefined && wish.ratio === undefined && !/x/i.test(wish.size ?? "");
+  const own = { ...wish, ratio: `${image.width}:${image.height}` };
+  // A model may have nothing near the image's ratio; then its default is as good as any.
+  const shape = open
+    ? await definition.describe(own).then(
+        () => own,
+        () => wish,
+      )
+    : wish;
+  const sampler = await definition.open({ shape, inProcess: true });
+  try {
+    if (!sampler.encode) {
+      throw new TtsVarError(
+        "CONFIG_INVALID",
+        `${sampler.name} has no image encoder; export the model again with vae_encode, or choose another --model`,
+      );
+    }
+    const width = sampler.latent.w * sampler.pixelsPerLatent;
+    const height = sampler.latent.h * sampler.pixelsPerLatent;
+    const bits = await sampler.encode(await cropToSize(image, width, height));
+    return { file: packBits(sampler, bits), width, height };
+  } finally {
+    await sampler[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,69 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadTokenizer } from "../inference/runtime/tokenizer.ts";
+
+/** What a model makes of a prompt before anything is drawn. */
+export interface PromptCheck {
+  /** Tokens of the whole prompt, end token included, and how many of them the model reads. */
+  readonly tokens: number;
+  readonly limit: number;
+  /** Words that the model has no token for, in order, each once. */
+  readonly unknown: readonly string[];
+}
+
+/** Prompts may be long; words beyond this many are cut off by every text encoder anyway. */
+const MAX_WORDS = 256;
+/** Longest phrase that one token may stand for, in words ("to the right of"). */
+const MAX_PHRASE = 4;
+
+/**
+ * Looks up a prompt in the tokenizer of a model folder. Null if the folder has none, or one without unknown words.
+ *
+ * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID
+ */
+export async function checkPrompt(modelDir: string, prompt: string): Promise<PromptCheck | null> {
+  const path = join(modelDir, "tokenizer_config.json");
+  if (!existsSync(path) || !existsSync(join(modelDir, "tokenizer.json"))) return null;
+  const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  const limit = Number(config["model_max_length"] ?? Number.POSITIVE_INFINITY);
+  const tokenizer = await loadTokenizer(modelDir, Number.MAX_SAFE_INTEGER);
+  const unknownId = tokenizer.unknown;
+  const known = (text: string): boolean => unknownId === null || !tokenizer.encode(text).includes(unknownId);
+  const words = prompt
+    .split(/[^\p{L}\p{N}'-]+/u)
+    .filter((word) => word !== "")
+    .slice(0, MAX_WORDS);
+  return { tokens: tokenizer.encode(prompt).length, limit, unknown: unknownWords(words, known) };
+}
+
+/** Words that are in no known phrase. */
+function unknownWords(words: readonly string[], known: (text: string) => boolean): string[] {
+  const unknown: string[] = [];
+  for (let at = 0; at < words.length; ) {
+    let length = Math.min(MAX_PHRASE, words.length - at);
+    while (length > 0 && !known(words.slice(at, at + length).join(" "))) length--;
+    if (length === 0 && !unknown.includes(words[at]!)) unknown.push(words[at]!);
+    at += Math.max(1, length);
+  }
+  return unknown;
+}
+
+/** The check as sentences for the user; empty if there is nothing to say. */
+export function promptWarnings(check: PromptCheck): string[] {
+  const warnings: string[] = [];
+  if (check.unknown.length > 0) {
+    const shown = check.unknown.slice(0, 8).map((word) => `"${word}"`);
+    const more = check.unknown.length > 8 ? ` and ${check.unknown.length - 8} more` : "";
+    warnings.push(
+      `the model does not know ${shown.join(", ")}${more} and ignores ${check.unknown.length === 1 ? "it" : "them"}; ` +
+        "what the embedded model can draw is described in README.md",
+    );
+  }
+  if (check.tokens > check.limit) {
+    warnings.push(
+      `the prompt has ${check.tokens} tokens; the model reads the first ${check.limit} and ignores the rest`,
+    );
+  }
+  return warnings;
+}

@@ -1,0 +1,39 @@
+import type { SamplerCost } from "../../../core/generator.ts";
+import type { InfinityManifest, Schedule } from "./manifest.ts";
+
+/**
+ * FLOPs of a stage for one row (one candidate, one guidance branch), 2 per multiply-accumulate; norms, softmax and
+ * other elementwise work are left out. Terms: projections and feed-forward, self-attention over past and new tokens,
+ * cross-attention to the text, word embedding and (folded) head.
+ *
+ * @param tokens new tokens of the stage
+ * @param past   tokens of earlier stages
+ */
+export function rowFlops(
+  architecture: InfinityManifest["architecture"],
+  tokens: number,
+  past: number,
+  textTokens: number,
+): number {
+  const { depth, embedDim: width, ffnHidden, tokenChannels } = architecture;
+  const linear = 2 * depth * tokens * (6 * width ** 2 + 2 * width * ffnHidden);
+  const self = 4 * depth * tokens * (past + tokens) * width;
+  const cross = 4 * depth * tokens * textTokens * width;
+  return linear + self + cross + 4 * tokens * width * tokenChannels;
+}
+
+/** Costs of a schedule from the manifest alone. */
+export function infinityCost(manifest: InfinityManifest, schedule: Schedule): SamplerCost {
+  const lengths = schedule.scales.map(([h, w]) => h * w);
+  const { flops, architecture } = manifest;
+  const stages = lengths.map((tokens, stage) => {
+    const past = lengths.slice(0, stage).reduce((sum, length) => sum + length, 0);
+    return rowFlops(architecture, tokens, past, flops.nominalTokens);
+  });
+  return {
+    text: flops.text + flops.condition,
+    stage: (index, guided) => (stages[index] ?? 0) * (guided ? 2 : 1),
+    sharedStages: 1,
+    decode: ({ h, w }) => flops.decodePerLatentCell * h * w,
+  };
+}

@@ -1,0 +1,190 @@
+import type { SampleRequest } from "../../../core/generator.ts";
+import { sizeOf, type Tensor } from "../../../core/tensor.ts";
+import type { OrtSession } from "../../../inference/runtime/ort-session.ts";
+import { KvCache, type KvChunk } from "../kv-cache.ts";
+import type { StageInput, StageModel, StageOutput } from "../network.ts";
+import { Remembered } from "../remembered.ts";
+import { type RopeTable, ropeTable } from "../rope.ts";
+import { type Condition, createCondition, leadingGroups, type TextGraphs } from "./condition.ts";
+import type { InfinityManifest, Schedule } from "./manifest.ts";
+import { REMEMBERED_BYTES } from "./memory.ts";
+import type { Sidecar } from "./sidecar.ts";
+
+/** The open graphs and small weights of a model folder. */
+export interface InfinityParts extends TextGraphs {
+  readonly manifest: InfinityManifest;
+  readonly sidecar: Sidecar;
+  readonly step: OrtSession;
+  readonly decoder: OrtSession;
+}
+
+/** What is computed once per prompt: the conditioning, and the first stage, which no draw precedes. */
+interface Prompt {
+  readonly condition: Condition;
+  /** By number of groups. */
+  readonly first: Map<number, Promise<StageOutput<InfinityState>>>;
+}
+
+export interface InfinityState {
+  readonly prompt: Prompt;
+  readonly past: KvCache;
+}
+
+/** Infinity's transformer as five ONNX graphs (reference section 8), one graph for all stages. */
+export class StageGraph implements StageModel<InfinityState> {
+  readonly #parts: InfinityParts;
+  readonly #schedule: Schedule;
+  readonly #rope: readonly RopeTable[];
+  readonly #rowsAtOnce: readonly number[];
+  /** A search comes back to its prompt for restarts and branches. */
+  readonly #prompts = new Remembered<Prompt>(REMEMBERED_BYTES, ({ condition }) => bytesOf(condition));
+
+  /** @param rowsAtOnce candidates that a stage computes at once, by stage; default: all */
+  constructor(parts: InfinityParts, schedule: Schedule, rowsAtOnce: readonly number[] = []) {
+    const { embedDim, heads } = parts.manifest.architecture;
+    this.#parts = parts;
+    this.#schedule = schedule;
+    this.#rowsAtOnce = rowsAtOnce;
+    this.#rope = schedule.scales.map((_, scale) => ropeTable(schedule, scale, embedDim / heads));
+  }
+
+  async begin(request: SampleRequest): Promise<InfinityState> {
+    const key = JSON.stringify([request.prompt, request.negativePrompt ?? null]);
+    const prompt = await this.#prompts.get(key, async () => {
+      const { manifest, sidecar } = this.#parts;
+      const condition = await createCondition(this.#parts, manifest, sidecar, request);
+      return { condition, first: new Map() };
+    });
+    return { prompt, past: new KvCache() };
+  }
+
+  async run(state: InfinityState, input: StageInput): Promise<StageOutput<InfinityState>> {
+    const groups = input.guided ? 2 : 1;
+    if (input.stage > 0) return this.#compute(state, input, groups);
+    let first = state.prompt.first.get(groups);
+    if (!first) {
+      first = this.#compute(state, { ...input, width: 1 }, groups);
+      first.catch(() => state.prompt.first.delete(groups));
+      state.prompt.first.set(groups, first);
+    }
+    const { delta, state: after } = await first;
+    return { delta, state: { ...after, past: after.past.select(new Array(input.width).fill(0)) } };
+  }
+
+  select(state: InfinityState, parents: readonly number[]): InfinityState {
+    return { ...state, past: state.past.select(parents) };
+  }
+
+  async decode(latents: Tensor): Promise<Tensor> {
+    return (await this.#parts.decoder.run({ latent: latents }, ["image"]))["image"]!;
+  }
+
+  /** A stage, in as many blocks of rows as memory asks for: a row's bits do not depend on its block (decision 0003). */
+  async #compute(
+    state: InfinityState,
+    { stage, width, z }: StageInput,
+    groups: number,
+  ): Promise<StageOutput<InfinityState>> {
+    const { tokenChannels } = this.#parts.manifest.architecture;
+    const [h, w] = this.#schedule.scales[stage]!;
+    const stride = h * w * tokenChannels;
+    const block = Math.min(width, this.#rowsAtOnce[stage] ?? width);
+    const deltas: Tensor[] = [];
+    const chunks: KvChunk[] = [];
+    for (let start = 0; start < width; start += block) {
+      const rows = Math.min(block, width - start);
+      const data =
+        z?.data.subarray(start * stride, (start + rows) * stride) ?? new Float32Array(rows * stride);
+      const past = state.past.select(Array.from({ length: rows }, (_, row) => start + row));
+      const input = { dims: [rows, h * w, tokenChannels], data };
+      const { delta, chunk } = await this.#block({ ...state, past }, stage, input, groups);
+      deltas.push(delta);
+      if (chunk) chunks.push(chunk);
+    }
+    const past = chunks.length > 0 ? state.past.append(chunks, width) : state.past;
+    return { delta: joinRows(deltas), state: { ...state, past } };
+  }
+
+  async #block(
+    { prompt, past }: InfinityState,
+    stage: number,
+    z: Tensor,
+    groups: number,
+  ): Promise<{ delta: Tensor; chunk: KvChunk | null }> {
+    const { depth, embedDim, heads } = this.#parts.manifest.architecture;
+    const rows = z.dims[0]!;
+    const shape = { groups, width: rows, heads, headDim: embedDim / heads };
+    const feeds: Record<string, Tensor> = {
+      z,
+      x_add: this.#offset(prompt.condition, stage, groups),
+      rope_cos: this.#rope[stage]!.cos,
+      rope_sin: this.#rope[stage]!.sin,
+    };
+    for (const [name, tensor] of Object.entries(prompt.condition.fixed)) {
+      feeds[name] = leadingGroups(tensor, groups);
+    }
+    for (let layer = 0; layer < depth; layer++) {
+      feeds[`past_k_${layer}`] = past.assemble("keys", layer, shape);
+      feeds[`past_v_${layer}`] = past.assemble("values", layer, shape);
+    }
+    const layers = Array.from({ length: depth }, (_, layer) => layer);
+    // After the last stage nobody reads keys and values, so they are not fetched.
+    const last = stage === this.#schedule.scales.length - 1;
+    const kept = last ? [] : layers.flatMap((layer) => [`new_k_${layer}`, `new_v_${layer}`]);
+    const output = await this.#parts.step.run(feeds, ["delta", ...kept]);
+    const delta = output["delta"]!;
+    if (last) return { delta, chunk: null };
+    const chunk = {
+      keys: layers.map((layer) => output[`new_k_${layer}`]!),
+      values: layers.map((layer) => output[`new_v_${layer}`]!),
+      rows,
+    };
+    return { delta, chunk };
+  }
+
+  /**
+   * What is added to the embedded input, [groups, 1, channels]: the level embedding, and at the first stage, whose input
+   * is zero, also the start token, minus the bias that the graph adds to every input.
+   */
+  #offset({ sos }: Condition, stage: number, groups: number): Tensor {
+    const { sidecar } = this.#parts;
+    const channels = this.#parts.manifest.architecture.embedDim;
+    const level = sidecar.lvl_embed.data.subarray(stage * channels, (stage + 1) * channels);
+    const data = new Float32Array(groups * channels);
+    for (let group = 0; group < groups; group++) {
+      for (let channel = 0; channel < channels; channel++) {
+        const start =
+          stage === 0
+            ? sos.data[group * channels + channel]! +
+              sidecar.pos_start.data[channel]! -
+              sidecar["word_embed.bias"].data[channel]!
+            : 0;
+        data[group * channels + channel] = start + level[channel]!;
+      }
+    }
+    return { dims: [groups, 1, channels], data };
+  }
+}
+
+/** Blocks of rows, each [groups, rows, ...], as one tensor [groups, all rows, ...]. */
+function joinRows(blocks: readonly Tensor[]): Tensor {
+  const [first, ...others] = blocks;
+  if (others.length === 0) return first!;
+  const [groups, , ...rest] = first!.dims as [number, number, ...number[]];
+  const rows = blocks.reduce((sum, { dims }) => sum + dims[1]!, 0);
+  const dims = [groups, rows, ...rest];
+  const data = new Float32Array(sizeOf(dims));
+  let at = 0;
+  for (let group = 0; group < groups; group++) {
+    for (const block of blocks) {
+      const size = block.data.length / groups;
+      data.set(block.data.subarray(group * size, (group + 1) * size), at);
+      at += size;
+    }
+  }
+  return { dims, data };
+}
+
+function bytesOf({ sos, fixed }: Condition): number {
+  return [sos, ...Object.values(fixed)].reduce((sum, { data }) => sum + data.byteLength, 0);
+}

@@ -1,0 +1,150 @@
+import { join } from "node:path";
+import * as z from "zod";
+import { TtsVarError } from "../../../core/errors.ts";
+import type { ModelFolder } from "../../../inference/folder/model-folder.ts";
+import { parseWith } from "../../../inference/folder/model-folder.ts";
+import { chooseSchedule, type ScheduleShape, type ScheduleWish } from "../../choose-shape.ts";
+
+const size = z.int().positive();
+const file = z.looseObject({
+  file: z.string().min(1),
+  sha256: z.string().length(64),
+  bytes: z.int().min(0).optional(),
+});
+const grid = z.tuple([size, size]);
+const positions = z.array(z.array(z.int().min(0)));
+
+const scheduleSchema = z
+  .looseObject({
+    id: z.string().min(1),
+    /** Height divided by width of the image. */
+    ratio: z.number().positive(),
+    /** What Infinity calls the size: 0.06M, 0.25M, 0.60M or 1M. */
+    pn: z.string().optional(),
+    /** Token grids [h, w] per scale, coarse to fine. */
+    scales: z.array(grid).min(2),
+    /** Rotary positions of rows and columns per scale, as integers: their rounding has ties that differ by language. */
+    rope: z.looseObject({ y: positions, x: positions }),
+  })
+  .superRefine(({ scales, rope }, context) => {
+    const wrong = (message: string) => context.addIssue({ code: "custom", message });
+    const [first, ...later] = scales;
+    if (first![0] * first![1] !== 1) wrong("the first scale must have one token (the start token)");
+    // A matrix product with a single row takes another path in the runtime; see decision record 0003.
+    if (later.some(([h, w]) => h * w === 1)) wrong("scales after the first must have more than one token");
+    scales.forEach(([h, w], scale) => {
+      if (rope.y[scale]?.length !== h || rope.x[scale]?.length !== w) {
+        wrong(`scale ${scale} is ${h}x${w}, but its rope positions have other lengths`);
+      }
+    });
+  });
+
+const tensorSchema = z.looseObject({
+  dtype: z.literal("float32"),
+  shape: z.array(size),
+  /** First byte in the sidecar file. */
+  offset: z.int().min(0).multipleOf(4),
+});
+
+const manifestSchema = z.looseObject({
+  family: z.literal("infinity"),
+  image: z.looseObject({ size, channels: z.literal(3), stride: size }),
+  architecture: z.looseObject({
+    depth: size,
+    embedDim: size,
+    heads: size,
+    ffnHidden: size,
+    textChannels: size,
+    textMaxLength: size,
+    codeChannels: size,
+    tokenChannels: size,
+    patchify: z.boolean(),
+  }),
+  schedules: z.array(scheduleSchema).min(1),
+  /** Value of a set bit by scale and code channel; absent: 1/sqrt(codeChannels) everywhere (Infinity). */
+  codeMagnitude: z.array(z.array(z.number().positive())).optional(),
+  sampling: z.looseObject({
+    guidance: z.array(z.number()).min(1),
+    temperature: z.array(z.number().positive()).min(1),
+    topP: z.number().gt(0).max(1),
+    topK: size.optional(),
+    guidanceUntil: z.int().min(0).optional(),
+  }),
+  graphs: z.looseObject({
+    text_encoder: file,
+    condition: file,
+    step: file,
+    vae_decode: file,
+    vae_encode: file.optional(),
+  }),
+  /** Weights beside their graphs, by file; the runtime finds them there. */
+  externalData: z
+    .looseObject({
+      files: z.record(z.string(), z.looseObject({ sha256: z.string(), bytes: z.int().min(0) })),
+    })
+    .optional(),
+  /** How the large matrices are stored; absent: fp16. All graphs take and give float32. */
+  dtype: z.enum(["fp32", "fp16", "int8", "int4"]).optional(),
+  /** `blockwise`: the step graph never holds a whole matrix of attention scores. */
+  attention: z.literal("blockwise").optional(),
+  sidecar: file.extend({
+    tensors: z.looseObject({
+      lvl_embed: tensorSchema,
+      pos_start: tensorSchema,
+      "word_embed.bias": tensorSchema,
+      cfg_uncond: tensorSchema,
+    }),
+  }),
+  flops: z.looseObject({
+    /** Text encoder and conditioning of one prompt and both groups, at `nominalTokens` tokens. */
+    text: z.number().min(0),
+    condition: z.number().min(0),
+    decodePerLatentCell: z.number().positive(),
+    nominalTokens: size.default(16),
+  }),
+});
+
+/** A validated manifest of the Infinity family (`models/generator/manifest.json`, and exported checkpoints). */
+export type InfinityManifest = z.output<typeof manifestSchema>;
+export type Schedule = InfinityManifest["schedules"][number];
+
+/**
+ * The manifest of a model folder as this family's.
+ *
+ * @throws TtsVarError MODEL_INVALID with every problem and its place
+ */
+export function infinityManifest(folder: ModelFolder): InfinityManifest {
+  const path = join(folder.dir, "manifest.json");
+  const manifest = parseWith(manifestSchema, folder.manifest, path);
+  const { codeChannels, tokenChannels, patchify, embedDim, heads } = manifest.architecture;
+  const invalid = (message: string): never => {
+    throw new TtsVarError("MODEL_INVALID", `${path}: ${message}`);
+  };
+  if (tokenChannels !== codeChannels * (patchify ? 4 : 1)) {
+    invalid(`tokenChannels ${tokenChannels} does not follow from codeChannels ${codeChannels}`);
+  }
+  if (embedDim % heads !== 0 || (embedDim / heads) % 4 !== 0) invalid("embedDim / heads must divide by 4");
+  const scales = Math.max(...manifest.schedules.map((schedule) => schedule.scales.length));
+  const magnitude = manifest.codeMagnitude;
+  if (magnitude && (magnitude.length < scales || magnitude.some((row) => row.length !== codeChannels))) {
+    invalid(`codeMagnitude must have ${scales} rows of ${codeChannels} values`);
+  }
+  return manifest;
+}
+
+/** Shape of a schedule's image, in pixels. */
+export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): ScheduleShape {
+  const [h, w] = schedule.scales.at(-1)!;
+  const pixels = manifest.image.stride * (manifest.architecture.patchify ? 2 : 1);
+  return { id: schedule.id, width: w * pixels, height: h * pixels, label: schedule.pn };
+}
+
+/**
+ * The schedule that fits a wish, by default the first.
+ *
+ * @throws TtsVarError CONFIG_INVALID with the schedules of the model
+ */
+export function findSchedule(manifest: InfinityManifest, wish: ScheduleWish = {}): Schedule {
+  const shapes = manifest.schedules.map((schedule) => ({ ...scheduleShape(manifest, schedule), schedule }));
+  return chooseSchedule(shapes, wish).schedule;
+}

@@ -1,0 +1,81 @@
+import type { LatentSize, SamplerMemory } from "../../../core/generator.ts";
+import type { InfinityManifest, Schedule } from "./manifest.ts";
+
+const FLOAT = Float32Array.BYTES_PER_ELEMENT;
+
+/** Conditioning of earlier prompts that is kept, in bytes. */
+export const REMEMBERED_BYTES = 256 * 2 ** 20;
+
+/** Latent cells that are decoded at once, at least one image: bounds the decoder's activations. */
+export const DECODE_CELLS = 1024;
+
+/**
+ * Bytes in memory by stored byte. Half-precision weights are widened to float32, in which the CPU computes; the others
+ * stay as they are, with a little that is packed anew.
+ */
+const WEIGHTS_BY_STORED = { fp16: 2, fp32: 1.1, int8: 1.1, int4: 1.1 } as const;
+
+/** What the runtime keeps of a model's graphs besides their weights. */
+const GRAPH_BYTES = 48 * 2 ** 20;
+
+/** FLOPs per pixel of a decoder whose last levels are one channel wide (Infinity's: 9.39 MFLOP at 256 channels). */
+const FLOPS_PER_SQUARED_WIDTH = 143;
+
+/**
+ * Estimates of a schedule's memory from the manifest alone. What they count: weights; keys and values of all scales but
+ * the last; the copy of them that a stage's rows get as one tensor; attention scores and their softmax; the widest
+ * activations of one layer; the decoder's activations at full resolution. `scripts/measure-memory.ts` compares them with
+ * reality.
+ */
+export function infinityMemory(manifest: InfinityManifest, schedule: Schedule): SamplerMemory {
+  const { depth, embedDim, heads, ffnHidden, textMaxLength } = manifest.architecture;
+  const lengths = schedule.scales.map(([h, w]) => h * w);
+  const pastOf = lengths.map((_, stage) => lengths.slice(0, stage).reduce((sum, length) => sum + length, 0));
+  const rowsOf = (rows: number, guided: boolean): number => rows * (guided ? 2 : 1);
+  /** Keys and values of so many tokens of one row, in all layers. */
+  const cache = (tokens: number): number => FLOAT * 2 * depth * embedDim * tokens;
+  const scoreMatrices = manifest.attention === "blockwise" ? 0 : 2;
+  return {
+    weights: weightBytes(manifest),
+    text: 2 * 2 * cache(Math.min(manifest.flops.nominalTokens, textMaxLength)),
+    kept: (stage, rows, guided) =>
+      stage < lengths.length - 1 ? rowsOf(rows, guided) * cache(lengths[stage]!) : 0,
+    working(stage, rows, guided) {
+      const tokens = lengths[stage]!;
+      const context = pastOf[stage]! + tokens;
+      const scores = scoreMatrices * heads * tokens * context;
+      const layer = tokens * (6 * embedDim + 2 * ffnHidden) + 3 * embedDim * context;
+      // The past as the graph gets it, and what it gives back: nothing after the last stage.
+      const carried = cache(stage < lengths.length - 1 ? context : pastOf[stage]!);
+      return rowsOf(rows, guided) * (carried + FLOAT * (scores + layer));
+    },
+    decode(latent, count) {
+      const cells = latent.h * latent.w;
+      const images = Math.min(count, decodeBlock(latent));
+      return images * cells * decodeBytesPerCell(manifest);
+    },
+  };
+}
+
+/** Images of a size that are decoded at once. */
+export function decodeBlock({ h, w }: LatentSize): number {
+  return Math.max(1, Math.floor(DECODE_CELLS / (h * w)));
+}
+
+/**
+ * The decoder's widest moment: a block at full resolution that still has the width of the level before. How wide that is
+ * follows from the FLOPs, which grow with its square.
+ */
+function decodeBytesPerCell({ image, flops }: InfinityManifest): number {
+  const pixels = image.stride ** 2;
+  const width = Math.sqrt(flops.decodePerLatentCell / pixels / FLOPS_PER_SQUARED_WIDTH);
+  return FLOAT * 4 * width * pixels;
+}
+
+/** The encoder is left out: it is loaded only when an image is encoded. */
+function weightBytes({ graphs, sidecar, externalData, dtype = "fp16" }: InfinityManifest): number {
+  const { text_encoder, condition, step, vae_decode } = graphs;
+  const beside = Object.values(externalData?.files ?? {});
+  const files = [text_encoder, condition, step, vae_decode, sidecar, ...beside];
+  return GRAPH_BYTES + WEIGHTS_BY_STORED[dtype] * files.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+}

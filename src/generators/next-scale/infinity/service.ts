@@ -1,0 +1,15 @@
+/** Service module of the generator: loaded inside an inference worker. */
+import type { Service } from "../../../inference/runtime/worker/protocol.ts";
+import { type SamplerMethods, serveSampler } from "../../remote/session-calls.ts";
+import { type InfinityOptions, loadInfinity } from "./open.ts";
+
+export interface InfinityServiceOptions extends InfinityOptions {
+  readonly dir: string;
+}
+
+export async function openService({
+  dir,
+  ...options
+}: InfinityServiceOptions): Promise<Service<SamplerMethods>> {
+  return serveSampler(await loadInfinity(dir, options));
+}

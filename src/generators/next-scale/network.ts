@@ -1,0 +1,32 @@
+import type { SampleRequest } from "../../core/generator.ts";
+import type { Tensor } from "../../core/tensor.ts";
+
+/** What one stage is computed from. */
+export interface StageInput {
+  readonly stage: number;
+  /** Current candidates. */
+  readonly width: number;
+  /** Cumulative code at the stage's grid, [width, tokens, channels]; null at the first stage. */
+  readonly z: Tensor | null;
+  /** Whether the unconditional branch is run. */
+  readonly guided: boolean;
+}
+
+export interface StageOutput<State> {
+  /** Bit-logit differences, [1 or 2 groups, rows, tokens, channels]; one row stands for all candidates. */
+  readonly delta: Tensor;
+  readonly state: State;
+}
+
+/**
+ * The network behind a session. `State` is what candidates carry from stage to stage besides their codes (caches); it is
+ * immutable, so sessions can branch without copying.
+ */
+export interface StageModel<State> {
+  begin(request: SampleRequest): Promise<State>;
+  run(state: State, input: StageInput): Promise<StageOutput<State>>;
+  /** State of the rows `parents[i]`. */
+  select(state: State, parents: readonly number[]): State;
+  /** Latents [n, channels, h, w] to images [n, 3, height, width] in [-1, 1]. */
+  decode(latents: Tensor): Promise<Tensor>;
+}

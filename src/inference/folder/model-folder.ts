@@ -1,0 +1,191 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as z from "zod";
+import { TtsVarError } from "../../core/errors.ts";
+import { unknownName } from "../../core/registry.ts";
+import { hashFile, listedFiles, type ModelFile, verifyFile } from "./model-files.ts";
+
+/** What every manifest has; the families add their own fields. */
+const manifestSchema = z.looseObject({
+  schemaVersion: z.literal(1),
+  name: z.string().min(1),
+  version: z.string().min(1),
+  kind: z.string().optional(),
+  family: z.string().optional(),
+});
+
+/** A folder with a model, its manifest, and the assurance that the files are the ones that the manifest means. */
+export interface ModelFolder {
+  readonly dir: string;
+  readonly name: string;
+  readonly version: string;
+  /** `infinity`, `dual-encoder`, `detector`, ...: which loader the folder is for; "" if it does not say. */
+  readonly kind: string;
+  readonly manifest: Readonly<Record<string, unknown>>;
+  readonly files: readonly ModelFile[];
+  /** Identity of the weights: name and a hash over the hashes of all files. */
+  readonly modelId: string;
+}
+
+export interface OpenModelOptions {
+  /** Compare all files with their hashes (default). Without it only the manifest is read. */
+  readonly verify?: boolean;
+  /** Accept a folder without manifest.json, as downloaded from a model hub; all its files then make the identity. */
+  readonly allowBare?: boolean;
+}
+
+/**
+ * Opens a model folder: reads `manifest.json` and verifies every file that it lists.
+ *
+ * @throws TtsVarError MODEL_NOT_FOUND or MODEL_INVALID, naming the file, what was expected and what was found
+ */
+export async function openModelFolder(dir: string, options: OpenModelOptions = {}): Promise<ModelFolder> {
+  const path = resolve(dir);
+  const manifestPath = join(path, "manifest.json");
+  if (UNFINISHED.test(basename(path))) throw unfinished(path, "its name says that its export did not finish");
+  const text = await readFile(manifestPath, "utf8").catch(() => undefined);
+  if (text === undefined) {
+    if (options.allowBare && existsSync(join(path, "config.json"))) return openBareFolder(path);
+    throw await withoutManifest(path);
+  }
+  const manifest = parseManifest(text, manifestPath);
+  const files = listedFiles(manifest);
+  if (files.length === 0) {
+    throw new TtsVarError(
+      "MODEL_INVALID",
+      `${manifestPath} lists no files; it must give their SHA-256 hashes`,
+    );
+  }
+  if (options.verify !== false) {
+    const remedy = isEmbedded(path)
+      ? `restore it with \`git checkout -- models/${basename(path)}\` or install the package again`
+      : "copy the model folder again, or export it again";
+    for (const file of files) await verifyFile(join(path, file.path), file, remedy);
+  }
+  return {
+    dir: path,
+    name: manifest.name,
+    version: manifest.version,
+    kind: manifest.kind ?? manifest.family ?? "",
+    manifest,
+    files,
+    modelId: identity(manifest.name, files),
+  };
+}
+
+/** Exporters build a folder under such a name and rename it when it is complete. */
+const UNFINISHED = /\.partial(-|$)/;
+
+function unfinished(dir: string, why: string): TtsVarError {
+  return new TtsVarError(
+    "MODEL_INVALID",
+    `${dir} is no complete model: ${why}; delete it and export (or copy) the model again`,
+    { details: { dir } },
+  );
+}
+
+async function withoutManifest(dir: string): Promise<TtsVarError> {
+  const names = await readdir(dir).catch(() => []);
+  if (names.some((name) => name.endsWith(".onnx"))) {
+    return unfinished(dir, "it has graphs but no manifest.json, which is written last");
+  }
+  return new TtsVarError(
+    "MODEL_NOT_FOUND",
+    `there is no model in ${dir}: manifest.json is missing; check the path, or see \`tts-var models list\``,
+    { details: { dir } },
+  );
+}
+
+function parseManifest(text: string, path: string): z.output<typeof manifestSchema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new TtsVarError("MODEL_INVALID", `${path} is not valid JSON; copy the model folder again`, {
+      cause,
+    });
+  }
+  return parseWith(manifestSchema, json, path);
+}
+
+/**
+ * Validates a manifest, or a part of it, against the schema of a model family.
+ *
+ * @throws TtsVarError MODEL_INVALID with all problems and their places
+ */
+export function parseWith<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  path: string,
+): z.output<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new TtsVarError(
+    "MODEL_INVALID",
+    `${path} does not fit its schema:\n${z.prettifyError(result.error)}`,
+    {
+      details: { path, issues: result.error.issues.map(({ path: at, message }) => ({ at, message })) },
+    },
+  );
+}
+
+async function openBareFolder(dir: string): Promise<ModelFolder> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(dir, join(entry.parentPath, entry.name)).replaceAll(sep, "/"))
+    .filter((path) => !path.split("/").some((part) => part.startsWith(".")))
+    .sort();
+  const files: ModelFile[] = [];
+  for (const path of paths) files.push({ path, sha256: await hashFile(join(dir, path)) });
+  const name = basename(dir);
+  return { dir, name, version: "", kind: "", manifest: {}, files, modelId: identity(name, files) };
+}
+
+function identity(name: string, files: readonly ModelFile[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(`${file.path}:${file.sha256}\n`);
+  return `${name}@${hash.digest("hex").slice(0, 16)}`;
+}
+
+/** The folder `models/` of this package; found from the sources as well as from compiled files. */
+export function embeddedModelsDir(): string {
+  let dir = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(dir, "package.json"))) {
+    const parent = dirname(dir);
+    if (parent === dir) throw new TtsVarError("MODEL_NOT_FOUND", "this package has no folder models");
+    dir = parent;
+  }
+  return join(dir, "models");
+}
+
+function isEmbedded(dir: string): boolean {
+  return dirname(dir) === embeddedModelsDir();
+}
+
+/** The embedded models: every folder in `models/` that has a manifest. */
+export async function listEmbeddedModels(): Promise<ModelFolder[]> {
+  const entries = await readdir(embeddedModelsDir(), { withFileTypes: true }).catch(() => []);
+  const folders: ModelFolder[] = [];
+  for (const entry of entries) {
+    const dir = join(embeddedModelsDir(), entry.name);
+    if (!entry.isDirectory() || !existsSync(join(dir, "manifest.json"))) continue;
+    folders.push(await openModelFolder(dir, { verify: false }));
+  }
+  return folders.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/**
+ * Folder of an embedded model.
+ *
+ * @throws TtsVarError PLUGIN_UNKNOWN with the nearest known name
+ */
+export async function embeddedModelPath(name: string): Promise<string> {
+  const dir = join(embeddedModelsDir(), name);
+  if (/^[\w.-]+$/.test(name) && existsSync(join(dir, "manifest.json"))) return dir;
+  const known = (await listEmbeddedModels()).map((folder) => basename(folder.dir));
+  throw unknownName("embedded model", name, known);
+}

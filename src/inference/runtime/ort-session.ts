@@ -1,0 +1,154 @@
+import { availableParallelism } from "node:os";
+import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { TtsVarError } from "../../core/errors.ts";
+import { sizeOf, type Tensor } from "../../core/tensor.ts";
+
+/** Token ids and the like; only inputs have them. */
+export interface IntTensor {
+  readonly dims: readonly number[];
+  readonly data: BigInt64Array;
+}
+
+export type Feeds = Readonly<Record<string, Tensor | IntTensor>>;
+
+/** One ONNX graph on the CPU. `run` computes on the calling thread, which stands still meanwhile. */
+export interface OrtSession extends AsyncDisposable {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /**
+   * @param feeds   one tensor per input; shapes are checked, symbolic axes of equal name must agree
+   * @param fetches outputs to return (default: all); what is not asked for is not copied
+   */
+  run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
+}
+
+export interface OrtOptions {
+  /** Threads of one operator. Results do not depend on it (see decision record 0003). */
+  readonly threads?: number;
+  /** Write shapes and times of all operators to a file with this prefix when the session is closed. */
+  readonly profile?: string;
+}
+
+/** Threads for one session unless configured: all cores, but no more than four, which small graphs cannot use. */
+export function defaultThreads(): number {
+  return Math.min(4, availableParallelism());
+}
+
+/** Session options shared by our own sessions and those of transformers.js. */
+export function sessionOptions(options: OrtOptions): InferenceSession.SessionOptions {
+  return {
+    executionProviders: ["cpu"],
+    graphOptimizationLevel: "all",
+    executionMode: "sequential",
+    intraOpNumThreads: options.threads ?? defaultThreads(),
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+    ...(options.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: options.profile }),
+    // Waiting threads sleep: other sessions, the reward and other processes share the same cores.
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  };
+}
+
+/**
+ * Loads a graph.
+ *
+ * @throws TtsVarError MODEL_RUNTIME if the runtime refuses it
+ */
+export async function openOrtSession(file: string, options: OrtOptions = {}): Promise<OrtSession> {
+  // The package is CommonJS behind a namespace object; loading it late keeps commands without inference fast.
+  const ort = await import("onnxruntime-node");
+  let session: InferenceSession;
+  try {
+    session = await ort.InferenceSession.create(file, sessionOptions(options));
+  } catch (cause) {
+    throw new TtsVarError("MODEL_RUNTIME", `onnxruntime cannot load ${file}: ${messageOf(cause)}`, { cause });
+  }
+  return {
+    inputs: session.inputNames,
+    outputs: session.outputNames,
+    async run(feeds, fetches = session.outputNames) {
+      checkFeeds(session.inputMetadata, feeds, file);
+      const inputs: Record<string, OrtTensor> = {};
+      for (const name of session.inputNames) inputs[name] = toOrt(ort.Tensor, feeds[name]!);
+      let outputs: InferenceSession.OnnxValueMapType;
+      try {
+        outputs = await session.run(inputs, fetches as string[]);
+      } catch (cause) {
+        throw new TtsVarError("MODEL_RUNTIME", `${file} failed: ${messageOf(cause)}`, { cause });
+      }
+      const result: Record<string, Tensor> = {};
+      for (const name of fetches) result[name] = fromOrt(outputs[name] as OrtTensor, name, file);
+      return result;
+    },
+    async [Symbol.asyncDispose]() {
+      if (options.profile !== undefined) session.endProfiling();
+      await session.release();
+    },
+  };
+}
+
+function toOrt(TensorClass: typeof OrtTensor, { dims, data }: Tensor | IntTensor): OrtTensor {
+  return data instanceof Float32Array
+    ? new TensorClass("float32", data, dims)
+    : new TensorClass("int64", data, dims);
+}
+
+function fromOrt(tensor: OrtTensor, name: string, file: string): Tensor {
+  if (!(tensor.data instanceof Float32Array)) {
+    throw new TtsVarError(
+      "MODEL_RUNTIME",
+      `output ${name} of ${file} is ${tensor.type}; export the graph with float32 outputs`,
+    );
+  }
+  return { dims: tensor.dims, data: tensor.data };
+}
+
+/**
+ * Compares feeds with the graph's declaration, so that a mistake names the input instead of an operator deep inside.
+ *
+ * @throws TtsVarError MODEL_RUNTIME
+ */
+export function checkFeeds(
+  metadata: readonly InferenceSession.ValueMetadata[],
+  feeds: Feeds,
+  file: string,
+): void {
+  const axes = new Map<string, { size: number; input: string }>();
+  const fail: (message: string) => never = (message) => {
+    throw new TtsVarError("MODEL_RUNTIME", `${file}: ${message}`);
+  };
+  for (const input of metadata) {
+    if (!input.isTensor) continue;
+    const feed = feeds[input.name];
+    if (!feed) fail(`input ${input.name} is missing; given: ${Object.keys(feeds).join(", ")}`);
+    const { dims, data } = feed;
+    const shape = `[${dims.join(", ")}]`;
+    if (dims.length !== input.shape.length) {
+      fail(`input ${input.name} must have the shape [${input.shape.join(", ")}], not ${shape}`);
+    }
+    if (data.length !== sizeOf(dims)) {
+      fail(`input ${input.name} has ${data.length} values, which do not make the shape ${shape}`);
+    }
+    input.shape.forEach((declared, axis) => {
+      const size = dims[axis]!;
+      if (typeof declared === "number") {
+        if (declared >= 0 && declared !== size) {
+          fail(`input ${input.name} must have the shape [${input.shape.join(", ")}], not ${shape}`);
+        }
+        return;
+      }
+      const bound = axes.get(declared);
+      if (!bound) axes.set(declared, { size, input: input.name });
+      else if (bound.size !== size && declared !== "") {
+        fail(`axis ${declared} is ${bound.size} in input ${bound.input} but ${size} in input ${input.name}`);
+      }
+    });
+  }
+  const names = new Set(metadata.map((input) => input.name));
+  const unknown = Object.keys(feeds).filter((name) => !names.has(name));
+  if (unknown.length > 0) fail(`has no input ${unknown.join(", ")}; its inputs are ${[...names].join(", ")}`);
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

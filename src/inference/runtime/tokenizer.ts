@@ -1,0 +1,57 @@
+import { join } from "node:path";
+import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import { readJson } from "../folder/read-json.ts";
+
+/** Text to token ids, with the end token kept when the text is cut. */
+export interface Tokenizer {
+  /** Ids including the special tokens, at most `maxLength`. */
+  encode(text: string): number[];
+  /** Id that stands for what has no token; null if everything has one. */
+  readonly unknown: number | null;
+  /** Id of the token that fills up short texts; null if the folder names none. */
+  readonly padding: number | null;
+}
+
+/**
+ * Loads `tokenizer.json` and `tokenizer_config.json` of a folder with the tokenizer library of transformers.js, without
+ * the rest of it (which takes ten times longer to import).
+ *
+ * The library cuts ids after the special tokens were added, which would delete the end token that text encoders pool
+ * at; so the cut is made here: the last id that remains is replaced by the last id of the full text.
+ *
+ * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID
+ */
+export async function loadTokenizer(dir: string, maxLength?: number): Promise<Tokenizer> {
+  const definition = await readJson(join(dir, "tokenizer.json"));
+  const config = await readJson(join(dir, "tokenizer_config.json"));
+  const tokenizer = new HuggingFaceTokenizer(definition, config);
+  const declared = config["model_max_length"];
+  const limit = maxLength ?? (typeof declared === "number" && declared < 1e6 ? declared : 512);
+  return {
+    unknown: unknownId(definition, config, tokenizer),
+    padding: paddingId(config, tokenizer),
+    encode(text) {
+      const { ids } = tokenizer.encode(text);
+      return ids.length <= limit ? ids : [...ids.slice(0, limit - 1), ids.at(-1)!];
+    },
+  };
+}
+
+/** By the definition of the model (Unigram), else by the token's text. */
+function unknownId(
+  definition: Record<string, unknown>,
+  config: Record<string, unknown>,
+  tokenizer: HuggingFaceTokenizer,
+): number | null {
+  const model = definition["model"] as { unk_id?: number; unk_token?: string } | undefined;
+  if (typeof model?.unk_id === "number") return model.unk_id;
+  const token = model?.unk_token ?? config["unk_token"];
+  return typeof token === "string" ? (tokenizer.token_to_id(token) ?? null) : null;
+}
+
+function paddingId({ pad_token }: Record<string, unknown>, tokenizer: HuggingFaceTokenizer): number | null {
+  // Older folders write added tokens as objects.
+  const token =
+    typeof pad_token === "object" ? (pad_token as { content?: unknown } | null)?.content : pad_token;
+  return typeof token === "string" ? (tokenizer.token_to_id(token) ?? null) : null;
+}

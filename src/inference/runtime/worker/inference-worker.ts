@@ -1,0 +1,128 @@
+import type { Worker } from "node:worker_threads";
+import { TtsVarError } from "../../../core/errors.ts";
+import { fromWire } from "../../../core/wire-error.ts";
+import { siblingModule, startThread } from "../../../threads/start-thread.ts";
+import type { Methods, Request, Response } from "./protocol.ts";
+
+/** A service that lives in a worker thread. */
+export interface Remote<M extends Methods> extends AsyncDisposable {
+  call<K extends keyof M & string>(method: K, ...args: Parameters<M[K]>): ReturnType<M[K]>;
+}
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+// Request is a union; removing a key from it must be done member by member.
+type Draft = Request extends infer R ? (R extends Request ? Omit<R, "id"> : never) : never;
+
+/** One thread that hosts any number of services. It keeps the process alive only while a call is under way. */
+class InferenceWorker {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #calls = 0;
+  #dead: Error | null = null;
+
+  constructor(name: string) {
+    this.#worker = startThread(siblingModule(import.meta.url, "./host"), { name });
+    this.#worker.unref();
+    this.#worker.on("message", (response: Response) => this.#settle(response));
+    this.#worker.on("error", (cause: Error) => this.#fail(`failed: ${cause.message}`, cause));
+    this.#worker.on("exit", (code) => this.#fail(`stopped with code ${code}`));
+  }
+
+  get alive(): boolean {
+    return this.#dead === null;
+  }
+
+  request(draft: Draft): Promise<unknown> {
+    if (this.#dead) return Promise.reject(this.#dead);
+    const id = ++this.#calls;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      if (this.#pending.size === 1) this.#worker.ref();
+      try {
+        this.#worker.postMessage({ ...draft, id });
+      } catch (error) {
+        this.#forget(id);
+        reject(error as Error);
+      }
+    });
+  }
+
+  async terminate(): Promise<void> {
+    this.#dead ??= new TtsVarError("MODEL_RUNTIME", "the inference worker was closed");
+    await this.#worker.terminate();
+  }
+
+  #settle(response: Response): void {
+    const pending = this.#pending.get(response.id);
+    this.#forget(response.id);
+    if (response.ok) pending?.resolve(response.value);
+    else pending?.reject(fromWire(response.error));
+  }
+
+  #forget(id: number): void {
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.#worker.unref();
+  }
+
+  #fail(what: string, cause?: Error): void {
+    this.#dead ??= new TtsVarError("MODEL_RUNTIME", `the inference worker ${what}; is there enough memory?`, {
+      cause,
+    });
+    for (const { reject } of this.#pending.values()) reject(this.#dead);
+    this.#pending.clear();
+  }
+}
+
+/** Threads by lane, shared by the services that ask for the same lane and closed with the last of them. */
+const lanes = new Map<string, { readonly worker: InferenceWorker; users: number }>();
+
+/**
+ * Opens a service in a worker thread. ONNX Runtime computes on the thread that calls it; in a worker, progress and
+ * Ctrl-C stay alive, and services of different lanes overlap.
+ *
+ * @param module  module that exports `openService(options): Promise<Service>`
+ * @param options JSON-like options for it
+ * @param lane    services of one lane share a thread
+ * @throws TtsVarError with the code that the service threw; MODEL_RUNTIME if the thread dies
+ */
+export async function openRemote<M extends Methods>(
+  module: URL,
+  options: unknown,
+  lane: `generator ${number}` | "scoring",
+): Promise<Remote<M>> {
+  let held = lanes.get(lane);
+  if (!held?.worker.alive) held = { worker: new InferenceWorker(`tts-var ${lane}`), users: 0 };
+  const { worker } = held;
+  lanes.set(lane, held);
+  held.users++;
+  const leave = async (): Promise<void> => {
+    if (--held.users > 0) return;
+    if (lanes.get(lane) === held) lanes.delete(lane);
+    await worker.terminate();
+  };
+  let service: number;
+  try {
+    service = (await worker.request({ type: "open", module: module.href, options })) as number;
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+  let closing: Promise<void> | undefined;
+  return {
+    call(method, ...args) {
+      if (closing) return Promise.reject(new TtsVarError("MODEL_RUNTIME", "this model was closed")) as never;
+      return worker.request({ type: "call", service, method, args }) as never;
+    },
+    [Symbol.asyncDispose]() {
+      // A dead thread has nothing left to close; whoever was waiting for it has got the error.
+      closing ??= (worker.alive ? worker.request({ type: "close", service }) : Promise.resolve())
+        .then(() => undefined)
+        .finally(leave);
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import type { WireError } from "../../../core/wire-error.ts";
+
+/** A service's functions. Arguments and results must survive structured cloning. */
+// biome-ignore lint/suspicious/noExplicitAny: the bound of a function type; concrete services are fully typed.
+export type Methods = Record<string, (...args: any[]) => Promise<unknown>>;
+
+/** What a service module exports as `openService`; it runs inside the worker. */
+export interface Service<M extends Methods = Methods> {
+  readonly methods: M;
+  close(): Promise<void>;
+}
+
+export type Request =
+  | { readonly id: number; readonly type: "open"; readonly module: string; readonly options: unknown }
+  | {
+      readonly id: number;
+      readonly type: "call";
+      readonly service: number;
+      readonly method: string;
+      readonly args: readonly unknown[];
+    }
+  | { readonly id: number; readonly type: "close"; readonly service: number };
+
+export type Response =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly error: WireError };
+
+/** A result whose buffers move to the other thread instead of being copied; the sender loses them. */
+export class Moved {
+  readonly value: unknown;
+  readonly buffers: readonly ArrayBuffer[];
+
+  constructor(value: unknown, buffers: readonly ArrayBuffer[]) {
+    this.value = value;
+    this.buffers = buffers;
+  }
+}
+
+/** Marks the buffers of freshly made arrays for moving. To the caller the type stays that of `value`. */
+export function moved<T>(value: T, arrays: readonly ArrayBufferView[]): T {
+  const buffers = arrays.flatMap(({ buffer, byteLength }) =>
+    buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [],
+  );
+  return new Moved(value, buffers) as unknown as T;
+}

@@ -1,0 +1,131 @@
+import { openSearch, type PlannedSearch } from "../assemble/open-search.ts";
+import type { ResolvedConfig } from "../config/resolve.ts";
+import { TtsVarError } from "../core/errors.ts";
+import type { RgbImage } from "../core/image.ts";
+import type { TraceEvent } from "../core/trace.ts";
+import type { ProgressEvent, SearchTimer } from "../engine/observer.ts";
+import { runSearch } from "../engine/run-search.ts";
+import { probeWritable } from "../io/atomic.ts";
+import { stopwatch } from "./clock.ts";
+import { Interrupted, orAborted } from "./interrupt.ts";
+import type { Progress } from "./progress.ts";
+import { recordPreviews } from "./record-previews.ts";
+import { RunFolder } from "./run-folder.ts";
+import { claimFolder, runName } from "./run-name.ts";
+import { versions } from "./versions.ts";
+import { type SearchSummary, writeSearchResults } from "./write-results.ts";
+
+/**
+ * Runs a planned search into a run folder. Whatever happens, the folder ends with a status: done, failed (with the
+ * error) or aborted.
+ *
+ * @throws Interrupted, TtsVarError
+ */
+export async function runPlanned(
+  planned: PlannedSearch,
+  resolved: ResolvedConfig,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<SearchSummary> {
+  const folder = await beginFolder(planned, resolved);
+  try {
+    const summary = await orAborted(search(planned, folder, signal, progress), signal);
+    await folder.finish("done");
+    return summary;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const code =
+      error instanceof TtsVarError ? error.code : error instanceof Interrupted ? "INTERRUPTED" : "INTERNAL";
+    // A full disk may refuse this too; the first error is the one to report.
+    await folder
+      .finish(error instanceof Interrupted ? "aborted" : "failed", { code, message })
+      .catch(() => undefined);
+    throw error;
+  } finally {
+    progress.end();
+  }
+}
+
+async function beginFolder({ config }: PlannedSearch, resolved: ResolvedConfig): Promise<RunFolder> {
+  const parent = "results/runs";
+  await probeWritable(config.out ?? parent);
+  const dir = config.out ?? (await claimFolder(parent, runName(new Date(), config.prompt, resolved.hash)));
+  return RunFolder.create(dir, {
+    command: "search",
+    config: { ...config },
+    origins: resolved.origins,
+    configHash: resolved.hash,
+    seed: config.seed,
+    versions: versions(),
+    models: {},
+  });
+}
+
+async function search(
+  planned: PlannedSearch,
+  folder: RunFolder,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<SearchSummary> {
+  const { config, plan } = planned;
+  progress.status("loading the models");
+  const loaded = stopwatch();
+  const open = await openSearch(planned);
+  try {
+    folder.timing({ kind: "load", ms: loaded() });
+    const { sampler, reward, features } = open;
+    folder.describeModels({
+      [sampler.name]: sampler.version,
+      [reward.name]: reward.version,
+      ...(features.version === null ? {} : { [features.name]: features.version }),
+    });
+    const images = new Map<string, RgbImage>();
+    const events: TraceEvent[] = [];
+    const sheet = config.sheet !== "none";
+    const started = stopwatch();
+    const result = await runSearch({
+      sampler: recordPreviews(sampler, images, { full: config.sheet === "full" }),
+      strategy: planned.strategy,
+      rewards: { [config.reward.name]: reward },
+      primaryReward: config.reward.name,
+      features,
+      prompt: config.prompt,
+      metadata: config.metadata,
+      seed: config.seed,
+      settings: planned.settings,
+      units: config.budget,
+      calibration: planned.calibration,
+      describe: { strategy: config.strategy.name, options: planned.strategyOptions },
+      trace: {
+        event(event) {
+          folder.trace.event(event);
+          if (sheet) events.push(event);
+        },
+      },
+      timing: timerInto(folder),
+      signal,
+      onProgress: (event) => progress.status(describe(event, plan.unit)),
+      log: (level, message) => (level === "warn" ? progress.warn(message) : progress.status(message)),
+    });
+    folder.timing({ kind: "search", ms: started() });
+    signal.throwIfAborted();
+    progress.status("writing the results");
+    return await writeSearchResults(folder, planned, result, { events, images });
+  } finally {
+    await open[Symbol.asyncDispose]();
+  }
+}
+
+function describe({ action, stage, scales, width, spent, limit }: ProgressEvent, unit: number): string {
+  const doing = action === "score" ? "scoring" : action === "features" ? "comparing" : "drawing";
+  return `${doing}: scale ${stage}/${scales}, ${width} candidates, ${(spent / unit).toFixed(2)} of ${(limit / unit).toFixed(0)} units`;
+}
+
+function timerInto(folder: RunFolder): SearchTimer {
+  return {
+    begin(kind, scale, count) {
+      const elapsed = stopwatch();
+      return () => folder.timing({ kind, scale, count, ms: elapsed() });
+    },
+  };
+}

@@ -1,0 +1,142 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { PlannedSearch } from "../assemble/open-search.ts";
+import type { RgbImage } from "../core/image.ts";
+import type { TraceEvent } from "../core/trace.ts";
+import type { FinalCandidate, SearchResult } from "../engine/run-search.ts";
+import { packBits } from "../generators/tokens-file.ts";
+import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
+import { readHistory } from "../report/search-history.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/** What `search --json` prints. Stable: scripts rely on it. Paths are absolute. */
+export interface SearchSummary {
+  readonly schemaVersion: 1;
+  readonly prompt: string;
+  readonly seed: number;
+  readonly strategy: string;
+  readonly model: string;
+  readonly reward: string;
+  readonly budget: {
+    /** In units. */
+    readonly limit: number;
+    readonly spent: number;
+    readonly flops: {
+      readonly unit: number;
+      readonly limit: number;
+      readonly total: number;
+      readonly byKind: Readonly<Record<string, number>>;
+      readonly byScale: readonly number[];
+    };
+  };
+  readonly best: CandidateSummary;
+  readonly candidates: readonly CandidateSummary[];
+  readonly runDir: string;
+}
+
+export interface CandidateSummary {
+  readonly id: string;
+  readonly parent: string | null;
+  /** By the reward that was searched for, as the reward gave it. */
+  readonly score: number;
+  readonly image: string;
+  readonly pixelHash: string;
+}
+
+/** One line of `candidates.jsonl`; paths are relative to the folder. */
+interface CandidateRow extends Pick<FinalCandidate, "id" | "parent" | "scores" | "details" | "pixelHash"> {
+  readonly image: string;
+  /** File for `--bits`; absent for models whose tokens are no bits. */
+  readonly bits?: string;
+}
+
+/**
+ * Writes images, bits, `candidates.jsonl`, `metrics.json`, `best.png` and `sheet.png` of a finished search.
+ *
+ * @throws TtsVarError OUTPUT_UNWRITABLE
+ */
+export async function writeSearchResults(
+  folder: RunFolder,
+  planned: PlannedSearch,
+  result: SearchResult,
+  seen: { readonly events: readonly TraceEvent[]; readonly images: ReadonlyMap<string, RgbImage> },
+): Promise<SearchSummary> {
+  const { config, plan } = planned;
+  const reward = config.reward.name;
+  const rows: CandidateRow[] = [];
+  for (const { id, parent, image, pixelHash, bits, scores, details } of result.candidates) {
+    const saved = await saveBits(folder, planned, id, bits);
+    rows.push({ id, parent, scores, details, image: await folder.image(id, image), pixelHash, ...saved });
+  }
+  await folder.candidates(rows.map((row) => ({ ...row })));
+  const best = rows.find(({ id }) => id === result.best.id)!;
+  await folder.file("best.png", await readFile(join(folder.dir, best.image)));
+  const summarise = (row: CandidateRow, image: string): CandidateSummary => ({
+    id: row.id,
+    parent: row.parent,
+    score: row.scores[reward]!,
+    image: join(folder.dir, image),
+    pixelHash: row.pixelHash,
+  });
+  const summary: SearchSummary = {
+    schemaVersion: 1,
+    prompt: config.prompt,
+    seed: config.seed,
+    strategy: config.strategy.name,
+    model: config.model,
+    reward,
+    budget: {
+      limit: result.units,
+      spent: result.spending.total / plan.unit,
+      flops: {
+        unit: plan.unit,
+        limit: result.limit,
+        total: result.spending.total,
+        byKind: result.spending.byKind,
+        byScale: result.spending.byScale,
+      },
+    },
+    best: summarise(best, "best.png"),
+    candidates: rows.map((row) => summarise(row, row.image)),
+    runDir: folder.dir,
+  };
+  await folder.metrics({
+    schemaVersion: 1,
+    best: best.id,
+    reward,
+    score: summary.best.score,
+    pixelHash: best.pixelHash,
+    candidates: rows.length,
+    budget: summary.budget,
+  });
+  if (config.sheet !== "none") {
+    const images = new Map(seen.images);
+    const last = planned.sampler.scales.length - 1;
+    for (const { id, image } of result.candidates) images.set(sheetKey(last, id), image);
+    const sheet = await renderContactSheet({
+      title: `"${shorten(config.prompt, 70)}"  ${config.strategy.name}, budget ${config.budget}, seed ${config.seed}`,
+      history: readHistory(seen.events, reward),
+      scales: planned.sampler.scales,
+      images,
+    });
+    await folder.file("sheet.png", sheet);
+  }
+  return summary;
+}
+
+async function saveBits(
+  folder: RunFolder,
+  { sampler }: PlannedSearch,
+  id: string,
+  bits: readonly Uint8Array[],
+): Promise<{ bits?: string }> {
+  if (sampler.bitsPerToken === undefined) return {};
+  const path = `bits/${id}.json`;
+  await folder.file(path, `${JSON.stringify(packBits(sampler, bits), null, 1)}\n`);
+  return { bits: path };
+}
+
+function shorten(text: string, length: number): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > length ? `${line.slice(0, length - 3)}...` : line;
+}
