@@ -1,5 +1,5 @@
 import { cpus, loadavg } from "node:os";
-import type { Sampler } from "../src/core/generator.ts";
+import type { Generator } from "../src/core/generator.ts";
 import { infinityDefinition } from "../src/generators/next-scale/infinity/definition.ts";
 import { remoteDefinition } from "../src/generators/remote/definition.ts";
 import { serveOverHttp } from "../src/generators/remote/serve.ts";
@@ -7,7 +7,7 @@ import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
 import { versions } from "../src/run/versions.ts";
 
 // `npx tsx scripts/bench-remote.ts [ROUNDS] [WIDTH] [URL]`: what a call costs over HTTP on loopback compared with the
-// same sampler in this process, per call, as one JSON object on stdout. With URL, a server that already runs (such as
+// same generator in this process, per call, as one JSON object on stdout. With URL, a server that already runs (such as
 // training/serve_infinity.py --embedded) is timed as well. All take turns, so that a busy machine slows them alike.
 
 const rounds = Number(process.argv[2] ?? 15);
@@ -18,7 +18,7 @@ const PROMPT = "a photo of a blue dog and a red umbrella";
 
 const local = await infinityDefinition(await embeddedModelPath("generator")).open();
 const served = await serveOverHttp(local);
-const samplers: Record<string, Sampler> = {
+const generators: Record<string, Generator> = {
   inProcess: local,
   loopback: await remoteDefinition(served.url, {}).open(),
   ...(url === undefined ? {} : { server: await remoteDefinition(url).open() }),
@@ -27,7 +27,7 @@ const samplers: Record<string, Sampler> = {
 type Timings = Map<string, number[]>;
 
 /** One session through all stages; milliseconds of every call by its name. */
-async function measure(sampler: Sampler, seed: number, into: Timings): Promise<void> {
+async function measure(generator: Generator, seed: number, into: Timings): Promise<void> {
   const time = async <T>(call: string, work: () => Promise<T>): Promise<T> => {
     const begun = performance.now();
     const result = await work();
@@ -37,10 +37,10 @@ async function measure(sampler: Sampler, seed: number, into: Timings): Promise<v
   const ids = Array.from({ length: width }, (_, index) => `c${index}`);
   const rows = ids.map((_, row) => row);
   const same = ids.map((id, parent) => ({ parent, id }));
-  const settings = sampler.defaults;
+  const settings = generator.defaults;
   // Another seed each round draws other images; the prompt stays, so its conditioning is remembered everywhere.
-  const session = await time("start", () => sampler.start({ prompt: PROMPT, seed, ids, settings }));
-  for (const { index } of sampler.scales) {
+  const session = await time("start", () => generator.start({ prompt: PROMPT, seed, ids, settings }));
+  for (const { index } of generator.scales) {
     await time(`step.${index}`, () => session.step());
     if (index === 3) await time("select", () => session.select(same));
   }
@@ -56,13 +56,13 @@ function median(values: readonly number[]): number {
   return sorted[sorted.length >> 1]!;
 }
 
-const names = Object.keys(samplers);
+const names = Object.keys(generators);
 const timings = new Map(names.map((name) => [name, new Map<string, number[]>()]));
 const before = loadavg();
 for (let round = -2; round < rounds; round++) {
   for (const name of names) {
     // The first rounds warm up and are not counted.
-    await measure(samplers[name]!, round, round < 0 ? new Map() : timings.get(name)!);
+    await measure(generators[name]!, round, round < 0 ? new Map() : timings.get(name)!);
   }
 }
 const digits = (value: number): number => Math.round(value * 100) / 100;
@@ -72,7 +72,7 @@ const summaries = (pick: (values: readonly number[]) => number) =>
     const whole = perCall.reduce((sum, [, ms]) => sum + ms, 0);
     return [name, new Map([...perCall, ["whole session", whole]])] as const;
   });
-/** Per call: milliseconds of every sampler, and what HTTP adds. */
+/** Per call: milliseconds of every generator, and what HTTP adds. */
 const table = (pick: (values: readonly number[]) => number) => {
   const columns = new Map(summaries(pick));
   return [...columns.get("inProcess")!.keys()].map((call) => {
@@ -98,6 +98,7 @@ console.log(
     2,
   ),
 );
-for (const sampler of Object.values(samplers)) if (sampler !== local) await sampler[Symbol.asyncDispose]();
+for (const generator of Object.values(generators))
+  if (generator !== local) await generator[Symbol.asyncDispose]();
 await served[Symbol.asyncDispose]();
 await local[Symbol.asyncDispose]();

@@ -86,7 +86,7 @@ async function benchWarm(): Promise<Record<string, unknown>> {
       const start = performance.now();
       await runSearch({
         ...planned,
-        sampler: open.sampler,
+        generator: open.generator,
         rewards: { [config.reward.name]: open.reward },
         primaryReward: config.reward.name,
         features: open.features,

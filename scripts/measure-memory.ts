@@ -24,11 +24,11 @@ const small = await openOrtSession(`${await embeddedModelPath("generator")}/text
 });
 await small[Symbol.asyncDispose]();
 const empty = peak();
-const sampler = await loadInfinity(resolve(dir), { threads: 2, shape: size === undefined ? {} : { size } });
+const generator = await loadInfinity(resolve(dir), { threads: 2, shape: size === undefined ? {} : { size } });
 const loaded = peak();
-const { memory, defaults, scales, latent } = sampler;
+const { memory, defaults, scales, latent } = generator;
 const ids = Array.from({ length: Number(count) }, (_, index) => `c${index}`);
-const session = await sampler.start({ prompt: "a photo of a red cup", seed: 0, ids, settings: defaults });
+const session = await generator.start({ prompt: "a photo of a red cup", seed: 0, ids, settings: defaults });
 const rows = [];
 let kept = 0;
 let working = 0;
@@ -48,7 +48,7 @@ const measured = peak() - empty;
 console.log(
   JSON.stringify(
     {
-      model: sampler.name,
+      model: generator.name,
       candidates: ids.length,
       weights: { planned: mib(memory!.weights), measured: mib(loaded - empty) },
       peak: {
@@ -62,4 +62,4 @@ console.log(
     1,
   ),
 );
-await sampler[Symbol.asyncDispose]();
+await generator[Symbol.asyncDispose]();

@@ -13,15 +13,15 @@ export { type ErrorCode, TtsVarError } from "./core/errors.ts";
 // Writing a reward or a feature extractor.
 export type { FeatureExtractor, FeatureReduction, ImageFeatures } from "./core/features.ts";
 // Writing a strategy: the verbs of search programs.
-// Writing a sampler.
+// Writing a generator.
 export type {
+  Generator,
+  GeneratorCost,
   LatentSize,
   Pick,
   SampleRequest,
-  Sampler,
-  SamplerCost,
-  SampleSession,
   SamplingSettings,
+  Session,
   StageSignals,
 } from "./core/generator.ts";
 export type { CandidateId } from "./core/ids.ts";

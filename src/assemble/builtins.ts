@@ -4,8 +4,8 @@ import type { FeatureDefinition, RewardDefinition } from "../core/plugin.ts";
 import { type Listing, Registry } from "../core/registry.ts";
 import type { Strategy } from "../core/strategy.ts";
 import { features } from "../features/index.ts";
-import type { SamplerDefinition } from "../generators/definition.ts";
-import { samplers } from "../generators/index.ts";
+import type { GeneratorDefinition } from "../generators/definition.ts";
+import { generators } from "../generators/index.ts";
 
 function registryOf<T, Row extends Listing = Listing>(
   kind: string,
@@ -22,7 +22,10 @@ export const rewardRegistry: Registry<RewardDefinition, RewardListing> = registr
   RewardDefinition,
   RewardListing
 >("reward", rewards);
-export const samplerRegistry: Registry<SamplerDefinition> = registryOf<SamplerDefinition>("model", samplers);
+export const generatorRegistry: Registry<GeneratorDefinition> = registryOf<GeneratorDefinition>(
+  "model",
+  generators,
+);
 export const featureRegistry: Registry<FeatureDefinition> = registryOf<FeatureDefinition>(
   "features",
   features,

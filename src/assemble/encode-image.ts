@@ -1,8 +1,8 @@
 import { TtsVarError } from "../core/errors.ts";
-import type { ScheduleWish } from "../generators/choose-shape.ts";
+import type { ShapeWish } from "../generators/choose-shape.ts";
 import { type BitsFile, packBits } from "../generators/tokens-file.ts";
 import { cropToSize, decodePng } from "../io/png.ts";
-import { findSampler } from "./find-generator.ts";
+import { findGenerator } from "./find-generator.ts";
 
 /**
  * An image file as bits of a model. The ratio that the model has nearest to the image's is taken unless one is asked for;
@@ -14,9 +14,9 @@ import { findSampler } from "./find-generator.ts";
 export async function encodeImageFile(
   path: string,
   model: string,
-  wish: ScheduleWish,
+  wish: ShapeWish,
 ): Promise<{ readonly file: BitsFile; readonly width: number; readonly height: number }> {
-  const { definition } = await findSampler(model);
+  const { definition } = await findGenerator(model);
   const image = await decodePng(path);
   const open = wish.schedule === undefined && wish.ratio === undefined && !/x/i.test(wish.size ?? "");
   const own = { ...wish, ratio: `${image.width}:${image.height}` };
@@ -27,19 +27,19 @@ export async function encodeImageFile(
         () => wish,
       )
     : wish;
-  const sampler = await definition.open({ shape, inProcess: true });
+  const generator = await definition.open({ shape, inProcess: true });
   try {
-    if (!sampler.encode) {
+    if (!generator.encode) {
       throw new TtsVarError(
         "CONFIG_INVALID",
-        `${sampler.name} has no image encoder; export the model again with vae_encode, or choose another --model`,
+        `${generator.name} has no image encoder; export the model again with vae_encode, or choose another --model`,
       );
     }
-    const width = sampler.latent.w * sampler.pixelsPerLatent;
-    const height = sampler.latent.h * sampler.pixelsPerLatent;
-    const bits = await sampler.encode(await cropToSize(image, width, height));
-    return { file: packBits(sampler, bits), width, height };
+    const width = generator.latent.w * generator.pixelsPerLatent;
+    const height = generator.latent.h * generator.pixelsPerLatent;
+    const bits = await generator.encode(await cropToSize(image, width, height));
+    return { file: packBits(generator, bits), width, height };
   } finally {
-    await sampler[Symbol.asyncDispose]();
+    await generator[Symbol.asyncDispose]();
   }
 }

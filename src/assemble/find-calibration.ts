@@ -10,7 +10,7 @@ import { packageRoot } from "../io/package-root.ts";
 export interface CalibrationKey {
   /** As in the configuration, for the file's name. */
   readonly modelName: string;
-  /** name@version of the sampler. */
+  /** name@version of the generator. */
   readonly model: string;
   readonly reward: string;
   readonly rewardVersion: string;

@@ -1,14 +1,14 @@
 import { basename, resolve } from "node:path";
 import { unknownName } from "../core/registry.ts";
-import type { SamplerDefinition } from "../generators/definition.ts";
-import { samplerOfAddress, samplerOfFolder } from "../generators/index.ts";
+import type { GeneratorDefinition } from "../generators/definition.ts";
+import { generatorOfAddress, generatorOfFolder } from "../generators/index.ts";
 import { embeddedModelPath, listEmbeddedModels } from "../inference/folder/model-folder.ts";
-import { samplerRegistry } from "./builtins.ts";
+import { generatorRegistry } from "./builtins.ts";
 
 /** A generator that `--model` names. */
-export interface FoundSampler {
-  readonly definition: SamplerDefinition;
-  /** Folder of its files; null for samplers without weights, or with weights somewhere else. */
+export interface FoundGenerator {
+  readonly definition: GeneratorDefinition;
+  /** Folder of its files; null for generators without weights, or with weights somewhere else. */
   readonly dir: string | null;
 }
 
@@ -17,24 +17,24 @@ export interface FoundSampler {
  *
  * @throws TtsVarError PLUGIN_UNKNOWN with a suggestion, MODEL_NOT_FOUND
  */
-export async function findSampler(model: string): Promise<FoundSampler> {
-  if (samplerRegistry.has(model)) {
-    const definition = await samplerRegistry.load(model);
+export async function findGenerator(model: string): Promise<FoundGenerator> {
+  if (generatorRegistry.has(model)) {
+    const definition = await generatorRegistry.load(model);
     return { definition, dir: model === "embedded" ? await embeddedModelPath("generator") : null };
   }
-  if (/^https?:\/\//i.test(model)) return { definition: await samplerOfAddress(model), dir: null };
+  if (/^https?:\/\//i.test(model)) return { definition: await generatorOfAddress(model), dir: null };
   if (/[/\\]|^\.\.?$/.test(model)) {
     const dir = resolve(model);
-    return { definition: await samplerOfFolder(dir), dir };
+    return { definition: await generatorOfFolder(dir), dir };
   }
   const folders = (await listEmbeddedModels()).map(({ dir }) => dir);
   const dir = folders.find((folder) => basename(folder) === model);
   if (dir === undefined) {
     const known = [
-      ...samplerRegistry.list().map(({ name }) => name),
+      ...generatorRegistry.list().map(({ name }) => name),
       ...folders.map((folder) => basename(folder)),
     ];
     throw unknownName("model", model, known);
   }
-  return { definition: await samplerOfFolder(dir), dir };
+  return { definition: await generatorOfFolder(dir), dir };
 }

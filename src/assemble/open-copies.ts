@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { Disposal } from "../core/disposal.ts";
-import type { Sampler } from "../core/generator.ts";
+import type { Generator } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import { fixRequests } from "../generators/fix-requests.ts";
 import { sideBySide } from "../generators/side-by-side.ts";
@@ -10,7 +10,7 @@ import { openSearch, type PlannedSearch } from "./open-search.ts";
 const mostCopied = 2 ** 28;
 
 export interface OpenCopies {
-  readonly sampler: Sampler;
+  readonly generator: Generator;
   readonly reward: Reward;
   readonly generators: number;
 }
@@ -33,12 +33,12 @@ export async function openCopies(
   const { threads = generators > 1 ? Math.max(1, Math.floor(cores / generators)) : undefined } =
     planned.config;
   const config = { ...planned.config, ...(threads === undefined ? {} : { threads }) };
-  const { sampler, reward } = owned.use(await openSearch({ ...planned, config }));
-  const others: Sampler[] = [];
+  const { generator, reward } = owned.use(await openSearch({ ...planned, config }));
+  const others: Generator[] = [];
   for (let lane = 1; lane < generators; lane++) {
     const options = { shape: planned.shape, lane, ...(threads === undefined ? {} : { threads }) };
     const copy = owned.use(await planned.found.definition.open(options));
     others.push(fixRequests(copy, planned.fixed));
   }
-  return { sampler: generators > 1 ? sideBySide([sampler, ...others]) : sampler, reward, generators };
+  return { generator: generators > 1 ? sideBySide([generator, ...others]) : generator, reward, generators };
 }

@@ -8,7 +8,7 @@ export function partsOpener(hostOf: (allowDownload: boolean) => PluginHost): Ope
     const planned = await planConfig(config, hostOf(config.allowDownload));
     const open = await openSearch(planned);
     return {
-      sampler: open.sampler,
+      generator: open.generator,
       reward: open.reward,
       features: open.features,
       strategy: planned.strategy,

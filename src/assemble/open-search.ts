@@ -2,14 +2,14 @@ import { memoryLimit } from "../config/memory-limit.ts";
 import type { SearchConfig } from "../config/schema.ts";
 import { Disposal } from "../core/disposal.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Sampler, SamplingSettings } from "../core/generator.ts";
+import type { Generator, SamplingSettings } from "../core/generator.ts";
 import type { PluginHost } from "../core/plugin.ts";
 import type { Reward } from "../core/reward.ts";
 import type { Calibration, SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import { type PlanInput, planSearch, type SearchPlan } from "../engine/plan.ts";
-import type { ScheduleWish } from "../generators/choose-shape.ts";
-import type { SamplerDescription } from "../generators/definition.ts";
+import type { ShapeWish } from "../generators/choose-shape.ts";
+import type { GeneratorTraits } from "../generators/definition.ts";
 import { describeFixed, type FixedRequest, fixRequests } from "../generators/fix-requests.ts";
 import { resolveSettings } from "../generators/settings.ts";
 import { bitsFor, readBitsFile } from "../generators/tokens-file.ts";
@@ -19,7 +19,7 @@ import { loadStrategy } from "../plugins/load-strategy.ts";
 import { createScoring } from "../scoring/create-scoring.ts";
 import { rewardRegistry, strategyRegistry } from "./builtins.ts";
 import { findCalibration } from "./find-calibration.ts";
-import { type FoundSampler, findSampler } from "./find-generator.ts";
+import { type FoundGenerator, findGenerator } from "./find-generator.ts";
 import { featureCost, openFeatures, type PlanHost } from "./open-features.ts";
 
 /**
@@ -30,10 +30,10 @@ export interface PlannedSearch extends AsyncDisposable {
   readonly config: SearchConfig;
   readonly host: PluginHost;
   readonly kept: KeptPlugins;
-  readonly sampler: SamplerDescription;
-  readonly found: FoundSampler;
-  /** Aspect ratio and size that the sampler is opened with. */
-  readonly shape: ScheduleWish;
+  readonly generator: GeneratorTraits;
+  readonly found: FoundGenerator;
+  /** Aspect ratio and size that the generator is opened with. */
+  readonly shape: ShapeWish;
   /** What every request of the search has besides prompt and seed. */
   readonly fixed: FixedRequest;
   readonly strategy: SearchFunction;
@@ -47,7 +47,7 @@ export interface PlannedSearch extends AsyncDisposable {
 
 /** The opened models of a planned search. The caller disposes of them. */
 export interface OpenSearch extends AsyncDisposable {
-  readonly sampler: Sampler;
+  readonly generator: Generator;
   readonly reward: Reward;
   readonly features: FeatureSource;
 }
@@ -68,9 +68,9 @@ async function planWith(config: SearchConfig, host: PluginHost, kept: KeptPlugin
     registry: strategyRegistry,
     baseDir: host.baseDir,
   });
-  const found = await findSampler(config.model);
-  const { shape, fixed, sampler } = await describeSampler(config, found);
-  const settings = resolveSettings(sampler.defaults, config.sampling, sampler.scales.length);
+  const found = await findGenerator(config.model);
+  const { shape, fixed, generator } = await describeSampler(config, found);
+  const settings = resolveSettings(generator.defaults, config.sampling, generator.scales.length);
   const reward = await describeReward(config.reward.name, config.reward.options, {
     ...host,
     registry: rewardRegistry,
@@ -80,14 +80,14 @@ async function planWith(config: SearchConfig, host: PluginHost, kept: KeptPlugin
     config.calibration,
     {
       modelName: config.model,
-      model: `${sampler.name}@${sampler.version}`,
+      model: `${generator.name}@${generator.version}`,
       reward: config.reward.name,
       rewardVersion: reward.version,
     },
     (message) => host.log("warn", message),
   );
   const planInput: PlanInput = {
-    sampler,
+    generator,
     strategy: strategy.search,
     rewards: { [config.reward.name]: reward },
     primaryReward: config.reward.name,
@@ -102,7 +102,7 @@ async function planWith(config: SearchConfig, host: PluginHost, kept: KeptPlugin
   return {
     config,
     host,
-    sampler,
+    generator,
     found,
     shape,
     fixed,
@@ -117,8 +117,8 @@ async function planWith(config: SearchConfig, host: PluginHost, kept: KeptPlugin
   };
 }
 
-/** The sampler as configured: its shape, and what is forced on it. */
-async function describeSampler({ sampling, negativePrompt }: SearchConfig, { definition }: FoundSampler) {
+/** The generator as configured: its shape, and what is forced on it. */
+async function describeSampler({ sampling, negativePrompt }: SearchConfig, { definition }: FoundGenerator) {
   const { schedule, ratio, size, bits: path, bitsUntil } = sampling;
   if (path === undefined && bitsUntil !== undefined) {
     throw new TtsVarError(
@@ -128,13 +128,13 @@ async function describeSampler({ sampling, negativePrompt }: SearchConfig, { def
   }
   const file = path === undefined ? null : await readBitsFile(path);
   const asked = schedule !== undefined || ratio !== undefined || size !== undefined;
-  const shape: ScheduleWish = asked ? { schedule, ratio, size } : { schedule: file?.schedule };
+  const shape: ShapeWish = asked ? { schedule, ratio, size } : { schedule: file?.schedule };
   const described = await definition.describe(shape);
   const fixed: FixedRequest = {
     ...(negativePrompt === undefined ? {} : { negativePrompt }),
     ...(file && path !== undefined ? { forcedBits: bitsFor(described, file, path, bitsUntil) } : {}),
   };
-  return { shape, fixed, sampler: describeFixed(described, fixed) };
+  return { shape, fixed, generator: describeFixed(described, fixed) };
 }
 
 /**
@@ -163,9 +163,9 @@ export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
   ] as const;
   await Promise.allSettled(opening);
   return owned.during(async () => {
-    const [sampler, reward, features] = await Promise.all(opening);
+    const [generator, reward, features] = await Promise.all(opening);
     return {
-      sampler: fixRequests(sampler, planned.fixed),
+      generator: fixRequests(generator, planned.fixed),
       reward,
       features,
       [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),

@@ -21,7 +21,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "list",
-    summary: "list strategies, rewards, samplers, features, models or configs",
+    summary: "list strategies, rewards, generators, features, models or configs",
     load: () => import("./commands/list.ts"),
   },
   {

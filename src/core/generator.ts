@@ -58,10 +58,10 @@ export interface Pick {
 }
 
 /**
- * FLOPs of a sampler, known from its manifest alone, before any model loads. All figures are for one candidate and both
+ * FLOPs of a generator, known from its manifest alone, before any model loads. All figures are for one candidate and both
  * guidance branches, and do not depend on the prompt (a nominal prompt length is assumed).
  */
-export interface SamplerCost {
+export interface GeneratorCost {
   /** Text encoder and prompt-dependent conditioning; once per prompt. */
   readonly text: number;
   /** Transformer FLOPs of a stage, context included. */
@@ -72,10 +72,10 @@ export interface SamplerCost {
 }
 
 /**
- * Memory of a sampler in bytes, estimated from its manifest alone, so that a plan can say what a search needs before
+ * Memory of a generator in bytes, estimated from its manifest alone, so that a plan can say what a search needs before
  * anything is loaded.
  */
-export interface SamplerMemory {
+export interface GeneratorMemory {
   /** Weights as they lie in memory, and what the runtime keeps beside them. */
   readonly weights: number;
   /** Text and conditioning of a prompt: its result, and the work that makes it. */
@@ -92,7 +92,7 @@ export interface SamplerMemory {
  * A generator that produces images in stages. Implementations hold weights; all per-prompt state lives in sessions.
  * Draws are keyed by (seed, prompt, candidate id, scale, position): they never depend on the batch.
  */
-export interface Sampler extends AsyncDisposable {
+export interface Generator extends AsyncDisposable {
   readonly name: string;
   /** Changes whenever the same request could give other pixels (weights hash). */
   readonly version: string;
@@ -100,21 +100,21 @@ export interface Sampler extends AsyncDisposable {
   /** Grid of the full-resolution latent and pixels per latent cell. */
   readonly latent: LatentSize;
   readonly pixelsPerLatent: number;
-  readonly cost: SamplerCost;
+  readonly cost: GeneratorCost;
   /** Absent: somewhere else, or too small to matter. */
-  readonly memory?: SamplerMemory;
+  readonly memory?: GeneratorMemory;
   readonly defaults: SamplingSettings;
   /** Name of the aspect ratio and size among those that the model has. */
   readonly schedule?: string;
   /** Bits of a token, for models whose tokens are bits. */
   readonly bitsPerToken?: number;
-  start(request: SampleRequest): Promise<SampleSession>;
-  /** Bits of an image of the sampler's size, `[scale][position]`: what `forcedBits` takes. Absent without an encoder. */
+  start(request: SampleRequest): Promise<Session>;
+  /** Bits of an image of the generator's size, `[scale][position]`: what `forcedBits` takes. Absent without an encoder. */
   encode?(image: RgbImage): Promise<Uint8Array[]>;
 }
 
 /** A population of candidates of one prompt on its way through the stages. */
-export interface SampleSession {
+export interface Session {
   readonly ids: readonly CandidateId[];
   /** Number of stages done; `scales.length` when finished. */
   readonly stage: number;
@@ -123,7 +123,7 @@ export interface SampleSession {
   /** Keeps, reorders or duplicates candidates in place. Lazy: caches are shared, nothing is copied. */
   select(picks: readonly Pick[]): Promise<void>;
   /** Like `select`, but as a new session; this one stays usable. */
-  branch(picks: readonly Pick[]): Promise<SampleSession>;
+  branch(picks: readonly Pick[]): Promise<Session>;
   /** Decodes the accumulated code of the given rows, at full size or at a reduced latent size. */
   decode(rows: readonly number[], latent?: LatentSize): Promise<RgbImage[]>;
   /** Drawn bits of a row for the stages done so far (`[scale][y, x, channel]`). */

@@ -11,7 +11,7 @@ import type { Tensor } from "./tensor.ts";
  * what was seen. It decides; the engine acts. The same program is run live by the engine, dry by `plan` (on blank
  * observations, see `dryRun`, which prices it before a model loads) and from recorded observations by `replay`.
  *
- * Programs never touch a sampler, a clock, the file system or a random generator other than `space.rng`.
+ * Programs never touch a generator, a clock, the file system or a random generator other than `space.rng`.
  */
 export type SearchProgram<Result> = Generator<SearchAction, Result, SearchObservation>;
 
@@ -85,7 +85,7 @@ export interface CostModel {
 /** Preview reward against final reward by scale, measured by `tts-var calibrate` within prompts. */
 export interface Calibration {
   readonly schemaVersion: 1;
-  /** Sampler as name@version, the reward, and its version: a calibration holds for these weights only. */
+  /** Generator as name@version, the reward, and its version: a calibration holds for these weights only. */
   readonly model: string;
   readonly reward: string;
   readonly rewardVersion: string;

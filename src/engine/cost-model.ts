@@ -1,13 +1,13 @@
 import { TtsVarError } from "../core/errors.ts";
-import type { LatentSize, Sampler, SamplerCost, SamplingSettings } from "../core/generator.ts";
+import type { Generator, GeneratorCost, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { RewardTraits } from "../core/reward.ts";
 import type { CostModel } from "../core/strategy.ts";
 
-/** What prices and plans need of a sampler; a manifest is enough, no weights. */
-export type SamplerShape = Pick<Sampler, "scales" | "latent" | "cost">;
+/** What prices and plans need of a generator; a manifest is enough, no weights. */
+export type GeneratorShape = Pick<Generator, "scales" | "latent" | "cost">;
 
 export interface CostInput {
-  readonly sampler: SamplerShape;
+  readonly generator: GeneratorShape;
   readonly settings: Pick<SamplingSettings, "guidanceUntil">;
   readonly rewards: Readonly<Record<string, Pick<RewardTraits, "flops">>>;
   readonly primaryReward: string;
@@ -15,8 +15,8 @@ export interface CostInput {
   readonly featureFlops: number | null;
 }
 
-/** One model per (sampler, prices), so that strategies can remember what they fitted to it. */
-const models = new WeakMap<SamplerCost, Map<string, CostModel>>();
+/** One model per (generator, prices), so that strategies can remember what they fitted to it. */
+const models = new WeakMap<GeneratorCost, Map<string, CostModel>>();
 
 /**
  * FLOPs of everything a search can ask for. The unit of `--budget` is one full generation on its own: text, every
@@ -25,9 +25,9 @@ const models = new WeakMap<SamplerCost, Map<string, CostModel>>();
  * @throws PLUGIN_UNKNOWN (from `reward`) for a reward that the run does not have
  */
 export function createCostModel(input: CostInput): CostModel {
-  const { sampler, settings, rewards, primaryReward, featureFlops } = input;
-  const known = models.get(sampler.cost) ?? new Map<string, CostModel>();
-  models.set(sampler.cost, known);
+  const { generator, settings, rewards, primaryReward, featureFlops } = input;
+  const known = models.get(generator.cost) ?? new Map<string, CostModel>();
+  models.set(generator.cost, known);
   const prices = Object.entries(rewards).map(([name, { flops }]) => [name, flops]);
   const key = JSON.stringify([settings.guidanceUntil, primaryReward, featureFlops, prices]);
   const model = known.get(key) ?? build(input);
@@ -36,9 +36,11 @@ export function createCostModel(input: CostInput): CostModel {
 }
 
 function build(input: CostInput): CostModel {
-  const { sampler, settings, rewards, primaryReward } = input;
-  const stages = sampler.scales.map(({ index }) => sampler.cost.stage(index, index < settings.guidanceUntil));
-  const decode = (latent: LatentSize | null): number => sampler.cost.decode(latent ?? sampler.latent);
+  const { generator, settings, rewards, primaryReward } = input;
+  const stages = generator.scales.map(({ index }) =>
+    generator.cost.stage(index, index < settings.guidanceUntil),
+  );
+  const decode = (latent: LatentSize | null): number => generator.cost.decode(latent ?? generator.latent);
   const reward = (name: string): number => {
     const traits = rewards[name];
     if (traits) return traits.flops;
@@ -52,11 +54,11 @@ function build(input: CostInput): CostModel {
   const generation = stages.reduce((sum, flops) => sum + flops, 0);
   return {
     stages,
-    sharedStages: sampler.cost.sharedStages,
-    text: sampler.cost.text,
+    sharedStages: generator.cost.sharedStages,
+    text: generator.cost.text,
     decode,
     reward,
     features: input.featureFlops ?? 0,
-    unit: sampler.cost.text + generation + decode(null) + reward(primaryReward),
+    unit: generator.cost.text + generation + decode(null) + reward(primaryReward),
   };
 }

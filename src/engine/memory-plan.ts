@@ -1,6 +1,6 @@
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Sampler, SamplerMemory } from "../core/generator.ts";
+import type { Generator, GeneratorMemory } from "../core/generator.ts";
 import type { SearchAction, SearchFunction, SearchObservation, SearchSpace } from "../core/strategy.ts";
 
 /** What a search needs of memory at most, in bytes, before any model is loaded. */
@@ -23,7 +23,7 @@ export interface MemoryPlan {
 }
 
 export interface MemoryInput {
-  readonly sampler: Pick<Sampler, "scales" | "latent" | "cost"> & { readonly memory: SamplerMemory };
+  readonly generator: Pick<Generator, "scales" | "latent" | "cost"> & { readonly memory: GeneratorMemory };
   readonly strategy: SearchFunction;
   readonly space: SearchSpace;
   readonly guidanceUntil: number;
@@ -44,10 +44,10 @@ interface Moment {
  * @throws TtsVarError MEMORY_INFEASIBLE with the moment, the numbers and what would help
  */
 export function planMemory(input: MemoryInput): MemoryPlan {
-  const { sampler, limit, guidanceUntil } = input;
-  const { memory } = sampler;
+  const { generator, limit, guidanceUntil } = input;
+  const { memory } = generator;
   const { moments, decoding } = follow(input);
-  const widest = sampler.scales.map(() => 1);
+  const widest = generator.scales.map(() => 1);
   /** By stage that has to be split. */
   const blocks = new Map<number, number>();
   let worst = { kept: 0, working: memory.text, stage: 0 };
@@ -75,11 +75,11 @@ export function planMemory(input: MemoryInput): MemoryPlan {
 }
 
 /** All stages of a dry run in order, and the largest decode. */
-function follow({ sampler, strategy, space, guidanceUntil }: MemoryInput) {
-  const { memory, cost } = sampler;
+function follow({ generator, strategy, space, guidanceUntil }: MemoryInput) {
+  const { memory, cost } = generator;
   const moments: Moment[] = [];
   // The finalists are decoded at full size in any case, whatever the program does.
-  let decoding = memory.decode(sampler.latent, 1);
+  let decoding = memory.decode(generator.latent, 1);
   /** What each population keeps. Selecting and branching share it: it goes with the last population that has it. */
   const held = new Map<number, readonly { readonly bytes: number }[]>();
   const kept = (): number => {
@@ -104,7 +104,7 @@ function follow({ sampler, strategy, space, guidanceUntil }: MemoryInput) {
       case "score":
       case "features": {
         const count = action.type === "score" ? action.rows.length : population.ids.length;
-        decoding = Math.max(decoding, memory.decode(action.latent ?? sampler.latent, count));
+        decoding = Math.max(decoding, memory.decode(action.latent ?? generator.latent, count));
         return;
       }
       case "tokens":
@@ -120,7 +120,7 @@ function follow({ sampler, strategy, space, guidanceUntil }: MemoryInput) {
   };
   const { rows } = dryRun(watched(strategy, watch), space);
   const finalists = rows.at(-1)?.widthOut ?? 1;
-  return { moments, decoding: Math.max(decoding, memory.decode(sampler.latent, finalists)) };
+  return { moments, decoding: Math.max(decoding, memory.decode(generator.latent, finalists)) };
 }
 
 /** The same program, with somebody looking on. */

@@ -1,5 +1,5 @@
 import type { CostKind } from "../core/budget.ts";
-import type { LatentSize, Sampler, SampleSession, SamplingSettings } from "../core/generator.ts";
+import type { Generator, LatentSize, SamplingSettings, Session } from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
 import type { RgbImage } from "../core/image.ts";
 import { type Ledger, previewKey } from "../core/ledger.ts";
@@ -12,7 +12,7 @@ import { extractVectors, scoreImages } from "./measure.ts";
 import type { SearchTimer } from "./observer.ts";
 
 export interface LiveInput {
-  readonly sampler: Sampler;
+  readonly generator: Generator;
   readonly rewards: Readonly<Record<string, Reward>>;
   readonly features: FeatureSource | null;
   readonly prompt: string;
@@ -32,13 +32,13 @@ export interface KnownScore {
 
 /**
  * Does what a search program asks for: books it in the ledger (which charges it), lets the models work, and reports
- * what was seen together with the event for the trace. Keeps the sampler's sessions, previews and scores; each preview
+ * what was seen together with the event for the trace. Keeps the generator's sessions, previews and scores; each preview
  * and each score is made once.
  */
 export class LiveDriver {
   readonly #input: LiveInput;
   readonly #ledger: Ledger;
-  readonly #sessions = new Map<number, SampleSession>();
+  readonly #sessions = new Map<number, Session>();
   readonly #images = new Map<string, RgbImage>();
   readonly #scores = new Map<string, KnownScore>();
 
@@ -97,10 +97,10 @@ export class LiveDriver {
   }
 
   async #start(width: number) {
-    const { sampler, prompt, seed, settings } = this.#input;
+    const { generator, prompt, seed, settings } = this.#input;
     const population = this.#ledger.start(width);
     const session = await this.#timed("text", 0, 1, () =>
-      sampler.start({ prompt, seed, ids: population.ids, settings }),
+      generator.start({ prompt, seed, ids: population.ids, settings }),
     );
     this.#sessions.set(population.key, session);
     return { observation: { type: "population", population } as const, event: startEvent(population) };
@@ -121,13 +121,13 @@ export class LiveDriver {
     const { population, rows, reward: name, latent } = action;
     const missing = this.#ledger.score(population, rows, name, latent);
     const { stage } = population;
-    const { sampler, prompt, metadata, seed, signal, log } = this.#input;
+    const { generator, prompt, metadata, seed, signal, log } = this.#input;
     const reward = this.#input.rewards[name]!;
     if (missing.length > 0) {
       const ids = missing.map((row) => population.ids[row]!);
       await this.#decode(population, missing, latent);
       const images = ids.map((id) => this.#image(id, stage, latent));
-      const scales = sampler.scales.length;
+      const scales = generator.scales.length;
       const kind = stage === scales && latent === null ? ("final" as const) : ("preview" as const);
       const context = { signal, stage: { kind, scale: stage - 1, scales }, seed, log };
       const scored = await this.#timed("reward", stage - 1, ids.length, () =>
@@ -212,7 +212,7 @@ export class LiveDriver {
     return this.#images.get(previewKey(id, stage, latent))!;
   }
 
-  #session(population: Population): SampleSession {
+  #session(population: Population): Session {
     return this.#sessions.get(population.key)!;
   }
 

@@ -1,16 +1,16 @@
 import type { CostKind, Spending } from "../core/budget.ts";
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { SamplerMemory, SamplingSettings } from "../core/generator.ts";
+import type { GeneratorMemory, SamplingSettings } from "../core/generator.ts";
 import type { RewardTraits } from "../core/reward.ts";
 import { createRng } from "../core/rng.ts";
 import type { Calibration, SearchFunction, SearchSpace } from "../core/strategy.ts";
-import { createCostModel, type SamplerShape } from "./cost-model.ts";
+import { createCostModel, type GeneratorShape } from "./cost-model.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
 
 /** Everything that decides what a search costs. No weights: traits and manifests are enough. */
 export interface PlanInput {
-  readonly sampler: SamplerShape & { readonly memory?: SamplerMemory };
+  readonly generator: GeneratorShape & { readonly memory?: GeneratorMemory };
   readonly strategy: SearchFunction;
   readonly rewards: Readonly<Record<string, RewardTraits>>;
   readonly primaryReward: string;
@@ -49,7 +49,7 @@ export interface SearchPlan {
   /** The budget and the plan's total, in units. */
   readonly units: number;
   readonly total: number;
-  /** Null for samplers that do not estimate theirs. */
+  /** Null for generators that do not estimate theirs. */
   readonly memory: MemoryPlan | null;
 }
 
@@ -61,12 +61,12 @@ export function createSpace(input: PlanInput, remaining: (limit: number) => numb
       `--budget must be a positive number of units, not ${input.units}`,
     );
   }
-  const { sampler } = input;
+  const { generator } = input;
   const cost = createCostModel({ ...input, featureFlops: input.features?.flops ?? null });
   const limit = input.units * cost.unit;
   return {
-    scales: sampler.scales,
-    latent: sampler.latent,
+    scales: generator.scales,
+    latent: generator.latent,
     cost,
     units: input.units,
     limit,
@@ -112,7 +112,7 @@ export function planSearch(input: PlanInput): SearchPlan {
       "this strategy clusters on image features, but the run has no feature source; set features",
     );
   }
-  const grid = input.sampler.scales;
+  const grid = input.generator.scales;
   return {
     rows: rows.map((row, scale) => ({ ...row, h: grid[scale]!.h, w: grid[scale]!.w })),
     spending,
@@ -125,9 +125,15 @@ export function planSearch(input: PlanInput): SearchPlan {
 }
 
 function memoryOf(input: PlanInput, space: SearchSpace): MemoryPlan | null {
-  const { sampler, strategy, settings, maxMemory = Number.POSITIVE_INFINITY } = input;
-  const { memory } = sampler;
+  const { generator, strategy, settings, maxMemory = Number.POSITIVE_INFINITY } = input;
+  const { memory } = generator;
   if (!memory) return null;
   const { guidanceUntil } = settings;
-  return planMemory({ sampler: { ...sampler, memory }, strategy, space, guidanceUntil, limit: maxMemory });
+  return planMemory({
+    generator: { ...generator, memory },
+    strategy,
+    space,
+    guidanceUntil,
+    limit: maxMemory,
+  });
 }

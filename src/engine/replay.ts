@@ -42,7 +42,7 @@ export interface Replay {
 export function replayTrace(input: PlanInput, trace: readonly TraceEvent[]): Replay {
   const begin = trace[0];
   if (begin?.type !== "begin") throw new TtsVarError("EVAL_DATA", "a trace must begin with a begin event");
-  const budget = new Budget(begin.limit, input.sampler.scales.length);
+  const budget = new Budget(begin.limit, input.generator.scales.length);
   const space = createSpace({ ...input, seed: begin.seed, prompt: begin.prompt, units: begin.units }, () =>
     budget.remaining(),
   );

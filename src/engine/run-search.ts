@@ -1,7 +1,7 @@
 import { Budget, type Spending } from "../core/budget.ts";
 import { finish } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Sampler, SamplingSettings } from "../core/generator.ts";
+import type { Generator, SamplingSettings } from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
 import { pixelHash, type RgbImage } from "../core/image.ts";
 import { Ledger } from "../core/ledger.ts";
@@ -16,7 +16,7 @@ import type { ProgressEvent, SearchTimer } from "./observer.ts";
 import { createSpace, planSearch, type SearchPlan } from "./plan.ts";
 
 export interface SearchInput {
-  readonly sampler: Sampler;
+  readonly generator: Generator;
   readonly strategy: SearchFunction;
   /** All rewards that the strategy may ask for, by name. */
   readonly rewards: Readonly<Record<string, Reward>>;
@@ -69,11 +69,11 @@ export interface SearchResult {
  * Runs one search: drives the strategy's program, answering every action with what the models gave.
  *
  * @throws BUDGET_INFEASIBLE before any work when the plan exceeds the budget; REWARD_VALUE, MODEL_RUNTIME and whatever
- *   sampler, rewards and features throw; the signal's reason when aborted. Sessions are released in every case.
+ *   generator, rewards and features throw; the signal's reason when aborted. Sessions are released in every case.
  */
 export async function runSearch(input: SearchInput): Promise<SearchResult> {
   const plan = planSearch(input);
-  const budget = new Budget(plan.limit, input.sampler.scales.length);
+  const budget = new Budget(plan.limit, input.generator.scales.length);
   const space = createSpace(input, () => budget.remaining());
   const driver = new LiveDriver(
     {
@@ -96,7 +96,7 @@ export async function runSearch(input: SearchInput): Promise<SearchResult> {
     seed: input.seed,
     strategy: input.describe?.strategy ?? "custom",
     options: input.describe?.options ?? null,
-    sampler: `${input.sampler.name}@${input.sampler.version}`,
+    sampler: `${input.generator.name}@${input.generator.version}`,
     reward: input.primaryReward,
     units: input.units,
     limit: budget.limit,

@@ -1,6 +1,6 @@
 import type { SearchConfig } from "../config/schema.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Sampler } from "../core/generator.ts";
+import type { Generator } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import { runSearch, type SearchInput } from "../engine/run-search.ts";
@@ -11,7 +11,7 @@ import { SampleStore, sha256Of } from "./sample-store.ts";
 /** The opened parts of a configuration that a search needs. */
 export interface SearchParts
   extends AsyncDisposable,
-    Pick<SearchInput, "sampler" | "strategy" | "features" | "settings" | "calibration"> {
+    Pick<SearchInput, "generator" | "strategy" | "features" | "settings" | "calibration"> {
   readonly reward: Reward;
 }
 
@@ -19,13 +19,13 @@ export type OpenParts = (config: SearchConfig) => Promise<SearchParts>;
 
 /** Versions that decide pixels and scores; equal on all machines of a run. */
 export function modelVersions(parts: {
-  readonly sampler: Pick<Sampler, "name" | "version">;
+  readonly generator: Pick<Generator, "name" | "version">;
   readonly reward: Pick<Reward, "name" | "version">;
   readonly features: Pick<FeatureSource, "name" | "version"> | null;
 }): Record<string, string> {
-  const { sampler, reward, features } = parts;
+  const { generator, reward, features } = parts;
   return {
-    [`sampler ${sampler.name}`]: sampler.version,
+    [`generator ${generator.name}`]: generator.version,
     [`reward ${reward.name}`]: reward.version,
     ...(features?.version == null ? {} : { [`features ${features.name}`]: features.version }),
   };
@@ -64,7 +64,7 @@ export class SampleRunner implements AsyncDisposable {
     const start = this.#now();
     const { config, metadata } = job;
     const result = await runSearch({
-      sampler: parts.sampler,
+      generator: parts.generator,
       strategy: parts.strategy,
       rewards: { [config.reward.name]: parts.reward },
       primaryReward: config.reward.name,

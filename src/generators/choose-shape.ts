@@ -1,7 +1,7 @@
 import { TtsVarError } from "../core/errors.ts";
 
 /** What was asked for of the image's shape; everything may be left open. */
-export interface ScheduleWish {
+export interface ShapeWish {
   /** Id of a schedule of the model. */
   readonly schedule?: string | undefined;
   /** Width to height, as "4:3" or "1.333". */
@@ -11,7 +11,7 @@ export interface ScheduleWish {
 }
 
 /** A schedule by what a user sees of it, in pixels. */
-export interface ScheduleShape {
+export interface NamedShape {
   readonly id: string;
   readonly width: number;
   readonly height: number;
@@ -30,10 +30,7 @@ const SIZE_TOLERANCE = Math.log(1.35);
  *
  * @throws TtsVarError CONFIG_INVALID with all schedules of the model
  */
-export function chooseSchedule<Shape extends ScheduleShape>(
-  schedules: readonly Shape[],
-  wish: ScheduleWish,
-): Shape {
+export function chooseShape<Shape extends NamedShape>(schedules: readonly Shape[], wish: ShapeWish): Shape {
   const [first] = schedules;
   if (!first) throw new RangeError("a model needs a schedule");
   const named = schedules.filter(({ id }) => wish.schedule === undefined || id === wish.schedule);
@@ -65,11 +62,11 @@ export function chooseSchedule<Shape extends ScheduleShape>(
 }
 
 /** The schedules that a model has, for messages: `1:1/1M (1024x1024), ...`. */
-export function describeSchedules(schedules: readonly ScheduleShape[]): string {
+export function describeSchedules(schedules: readonly NamedShape[]): string {
   return schedules.map(({ id, width, height }) => `${id} (${width}x${height})`).join(", ");
 }
 
-function unknownSchedule(schedules: readonly ScheduleShape[], wish: ScheduleWish): TtsVarError {
+function unknownSchedule(schedules: readonly NamedShape[], wish: ShapeWish): TtsVarError {
   const asked = (["schedule", "ratio", "size"] as const).flatMap((name) =>
     wish[name] === undefined ? [] : [`${name} ${wish[name]}`],
   );
@@ -80,11 +77,11 @@ function unknownSchedule(schedules: readonly ScheduleShape[], wish: ScheduleWish
   );
 }
 
-function ratioOf({ width, height }: ScheduleShape): number {
+function ratioOf({ width, height }: NamedShape): number {
   return width / height;
 }
 
-function pixelsOf({ width, height }: ScheduleShape): number {
+function pixelsOf({ width, height }: NamedShape): number {
   return width * height;
 }
 

@@ -1,27 +1,27 @@
 import { TtsVarError } from "../core/errors.ts";
-import type { Sampler, SamplingSettings } from "../core/generator.ts";
-import type { ScheduleWish } from "./choose-shape.ts";
+import type { Generator, SamplingSettings } from "../core/generator.ts";
+import type { ShapeWish } from "./choose-shape.ts";
 
-/** All of a sampler that is known without its weights: enough to plan and price a search. */
-export type SamplerDescription = Omit<Sampler, "start" | "encode" | typeof Symbol.asyncDispose>;
+/** All of a generator that is known without its weights: enough to plan and price a search. */
+export type GeneratorTraits = Omit<Generator, "start" | "encode" | typeof Symbol.asyncDispose>;
 
-export interface OpenSamplerOptions {
+export interface OpenGeneratorOptions {
   /** Threads of the inference runtime. */
   readonly threads?: number;
   /** Compute on the calling thread instead of a worker (tests, and processes that do nothing else). */
   readonly inProcess?: boolean;
-  /** Samplers with different numbers compute side by side, in threads of their own; default: 0. */
+  /** Generators with different numbers compute side by side, in threads of their own; default: 0. */
   readonly lane?: number;
   /** Aspect ratio and size; the same as for `describe`. */
-  readonly shape?: ScheduleWish;
+  readonly shape?: ShapeWish;
   /** Candidates that a stage computes at once, by stage; a larger population is split. Changes no result. */
   readonly rowsAtOnce?: readonly number[];
 }
 
 /** A generator as a plug-in. `describe` reads a manifest; `open` loads weights. */
-export interface SamplerDefinition {
-  describe(shape?: ScheduleWish): Promise<SamplerDescription>;
-  open(options?: OpenSamplerOptions): Promise<Sampler>;
+export interface GeneratorDefinition {
+  describe(shape?: ShapeWish): Promise<GeneratorTraits>;
+  open(options?: OpenGeneratorOptions): Promise<Generator>;
 }
 
 /**

@@ -1,5 +1,5 @@
-import type { Sampler } from "../core/generator.ts";
-import type { SamplerDescription } from "./definition.ts";
+import type { Generator } from "../core/generator.ts";
+import type { GeneratorTraits } from "./definition.ts";
 
 /** What a configuration adds to every request of a search. */
 export interface FixedRequest {
@@ -8,13 +8,13 @@ export interface FixedRequest {
 }
 
 /**
- * The description of a sampler whose first scales are forced: as long as all candidates are one, a stage is computed
+ * The description of a generator whose first scales are forced: as long as all candidates are one, a stage is computed
  * once, whatever the width, and priced so.
  */
 export function describeFixed(
-  description: SamplerDescription,
+  description: GeneratorTraits,
   { forcedBits = [] }: FixedRequest,
-): SamplerDescription {
+): GeneratorTraits {
   const { cost } = description;
   const sharedStages = Math.min(
     description.scales.length,
@@ -25,18 +25,18 @@ export function describeFixed(
     : { ...description, cost: { ...cost, sharedStages } };
 }
 
-/** The sampler with something added to all its requests. */
-export function fixRequests(sampler: Sampler, fixed: FixedRequest): Sampler {
-  return deriveSampler(sampler, {
-    ...describeFixed(sampler, fixed),
-    start: (request) => sampler.start({ ...request, ...fixed }),
+/** The generator with something added to all its requests. */
+export function fixRequests(generator: Generator, fixed: FixedRequest): Generator {
+  return deriveGenerator(generator, {
+    ...describeFixed(generator, fixed),
+    start: (request) => generator.start({ ...request, ...fixed }),
   });
 }
 
-/** A sampler that differs from another in some members. The new one takes over the other's disposal. */
-export function deriveSampler(sampler: Sampler, changes: Partial<Sampler>): Sampler {
-  const { name, version, scales, latent, pixelsPerLatent, cost, defaults } = sampler;
-  const { memory, schedule, bitsPerToken, encode } = sampler;
+/** A generator that differs from another in some members. The new one takes over the other's disposal. */
+export function deriveGenerator(generator: Generator, changes: Partial<Generator>): Generator {
+  const { name, version, scales, latent, pixelsPerLatent, cost, defaults } = generator;
+  const { memory, schedule, bitsPerToken, encode } = generator;
   return {
     name,
     version,
@@ -48,9 +48,9 @@ export function deriveSampler(sampler: Sampler, changes: Partial<Sampler>): Samp
     ...(memory && { memory }),
     ...(schedule !== undefined && { schedule }),
     ...(bitsPerToken !== undefined && { bitsPerToken }),
-    ...(encode && { encode: (image) => sampler.encode!(image) }),
-    start: (request) => sampler.start(request),
-    [Symbol.asyncDispose]: () => sampler[Symbol.asyncDispose](),
+    ...(encode && { encode: (image) => generator.encode!(image) }),
+    start: (request) => generator.start(request),
+    [Symbol.asyncDispose]: () => generator[Symbol.asyncDispose](),
     ...changes,
   };
 }

@@ -1,13 +1,13 @@
 import type { Listing } from "../core/registry.ts";
-import type { SamplerDefinition } from "./definition.ts";
+import type { GeneratorDefinition } from "./definition.ts";
 
-/** A built-in sampler: what `tts-var list samplers` shows, and its lazily imported definition. */
-export interface SamplerEntry extends Listing {
-  load(): Promise<SamplerDefinition>;
+/** A built-in generator: what `tts-var list generators` shows, and its lazily imported definition. */
+export interface GeneratorEntry extends Listing {
+  load(): Promise<GeneratorDefinition>;
 }
 
-/** All built-in samplers. Nothing is imported before one is asked for by name. */
-export const samplers: readonly SamplerEntry[] = [
+/** All built-in generators. Nothing is imported before one is asked for by name. */
+export const generators: readonly GeneratorEntry[] = [
   {
     name: "embedded",
     summary: "the generator that ships with the package: icon scenes at 64 pixels",
@@ -25,14 +25,14 @@ export const samplers: readonly SamplerEntry[] = [
   },
 ];
 
-/** The sampler of a model folder, by the family that its manifest names. */
-export async function samplerOfFolder(dir: string): Promise<SamplerDefinition> {
+/** The generator of a model folder, by the family that its manifest names. */
+export async function generatorOfFolder(dir: string): Promise<GeneratorDefinition> {
   const { infinityDefinition } = await import("./next-scale/infinity/definition.ts");
   return infinityDefinition(dir);
 }
 
-/** The sampler behind a server's address. */
-export async function samplerOfAddress(address: string): Promise<SamplerDefinition> {
+/** The generator behind a server's address. */
+export async function generatorOfAddress(address: string): Promise<GeneratorDefinition> {
   const { remoteDefinition } = await import("./remote/definition.ts");
   return remoteDefinition(address);
 }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import * as z from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import { bitsOfBytes, bytesOfBits } from "../core/packed-bits.ts";
-import type { SamplerDescription } from "./definition.ts";
+import type { GeneratorTraits } from "./definition.ts";
 
 const size = z.int().positive();
 
@@ -34,8 +34,8 @@ export type BitsFile = z.output<typeof schema>;
  *
  * @param bits `[scale][y, x, channel]`, one byte per bit
  */
-export function packBits(sampler: SamplerDescription, bits: readonly Uint8Array[]): BitsFile {
-  const { version, schedule, scales } = sampler;
+export function packBits(generator: GeneratorTraits, bits: readonly Uint8Array[]): BitsFile {
+  const { version, schedule, scales } = generator;
   return {
     format: "tts-var-bits",
     schemaVersion: 1,
@@ -78,19 +78,19 @@ export async function readBitsFile(path: string): Promise<BitsFile> {
 }
 
 /**
- * Bits as a sampler takes them, up to but without a scale.
+ * Bits as a generator takes them, up to but without a scale.
  *
  * @param path  for messages
  * @param until first scale to leave free; default: all scales of the file are taken
  * @throws TtsVarError CONFIG_INVALID if the file is for another schedule or model
  */
 export function bitsFor(
-  sampler: SamplerDescription,
+  generator: GeneratorTraits,
   file: BitsFile,
   path: string,
   until = file.scales.length,
 ): Uint8Array[] {
-  const { scales, bitsPerToken } = sampler;
+  const { scales, bitsPerToken } = generator;
   const shape = (h: number, w: number, bits: number | undefined) => `${h}x${w} with ${bits} bits per token`;
   if (until > file.scales.length || file.scales.length > scales.length) {
     throw new TtsVarError(
@@ -98,7 +98,7 @@ export function bitsFor(
       `${path} has bits of ${file.scales.length} scales, but ` +
         (until > file.scales.length
           ? `sampling.bitsUntil is ${until}; at most ${file.scales.length} is possible`
-          : `${sampler.name} has ${scales.length}`),
+          : `${generator.name} has ${scales.length}`),
     );
   }
   return file.scales.slice(0, until).map(({ h, w, bitsPerToken: width, bits }, scale) => {
@@ -106,8 +106,8 @@ export function bitsFor(
     if (own.h !== h || own.w !== w || (bitsPerToken !== undefined && bitsPerToken !== width)) {
       throw new TtsVarError(
         "CONFIG_INVALID",
-        `${path}: scale ${scale} is ${shape(h, w, width)}, but ${sampler.name}` +
-          `${sampler.schedule === undefined ? "" : ` at ${sampler.schedule}`} has ${shape(own.h, own.w, bitsPerToken)}` +
+        `${path}: scale ${scale} is ${shape(h, w, width)}, but ${generator.name}` +
+          `${generator.schedule === undefined ? "" : ` at ${generator.schedule}`} has ${shape(own.h, own.w, bitsPerToken)}` +
           `${file.schedule === undefined ? "" : `; the file was made for schedule ${file.schedule}`}`,
       );
     }

@@ -1,6 +1,6 @@
-import type { Sampler, SampleSession } from "../core/generator.ts";
+import type { Generator, Session } from "../core/generator.ts";
 import type { RgbImage } from "../core/image.ts";
-import { deriveSampler } from "../generators/fix-requests.ts";
+import { deriveGenerator } from "../generators/fix-requests.ts";
 import { sheetKey } from "../report/contact-sheet.ts";
 
 /** How a search's pictures are collected for the contact sheet. */
@@ -10,19 +10,19 @@ export interface PreviewOptions {
 }
 
 /**
- * A sampler that remembers every picture it decodes, by scale and candidate. The larger one is kept if a candidate was
+ * A generator that remembers every picture it decodes, by scale and candidate. The larger one is kept if a candidate was
  * decoded twice at a scale.
  */
 export function recordPreviews(
-  sampler: Sampler,
+  generator: Generator,
   images: Map<string, RgbImage>,
   options: PreviewOptions,
-): Sampler {
+): Generator {
   const keep = (scale: number, id: string, image: RgbImage): void => {
     const key = sheetKey(scale, id);
     if ((images.get(key)?.width ?? 0) < image.width) images.set(key, image);
   };
-  const wrap = (session: SampleSession): SampleSession => ({
+  const wrap = (session: Session): Session => ({
     get ids() {
       return session.ids;
     },
@@ -52,5 +52,5 @@ export function recordPreviews(
     bits: (row) => session.bits(row),
     release: () => session.release(),
   });
-  return deriveSampler(sampler, { start: async (request) => wrap(await sampler.start(request)) });
+  return deriveGenerator(generator, { start: async (request) => wrap(await generator.start(request)) });
 }

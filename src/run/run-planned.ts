@@ -73,9 +73,9 @@ async function search(
   const open = await openSearch(planned);
   try {
     folder.timing({ kind: "load", ms: loaded() });
-    const { sampler, reward, features } = open;
+    const { generator, reward, features } = open;
     folder.describeModels({
-      [sampler.name]: sampler.version,
+      [generator.name]: generator.version,
       [reward.name]: reward.version,
       ...(features.version === null ? {} : { [features.name]: features.version }),
     });
@@ -84,7 +84,7 @@ async function search(
     const sheet = config.sheet !== "none";
     const started = stopwatch();
     const result = await runSearch({
-      sampler: recordPreviews(sampler, images, { full: config.sheet === "full" }),
+      generator: recordPreviews(generator, images, { full: config.sheet === "full" }),
       strategy: planned.strategy,
       rewards: { [config.reward.name]: reward },
       primaryReward: config.reward.name,

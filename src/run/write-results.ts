@@ -111,12 +111,12 @@ export async function writeSearchResults(
   });
   if (config.sheet !== "none") {
     const images = new Map(seen.images);
-    const last = planned.sampler.scales.length - 1;
+    const last = planned.generator.scales.length - 1;
     for (const { id, image } of result.candidates) images.set(sheetKey(last, id), image);
     const sheet = await renderContactSheet({
       title: `"${shorten(config.prompt, 70)}"  ${config.strategy.name}, budget ${config.budget}, seed ${config.seed}`,
       history: readHistory(seen.events, reward),
-      scales: planned.sampler.scales,
+      scales: planned.generator.scales,
       images,
     });
     await folder.file("sheet.png", sheet);
@@ -126,13 +126,13 @@ export async function writeSearchResults(
 
 async function saveBits(
   folder: RunFolder,
-  { sampler }: PlannedSearch,
+  { generator }: PlannedSearch,
   id: string,
   bits: readonly Uint8Array[],
 ): Promise<{ bits?: string }> {
-  if (sampler.bitsPerToken === undefined) return {};
+  if (generator.bitsPerToken === undefined) return {};
   const path = `bits/${id}.json`;
-  await folder.file(path, `${JSON.stringify(packBits(sampler, bits), null, 1)}\n`);
+  await folder.file(path, `${JSON.stringify(packBits(generator, bits), null, 1)}\n`);
   return { bits: path };
 }
 

@@ -29,7 +29,7 @@ export function decideOffline(
   recorded: { readonly features: boolean } = { features: true },
 ): OfflineDecision {
   const probe = createSpace(input, (limit) => limit);
-  const budget = new Budget(probe.limit, input.sampler.scales.length);
+  const budget = new Budget(probe.limit, input.generator.scales.length);
   const space = createSpace(input, () => budget.remaining());
   const ledger = new Ledger(space.cost, budget);
   const program = finish(input.strategy, space);
@@ -63,7 +63,7 @@ function lookUp(
     case "score": {
       const { population, rows, reward, latent } = action;
       ledger.score(population, rows, reward, latent);
-      const view = viewOf(population, latent, reward, input.sampler.latent);
+      const view = viewOf(population, latent, reward, input.generator.latent);
       const recorded = tree.scores[view];
       if (!recorded) throw new NotRecorded(`the tree has no ${view}`);
       const sign = input.rewards[reward]!.direction === "lower" ? -1 : 1;
@@ -80,7 +80,7 @@ function lookUp(
         latent,
       );
       ledger.features(population);
-      const view = viewOf(population, latent, "features", input.sampler.latent);
+      const view = viewOf(population, latent, "features", input.generator.latent);
       const recorded = knowsFeatures ? tree.features[view] : undefined;
       if (!recorded) throw new NotRecorded(`the tree has no ${view}`);
       const data = new Float32Array(Uint8Array.from(Buffer.from(recorded.base64, "base64")).buffer);

@@ -1,5 +1,5 @@
 import pLimit from "p-limit";
-import type { LatentSize, Sampler, SamplingSettings } from "../core/generator.ts";
+import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import type { Calibration } from "../core/strategy.ts";
 import type { GenevalMetadata } from "../eval/geneval/rules.ts";
@@ -8,7 +8,7 @@ import { measureCalibration } from "./measure-calibration.ts";
 import { recordTree } from "./record-tree.ts";
 
 export interface CalibrationRun {
-  readonly sampler: Sampler;
+  readonly generator: Generator;
   readonly settings: SamplingSettings;
   readonly reward: Reward;
   readonly primaryReward: string;
@@ -35,7 +35,7 @@ export interface MeasuredCurve {
 
 /** Draws whole images of all prompts, looks at every scale, and measures what previews and finished images tell. */
 export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve[]> {
-  const { sampler, primaryReward, reward, verifier, prompts } = run;
+  const { generator, primaryReward, reward, verifier, prompts } = run;
   const limit = pLimit(run.jobs);
   let done = 0;
   const trees = await Promise.all(
@@ -44,7 +44,7 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
         run.signal.throwIfAborted();
         const { tree } = await recordTree(
           {
-            sampler,
+            generator,
             rewards: { [primaryReward]: reward, ...(verifier ? { [verifier.name]: verifier.reward } : {}) },
             primaryReward,
             features: null,
@@ -72,7 +72,7 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
   const common = {
     reward: primaryReward,
     direction: reward.direction,
-    scales: sampler.scales.length,
+    scales: generator.scales.length,
   };
   const acceptance = verifier
     ? measureAcceptance(trees, { ...common, verifier: verifier.name, fullMarks: verifier.fullMarks })
@@ -80,7 +80,7 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
   return run.previews.map(({ name, latent }) => {
     const calibration = measureCalibration(trees, {
       ...common,
-      model: `${sampler.name}@${sampler.version}`,
+      model: `${generator.name}@${generator.version}`,
       rewardVersion: reward.version,
       preview: latent,
     });

@@ -30,7 +30,7 @@ export function seedOf(plan: StudyPlan, { replicate }: Pair): string {
 
 /** The arm's answer from a recorded tree of its proposal; null when only a live run can tell. */
 export function offlineCell({ plan, parts, arm, units }: CellInput, row: TreeRow): StudyCell | null {
-  const last = parts.sampler.scales.length - 1;
+  const last = parts.generator.scales.length - 1;
   const seed = seedOf(plan, row);
   const { prompt } = plan.prompts[row.prompt]!;
   const input = { ...planInputOf(arm, units, parts, plan.reliabilities), prompt, seed };

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { LatentSize, Sampler, SamplingSettings } from "../core/generator.ts";
+import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import type { Calibration, SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
@@ -12,7 +12,7 @@ import { virtualTraits } from "./virtual-rewards.ts";
 
 /** Opened models of a study. */
 export interface StudyParts {
-  readonly sampler: Sampler;
+  readonly generator: Generator;
   readonly rewards: Readonly<Record<string, Reward>>;
   readonly primaryReward: string;
   readonly features: FeatureSource | null;

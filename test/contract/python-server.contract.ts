@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { SampleRequest, Sampler, SampleSession } from "../../src/core/generator.ts";
+import type { Generator, SampleRequest, Session } from "../../src/core/generator.ts";
 import type { RgbImage } from "../../src/core/image.ts";
 import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
 import { remoteDefinition } from "../../src/generators/remote/definition.ts";
-import { describeSampler } from "../../src/testing/sampler-contract.ts";
-import { describeSamplerServer } from "../../src/testing/sampler-server-contract.ts";
+import { describeSampler } from "../../src/testing/generator-contract.ts";
+import { describeSamplerServer } from "../../src/testing/server-contract.ts";
 
 /** A running `training/serve_infinity.py` and the folder with the same weights as ONNX graphs. */
 interface Served {
@@ -19,7 +19,7 @@ interface Served {
 const servers = JSON.parse(process.env["TTSVAR_TEST_SERVERS"]!) as Served[];
 const prompt = "a photo of two red cars left of a cat";
 
-function remoteOf({ url, token, schedule }: Served): Promise<Sampler> {
+function remoteOf({ url, token, schedule }: Served): Promise<Generator> {
   const environment = token === null ? {} : { TTSVAR_SAMPLER_TOKEN: token };
   return remoteDefinition(url, environment).open({ shape: { schedule } });
 }
@@ -35,8 +35,8 @@ for (const served of servers) {
   }
 
   describe(`${served.name}: PyTorch and ONNX Runtime`, () => {
-    let onnx: Sampler;
-    let torch: Sampler;
+    let onnx: Generator;
+    let torch: Generator;
     beforeAll(async () => {
       const { schedule } = served;
       onnx = await infinityDefinition(served.folder).open({ inProcess: true, shape: { schedule } });
@@ -156,13 +156,13 @@ for (const served of servers) {
   });
 }
 
-async function finish(session: SampleSession, sampler: Sampler): Promise<SampleSession> {
-  while (session.stage < sampler.scales.length) await session.step();
+async function finish(session: Session, generator: Generator): Promise<Session> {
+  while (session.stage < generator.scales.length) await session.step();
   return session;
 }
 
-async function bitsOf(sampler: Sampler, request: SampleRequest): Promise<Uint8Array[]> {
-  return (await finish(await sampler.start(request), sampler)).bits(0);
+async function bitsOf(generator: Generator, request: SampleRequest): Promise<Uint8Array[]> {
+  return (await finish(await generator.start(request), generator)).bits(0);
 }
 
 function furthest(found: ArrayLike<number>, wanted: ArrayLike<number>): number {

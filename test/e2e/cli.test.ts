@@ -129,7 +129,7 @@ describe("help and lists", () => {
     expect(stderr).not.toMatch(/onnxruntime|sharp|vips/);
   });
 
-  it.each(["strategies", "rewards", "samplers", "features", "models", "configs"])(
+  it.each(["strategies", "rewards", "generators", "features", "models", "configs"])(
     "list %s --json",
     async (kind) => {
       const { code, stdout } = await runHere(["list", kind, "--json"]);
@@ -154,7 +154,7 @@ describe("help and lists", () => {
   });
 });
 
-describe("search on the toy sampler", () => {
+describe("search on the toy generator", () => {
   const search = (out: string, ...more: string[]) =>
     run(["search", "-p", "a photo of a dog", ...toy, "--budget", "3", "--out", out, "--json", ...more]);
 

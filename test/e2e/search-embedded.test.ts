@@ -22,7 +22,7 @@ async function open(strategy: string, budget: number, threads: number) {
     const lines: string[] = [];
     await runSearch({
       ...planned,
-      sampler: models.sampler,
+      generator: models.generator,
       rewards: { [config.reward.name]: models.reward },
       primaryReward: config.reward.name,
       features: models.features,

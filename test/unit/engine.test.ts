@@ -5,13 +5,13 @@ import { lineageOf, parentOf } from "../../src/engine/lineage.ts";
 import type { ProgressEvent } from "../../src/engine/observer.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
-import { analyticReward, analyticSampler, drawsOf } from "./support/analytic-sampler.ts";
+import { analyticGenerator, analyticReward, drawsOf } from "./support/analytic-generator.ts";
 import { planOf, record, searchInput } from "./support/search-run.ts";
 
 describe("cost model", () => {
   it("adds one unit up from text, stages, decode and score", () => {
-    const sampler = analyticSampler([1, 2]);
-    const input = { sampler, rewards: { sum: { flops: 300 } }, primaryReward: "sum", featureFlops: null };
+    const generator = analyticGenerator([1, 2]);
+    const input = { generator, rewards: { sum: { flops: 300 } }, primaryReward: "sum", featureFlops: null };
     const guided = createCostModel({ ...input, settings: { guidanceUntil: 2 } });
     expect(guided.unit).toBe(50 + 200 + 800 + 160 + 300);
     const half = createCostModel({ ...input, settings: { guidanceUntil: 1 } });
@@ -29,13 +29,13 @@ describe("charges", () => {
   });
 
   it("decodes a preview once for features and rewards, at the size asked for", async () => {
-    const sampler = analyticSampler();
-    const input = await searchInput("quality-diversity", 8, { sampler });
+    const generator = analyticGenerator();
+    const input = await searchInput("quality-diversity", 8, { generator });
     const { plan } = await runSearch(input);
     const looked = plan.rows.filter(({ features }) => features > 0);
     expect(looked.length).toBeGreaterThan(0);
     for (const row of looked) expect([row.decodes, row.scores]).toEqual([row.features, row.features]);
-    expect(sampler.decoded).toBe(plan.rows.reduce((sum, row) => sum + row.decodes, 0));
+    expect(generator.decoded).toBe(plan.rows.reduce((sum, row) => sum + row.decodes, 0));
     expect(looked[0]!.flops.decode).toBe(looked[0]!.decodes * 16 * 40);
   });
 
@@ -115,18 +115,18 @@ describe("sessions", () => {
   it("are all released, after success, failure and abort", async () => {
     const failing = analyticReward("sum", () => Number.NaN);
     for (const name of ["beam", "restart", "tts-var"]) {
-      const sampler = analyticSampler();
-      await runSearch(await searchInput(name, 6, { sampler }));
-      expect(sampler.open).toBe(0);
+      const generator = analyticGenerator();
+      await runSearch(await searchInput(name, 6, { generator }));
+      expect(generator.open).toBe(0);
       await expect(
-        runSearch(await searchInput(name, 6, { sampler, rewards: { sum: failing } })),
+        runSearch(await searchInput(name, 6, { generator, rewards: { sum: failing } })),
       ).rejects.toThrow();
-      expect(sampler.open).toBe(0);
+      expect(generator.open).toBe(0);
       const abort = new AbortController();
       const onProgress = ({ stage }: ProgressEvent) => stage === 2 && abort.abort(new Error("stop"));
-      const stopped = searchInput(name, 6, { sampler, signal: abort.signal, onProgress });
+      const stopped = searchInput(name, 6, { generator, signal: abort.signal, onProgress });
       await expect(stopped.then(runSearch)).rejects.toThrow("stop");
-      expect(sampler.open).toBe(0);
+      expect(generator.open).toBe(0);
     }
   });
 });

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { memoryLimit } from "../../src/config/memory-limit.ts";
-import type { SamplerMemory } from "../../src/core/generator.ts";
+import type { GeneratorMemory } from "../../src/core/generator.ts";
 import { branch, release, type SearchFunction, select, start, step } from "../../src/core/strategy.ts";
 import { type MemoryPlan, planMemory } from "../../src/engine/memory-plan.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 
 /** Round numbers: a row keeps 10 after each scale but the last and works with 100; guidance doubles both. */
-const memory: SamplerMemory = {
+const memory: GeneratorMemory = {
   weights: 1000,
   text: 7,
   kept: (stage, rows, guided) => (stage < 3 ? 10 * rows * (guided ? 2 : 1) : 0),
@@ -17,11 +17,11 @@ const memory: SamplerMemory = {
 
 async function plan(strategy: SearchFunction, limit: number, guidanceUntil = 0): Promise<MemoryPlan> {
   const toy = await toyDefinition.describe();
-  const sampler = { ...toy, memory };
+  const generator = { ...toy, memory };
   const traits = { flops: 1, suggestedLambda: 1 } as never;
   const space = createSpace(
     {
-      sampler,
+      generator,
       strategy,
       rewards: { r: traits },
       primaryReward: "r",
@@ -32,7 +32,7 @@ async function plan(strategy: SearchFunction, limit: number, guidanceUntil = 0):
     },
     (units) => units,
   );
-  return planMemory({ sampler, strategy, space, guidanceUntil, limit });
+  return planMemory({ generator, strategy, space, guidanceUntil, limit });
 }
 
 /** `width` candidates, cut to `cut` after the second scale. */

@@ -12,7 +12,7 @@ import {
 import { SessionStore } from "../../src/generators/remote/session-store.ts";
 import { drawVectors } from "../fixtures/remote/draw-vectors.ts";
 
-describe("the remote sampler's protocol", () => {
+describe("the remote generator's protocol", () => {
   it("writes bits as text and back", () => {
     fc.assert(
       fc.property(fc.uint8Array({ max: 1, maxLength: 200 }), (bits) => {

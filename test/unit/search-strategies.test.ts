@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { TtsVarError } from "../../src/core/errors.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
-import { analyticReward, analyticSampler, drawsOf } from "./support/analytic-sampler.ts";
+import { analyticGenerator, analyticReward, drawsOf } from "./support/analytic-generator.ts";
 import { calibration, planOf, record, searchInput, strategyNames } from "./support/search-run.ts";
 
 const budgets = [1, 1.5, 2, 4, 6.3, 8, 16];
@@ -45,10 +45,10 @@ describe.each(strategyNames)("%s", (name) => {
         [1, 2, 3, 4, 6, 8],
         [1, 2, 4, 6, 8, 12, 16],
       ]) {
-        const sampler = analyticSampler(sides);
+        const generator = analyticGenerator(sides);
         const input = await searchInput(name, 6, {
-          sampler,
-          settings: sampler.defaults,
+          generator,
+          settings: generator.defaults,
           rewards: { sum: reward },
         });
         const { candidates, best } = await runSearch(input);
@@ -115,10 +115,10 @@ describe("tts-var", () => {
   const widths = (plan: ReturnType<typeof planOf>) => plan.rows.map(({ widthIn }) => widthIn);
 
   it("executes the paper's schedule on 13 scales: cuts follow the forward pass", async () => {
-    const sampler = analyticSampler([1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64]);
+    const generator = analyticGenerator([1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64]);
     const input = await searchInput("tts-var", 40, {
-      sampler,
-      settings: sampler.defaults,
+      generator,
+      settings: generator.defaults,
       options: { multiplier: 1 },
     });
     const plan = planOf(input);
@@ -220,16 +220,16 @@ describe("restart", () => {
 
 describe("spread", () => {
   it("finishes samples whose coarse tokens differ, out of a pool that nobody looks at", async () => {
-    const sampler = analyticSampler();
+    const generator = analyticGenerator();
     for (let seed = 0; seed < 8; seed++) {
-      const input = await searchInput("spread", 4, { sampler, seed, options: { n: 2, ratio: 8 } });
+      const input = await searchInput("spread", 4, { generator, seed, options: { n: 2, ratio: 8 } });
       const { candidates, plan } = await runSearch(input);
       expect(plan.rows.map(({ widthIn }) => widthIn)).toEqual([16, 16, 2, 2, 2, 2]);
       // One bit a scale: two that differ have both values.
       expect(candidates.map(({ bits }) => bits[1]![0]).sort()).toEqual([0, 1]);
     }
-    expect(sampler.decoded).toBe(8 * 2);
-    expect(sampler.open).toBe(0);
+    expect(generator.decoded).toBe(8 * 2);
+    expect(generator.open).toBe(0);
   });
 
   it("compares the scale it is told to", async () => {
@@ -308,12 +308,12 @@ describe("calibrated-stop", () => {
   });
 
   it("answers with the image that is most likely right, and frees all others", async () => {
-    const sampler = analyticSampler();
-    const input = await searchInput("calibrated-stop", 6, { sampler });
+    const generator = analyticGenerator();
+    const input = await searchInput("calibrated-stop", 6, { generator });
     const { result, events } = await record(input);
     const seen = events.flatMap((event) => (event.type === "scores" ? event.raw : []));
     expect(result.best.scores["sum"]).toBe(Math.max(...seen));
-    expect(sampler.open).toBe(0);
+    expect(generator.open).toBe(0);
   });
 
   it("draws its first image alone, then always the one of a pool that differs most", async () => {

@@ -18,7 +18,12 @@ import type { StudyCell, StudyParts, StudyPlan, TreeRow } from "../../src/study/
 import { describeTable } from "../../src/study/study-report.ts";
 import { passShare, tabulate } from "../../src/study/study-table.ts";
 import { virtualName, virtualScore } from "../../src/study/virtual-rewards.ts";
-import { analyticFeatures, analyticReward, analyticSampler, drawsOf } from "./support/analytic-sampler.ts";
+import {
+  analyticFeatures,
+  analyticGenerator,
+  analyticReward,
+  drawsOf,
+} from "./support/analytic-generator.ts";
 import { calibration, loadStrategy, searchInput } from "./support/search-run.ts";
 
 const half = { h: 4, w: 4 };
@@ -196,13 +201,13 @@ describe("a study", () => {
     async [Symbol.asyncDispose]() {},
   };
   const setUp = async () => {
-    const sampler = analyticSampler();
+    const generator = analyticGenerator();
     const parts: StudyParts = {
-      sampler,
+      generator,
       rewards: { sum: analyticReward() },
       primaryReward: "sum",
       features: analyticFeatures,
-      settings: sampler.defaults,
+      settings: generator.defaults,
       calibration: null,
       judge,
     };

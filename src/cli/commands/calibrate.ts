@@ -97,12 +97,12 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
   const planned = await planConfig(config, host);
   const owned = new Disposal();
   return owned.during(async () => {
-    const { sampler, reward } = owned.use(await openSearch(planned));
+    const { generator, reward } = owned.use(await openSearch(planned));
     const primaryReward = config.reward.name;
     const verifier = options.verifier === undefined ? null : await openVerifier(options.verifier, host);
     if (verifier) owned.use(verifier.reward);
     const curves = await runCalibration({
-      sampler,
+      generator,
       settings: planned.settings,
       reward,
       primaryReward,
@@ -111,13 +111,13 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
       seed: config.seed,
       width,
       copies: Math.min(width, options.copies === "0" ? 0 : parseCount(options.copies, "--copies")),
-      previews: parsePreviews(options.previews, sampler.latent),
+      previews: parsePreviews(options.previews, generator.latent),
       jobs: parseCount(options.jobs, "--jobs"),
       signal,
       onPrompt: (done, of) => progress.status(`${done} of ${of} prompts`),
     });
     const cost = createCostModel({
-      sampler,
+      generator,
       settings: planned.settings,
       rewards: { [primaryReward]: reward },
       primaryReward,

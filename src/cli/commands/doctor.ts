@@ -140,7 +140,7 @@ async function drawOne(): Promise<string> {
   try {
     const { best } = await runSearch({
       ...planned,
-      sampler: open.sampler,
+      generator: open.generator,
       rewards: { [config.reward.name]: open.reward },
       primaryReward: config.reward.name,
       features: open.features,

@@ -1,20 +1,20 @@
 import type { Command } from "commander";
 import {
   featureRegistry,
+  generatorRegistry,
   rewardRegistry,
-  samplerRegistry,
   strategyRegistry,
 } from "../../assemble/builtins.ts";
 import { type Listing, unknownName } from "../../core/registry.ts";
 import { printJson, printResult, quantity, table } from "../output.ts";
 import { listPresets } from "../presets.ts";
 
-type Kind = "strategies" | "rewards" | "samplers" | "features" | "models" | "configs";
+type Kind = "strategies" | "rewards" | "generators" | "features" | "models" | "configs";
 
 const LISTS: Readonly<Record<Kind, () => Promise<readonly Listing[]>>> = {
   strategies: async () => strategyRegistry.list(),
   rewards: async () => rewardRegistry.list(),
-  samplers: async () => samplerRegistry.list(),
+  generators: async () => generatorRegistry.list(),
   features: async () => featureRegistry.list(),
   models: async () => (await import("../model-list.ts")).listModels(),
   configs: async () => listPresets(),
@@ -30,7 +30,7 @@ export function register(program: Command): void {
   program
     .command("list")
     .description(
-      "List what can be named on the command line: strategies, rewards, samplers, features, models, configs.",
+      "List what can be named on the command line: strategies, rewards, generators, features, models, configs.",
     )
     .argument("<kind>", Object.keys(LISTS).join(", "))
     .option("--json", "Print a JSON array of {name, summary, source}; rewards tell all of their figures")

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { samplerOfFolder } from "../../generators/index.ts";
+import { generatorOfFolder } from "../../generators/index.ts";
 import {
   embeddedModelPath,
   listEmbeddedModels,
@@ -63,7 +63,7 @@ export function register(program: Command): void {
       for (const dir of dirs) {
         const { name, version, files, modelId, manifest } = await openModelFolder(dir);
         // A generator's manifest says more than hashes: schedules, sizes, costs. It has to make sense too.
-        if (manifest["family"] === "infinity") await (await samplerOfFolder(dir)).describe();
+        if (manifest["family"] === "infinity") await (await generatorOfFolder(dir)).describe();
         rows.push({ name, version, modelId, files: files.length, ok: true });
       }
       if (options.json) printJson(rows);

@@ -54,8 +54,8 @@ export function register(program: Command): void {
 }
 
 /** What is about to happen, in one line: cost, size of the image where there is a choice, memory. */
-function describePlanned({ plan, sampler, config }: PlannedSearch): string {
-  const { latent, pixelsPerLatent: stride, schedule } = sampler;
+function describePlanned({ plan, generator, config }: PlannedSearch): string {
+  const { latent, pixelsPerLatent: stride, schedule } = generator;
   const parts = [`${plan.total.toFixed(2)} of ${config.budget} units`];
   if (schedule !== undefined) parts.push(`${latent.w * stride}x${latent.h * stride} pixels (${schedule})`);
   if (plan.memory) parts.push(describeMemory(plan.memory));

@@ -52,28 +52,28 @@ export function register(program: Command): void {
 }
 
 async function serve(options: Options): Promise<void> {
-  const { findSampler } = await import("../../assemble/find-generator.ts");
+  const { findGenerator } = await import("../../assemble/find-generator.ts");
   const { serveOverHttp } = await import("../../generators/remote/serve.ts");
   const { model, ratio, size, schedule, threads, host, port, maxRows, maxSessions, idleSeconds } = options;
   const interrupts = watchInterrupts();
   try {
-    const { definition } = await findSampler(model);
-    const sampler = await definition.open({
+    const { definition } = await findGenerator(model);
+    const generator = await definition.open({
       shape: { ratio, size, schedule },
       ...(threads === undefined ? {} : { threads }),
     });
     try {
       const token = process.env["TTSVAR_SAMPLER_TOKEN"]?.trim() || undefined;
       const limits = { rows: maxRows, sessions: maxSessions, idleSeconds };
-      const served = await serveOverHttp(sampler, { host, port, token, limits });
+      const served = await serveOverHttp(generator, { host, port, token, limits });
       printResult(served.url);
       const guard = token === undefined ? "without a token, for anyone on this machine" : "with a token";
-      printNote(`serving ${sampler.version} ${guard}; stop with Ctrl-C`);
+      printNote(`serving ${generator.version} ${guard}; stop with Ctrl-C`);
       if (!interrupts.signal.aborted) await once(interrupts.signal, "abort");
       printNote("stopping: requests under way are finished");
       await served[Symbol.asyncDispose]();
     } finally {
-      await sampler[Symbol.asyncDispose]();
+      await generator[Symbol.asyncDispose]();
     }
   } finally {
     interrupts.stop();

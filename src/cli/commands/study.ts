@@ -96,9 +96,9 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
         primaryReward: parts.primaryReward,
         controls: controlRules(config),
       });
-      const { sampler, rewards, features, judge } = parts;
+      const { generator, rewards, features, judge } = parts;
       const versions = {
-        model: `${sampler.name}@${sampler.version}`,
+        model: `${generator.name}@${generator.version}`,
         ...Object.fromEntries(
           Object.entries(rewards).map(([key, { version }]) => [`reward ${key}`, version]),
         ),
@@ -173,14 +173,20 @@ async function openStudy(
       budgets: arm.budgets ?? config.budgets,
       live: arm.live,
       ...(arm.sampling
-        ? { settings: resolveSettings(planned.sampler.defaults, own.sampling, planned.sampler.scales.length) }
+        ? {
+            settings: resolveSettings(
+              planned.generator.defaults,
+              own.sampling,
+              planned.generator.scales.length,
+            ),
+          }
         : {}),
       ...(arm.features ? { features: owned.use(await openFeatures(own.features, host)) } : {}),
     });
   }
   const judge = owned.use(await openJudgeOf({ judge: config.judge }));
   const features = owned.use(await openFeatures(search.features, host));
-  const { h, w } = open.sampler.latent;
+  const { h, w } = open.generator.latent;
   const previews = config.tree.previews.map((fraction) =>
     fraction === 1
       ? null
@@ -188,7 +194,7 @@ async function openStudy(
   );
   return {
     parts: {
-      sampler: open.sampler,
+      generator: open.generator,
       rewards,
       primaryReward: search.reward.name,
       features,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { TtsVarError } from "../../core/errors.ts";
-import type { LatentSize, Pick, SampleRequest, SampleSession, StageSignals } from "../../core/generator.ts";
+import type { LatentSize, Pick, SampleRequest, Session, StageSignals } from "../../core/generator.ts";
 import type { CandidateId } from "../../core/ids.ts";
 import type { RgbImage } from "../../core/image.ts";
 import { createRng, type Rng } from "../../core/rng.ts";
@@ -43,7 +43,7 @@ export async function startSession<State>(
   model: StageModel<State>,
   code: BitCode,
   request: SampleRequest,
-): Promise<SampleSession> {
+): Promise<Session> {
   checkSettings(request.settings, code.stages);
   const forced = request.forcedBits ?? [];
   if (forced.length > code.stages) {
@@ -66,8 +66,8 @@ export async function startSession<State>(
   return new BitSession({ model, code, request, rng }, { stage: 0, rows, state });
 }
 
-/** A population of bitwise next-scale candidates; see `SampleSession`. */
-class BitSession<State> implements SampleSession {
+/** A population of bitwise next-scale candidates; see `Session`. */
+class BitSession<State> implements Session {
   readonly #context: SessionContext<State>;
   #progress: Progress<State> | null;
 
@@ -115,7 +115,7 @@ class BitSession<State> implements SampleSession {
     this.#progress = this.#picked(picks);
   }
 
-  async branch(picks: readonly Pick[]): Promise<SampleSession> {
+  async branch(picks: readonly Pick[]): Promise<Session> {
     return new BitSession(this.#context, this.#picked(picks));
   }
 

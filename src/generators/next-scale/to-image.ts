@@ -1,7 +1,7 @@
 import type { RgbImage } from "../../core/image.ts";
 import { rowOf, type Tensor } from "../../core/tensor.ts";
 
-/** Image `index` of [n, 3, height, width] in [-1, 1]; truncates like Infinity's sampler. */
+/** Image `index` of [n, 3, height, width] in [-1, 1]; truncates like Infinity's generator. */
 export function toImage(decoded: Tensor, index: number): RgbImage {
   const [, , height, width] = decoded.dims as [number, number, number, number];
   const planes = rowOf(decoded, index);

@@ -1,11 +1,11 @@
 import { TtsVarError } from "../../core/errors.ts";
-import type { Sampler } from "../../core/generator.ts";
-import { chooseSchedule, type ScheduleWish } from "../choose-shape.ts";
-import type { SamplerDefinition, SamplerDescription } from "../definition.ts";
+import type { Generator } from "../../core/generator.ts";
+import { chooseShape, type ShapeWish } from "../choose-shape.ts";
+import type { GeneratorDefinition, GeneratorTraits } from "../definition.ts";
 import { type Endpoint, HttpCalls } from "./http-calls.ts";
 import { HttpRemote } from "./http-remote.ts";
 import { type Info, type InfoSchedule, infoSchema, parseAddress } from "./protocol.ts";
-import { remoteSampler } from "./session-calls.ts";
+import { remoteGenerator } from "./session-calls.ts";
 
 /** Environment variables: secrets do not belong on command lines, and limits of a network not in a search's settings. */
 const TOKEN = "TTSVAR_SAMPLER_TOKEN";
@@ -24,7 +24,7 @@ const INFO_TIMEOUT_S = 15;
 export function remoteDefinition(
   address: string,
   environment: Readonly<Record<string, string | undefined>> = process.env,
-): SamplerDefinition {
+): GeneratorDefinition {
   const endpoint: Endpoint = {
     address: parseAddress(address),
     token: environment[TOKEN]?.trim() || undefined,
@@ -40,10 +40,10 @@ export function remoteDefinition(
   };
   return {
     describe: async (shape) => describeRemote(await info(), shape).description,
-    async open({ shape } = {}): Promise<Sampler> {
+    async open({ shape } = {}): Promise<Generator> {
       const known = await info();
       const { description, schedule } = describeRemote(known, shape);
-      return remoteSampler(description, new HttpRemote(endpoint, known, schedule), {
+      return remoteGenerator(description, new HttpRemote(endpoint, known, schedule), {
         encodes: known.encodes,
       });
     },
@@ -64,18 +64,18 @@ async function fetchInfo(endpoint: Endpoint): Promise<Info> {
 
 function describeRemote(
   info: Info,
-  shape: ScheduleWish = {},
-): { readonly description: SamplerDescription; readonly schedule: InfoSchedule } {
+  shape: ShapeWish = {},
+): { readonly description: GeneratorTraits; readonly schedule: InfoSchedule } {
   const shaped = info.schedules.map((schedule) => ({
     id: schedule.id,
     width: schedule.latent.w * info.pixelsPerLatent,
     height: schedule.latent.h * info.pixelsPerLatent,
     schedule,
   }));
-  const { schedule } = chooseSchedule(shaped, shape);
+  const { schedule } = chooseShape(shaped, shape);
   const { cost, latent } = schedule;
   const { topK, ...defaults } = schedule.defaults;
-  const description: SamplerDescription = {
+  const description: GeneratorTraits = {
     name: info.name,
     version: info.version,
     scales: schedule.scales.map(({ h, w }, index) => ({ index, h, w })),

@@ -45,7 +45,7 @@ export class HttpCalls {
 
   /** What the user calls the server, for messages. */
   get name(): string {
-    return `the sampler at ${this.#endpoint.address.href.replace(/\/$/, "")}`;
+    return `the generator at ${this.#endpoint.address.href.replace(/\/$/, "")}`;
   }
 
   /** A JSON answer. `body` undefined: GET. */
@@ -132,7 +132,7 @@ export class HttpCalls {
       return new TtsVarError(
         "MODEL_INVALID",
         `${this.name} answered ${path} with ${reply.status} (${reply.type || "no type"}), not as the protocol says; ` +
-          "is it a sampler's address?",
+          "is it a generator's address?",
       );
     }
     const { code, message, details } = parsed.data.error;

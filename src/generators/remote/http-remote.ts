@@ -12,7 +12,7 @@ import {
   type InfoSchedule,
   type Requests,
 } from "./protocol.ts";
-import type { SamplerMethods } from "./session-calls.ts";
+import type { GeneratorMethods } from "./session-calls.ts";
 
 /** Closing waits no longer than this for sessions to be released; what is left expires on the server. */
 const RELEASE_MS = 2000;
@@ -24,8 +24,8 @@ interface RemoteState {
   revision: number;
 }
 
-/** A sampler's calls carried out by a server: the same methods as in the inference worker, over HTTP. */
-export class HttpRemote implements Remote<SamplerMethods> {
+/** A generator's calls carried out by a server: the same methods as in the inference worker, over HTTP. */
+export class HttpRemote implements Remote<GeneratorMethods> {
   readonly #calls: HttpCalls;
   readonly #info: Info;
   readonly #schedule: InfoSchedule;
@@ -42,7 +42,7 @@ export class HttpRemote implements Remote<SamplerMethods> {
     this.#keepAlive = setInterval(() => this.#touch(), (info.limits.idleSeconds * 1000) / 3).unref();
   }
 
-  readonly #methods: SamplerMethods = {
+  readonly #methods: GeneratorMethods = {
     start: async (request) => {
       const handle = newHandle();
       const { revision } = await this.#post("start", this.#startRequest(handle, request));
@@ -100,11 +100,11 @@ export class HttpRemote implements Remote<SamplerMethods> {
     },
   };
 
-  call<K extends keyof SamplerMethods & string>(
+  call<K extends keyof GeneratorMethods & string>(
     method: K,
-    ...args: Parameters<SamplerMethods[K]>
-  ): ReturnType<SamplerMethods[K]> {
-    const run = this.#methods[method] as (...given: unknown[]) => ReturnType<SamplerMethods[K]>;
+    ...args: Parameters<GeneratorMethods[K]>
+  ): ReturnType<GeneratorMethods[K]> {
+    const run = this.#methods[method] as (...given: unknown[]) => ReturnType<GeneratorMethods[K]>;
     return run(...args);
   }
 

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 
 /**
- * What goes over the wire between a search and a sampler that computes elsewhere. `docs/remote-sampler.md` is the same
+ * What goes over the wire between a search and a generator that computes elsewhere. `docs/remote-sampler.md` is the same
  * in words, for authors of servers.
  */
 
@@ -181,7 +181,7 @@ export function bitsFromText(text: string): Uint8Array {
 export function parseAddress(text: string): URL {
   const url = tryUrl(text);
   const fail = (problem: string): never => {
-    throw new TtsVarError("CONFIG_INVALID", `${text} is no address of a sampler: ${problem}`);
+    throw new TtsVarError("CONFIG_INVALID", `${text} is no address of a generator: ${problem}`);
   };
   if (!url || !/^https?:$/.test(url.protocol)) return fail("it must be http://host:port or https://host");
   if (url.username || url.password) {

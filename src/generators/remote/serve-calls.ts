@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
-import type { Pick, SampleRequest, Sampler, StageSignals } from "../../core/generator.ts";
+import type { Generator, Pick, SampleRequest, StageSignals } from "../../core/generator.ts";
 import {
   bitsFromText,
   bitsToText,
@@ -32,16 +32,16 @@ export const DEFAULT_LIMITS: ServeLimits = {
 
 type Parsed = { [Name in Method]: z.output<(typeof requestSchemas)[Name]> };
 
-/** The calls of the protocol over a sampler of this process, free of HTTP: JSON in, JSON or bytes out. */
+/** The calls of the protocol over a generator of this process, free of HTTP: JSON in, JSON or bytes out. */
 export class ServeCalls {
   readonly info: Info;
-  readonly #sampler: Sampler;
+  readonly #generator: Generator;
   readonly #limits: ServeLimits;
   readonly #sessions: SessionStore;
 
-  constructor(sampler: Sampler, limits: ServeLimits) {
-    this.info = describeSampler(sampler, limits);
-    this.#sampler = sampler;
+  constructor(generator: Generator, limits: ServeLimits) {
+    this.info = describeSampler(generator, limits);
+    this.#generator = generator;
     this.#limits = limits;
     this.#sessions = new SessionStore(limits.sessions, limits.idleSeconds);
   }
@@ -80,12 +80,12 @@ export class ServeCalls {
       this.#checkModel(model);
       this.#checkSchedule(schedule);
       this.#checkWidth(request.ids.length);
-      return this.#sessions.open(session, call, () => this.#sampler.start(sampleRequest(request)));
+      return this.#sessions.open(session, call, () => this.#generator.start(sampleRequest(request)));
     },
     step: async ({ session, revision }, call) =>
       this.#sessions.change(session, revision, call, async (target) => {
-        if (target.stage >= this.#sampler.scales.length) {
-          const count = this.#sampler.scales.length;
+        if (target.stage >= this.#generator.scales.length) {
+          const count = this.#generator.scales.length;
           throw new RemoteFailure("invalid-request", `all ${count} stages are done`);
         }
         return { ...jsonSignals(await target.step()), stage: target.stage };
@@ -123,7 +123,7 @@ export class ServeCalls {
     },
     encode: async ({ schedule, width, height, pixels }) => {
       this.#checkSchedule(schedule);
-      if (!this.#sampler.encode) throw new RemoteFailure("unknown-method", "this model has no encoder");
+      if (!this.#generator.encode) throw new RemoteFailure("unknown-method", "this model has no encoder");
       const data = new Uint8Array(Buffer.from(pixels, "base64"));
       if (data.length !== width * height * 3) {
         throw new RemoteFailure(
@@ -131,7 +131,7 @@ export class ServeCalls {
           `pixels has ${data.length} bytes, but ${width * height * 3} are needed`,
         );
       }
-      return { bits: (await this.#sampler.encode({ width, height, data })).map(bitsToText) };
+      return { bits: (await this.#generator.encode({ width, height, data })).map(bitsToText) };
     },
     release: async ({ session }) => {
       this.#sessions.release(session);
@@ -141,10 +141,10 @@ export class ServeCalls {
   };
 
   #checkModel(model: string): void {
-    if (model === this.#sampler.version) return;
+    if (model === this.#generator.version) return;
     throw new RemoteFailure(
       "model-changed",
-      `this server now runs ${this.#sampler.version}, not ${model.slice(0, 200)}; plan and run the search again`,
+      `this server now runs ${this.#generator.version}, not ${model.slice(0, 200)}; plan and run the search again`,
     );
   }
 
@@ -165,18 +165,18 @@ export class ServeCalls {
   }
 }
 
-function describeSampler(sampler: Sampler, { rows, requestBytes, idleSeconds }: ServeLimits): Info {
-  const { name, version, scales, latent, pixelsPerLatent, cost, defaults, bitsPerToken } = sampler;
+function describeSampler(generator: Generator, { rows, requestBytes, idleSeconds }: ServeLimits): Info {
+  const { name, version, scales, latent, pixelsPerLatent, cost, defaults, bitsPerToken } = generator;
   return {
     protocol: PROTOCOL,
     name,
     version,
     pixelsPerLatent,
     ...(bitsPerToken === undefined ? {} : { bitsPerToken }),
-    encodes: sampler.encode !== undefined,
+    encodes: generator.encode !== undefined,
     schedules: [
       {
-        id: sampler.schedule ?? "default",
+        id: generator.schedule ?? "default",
         scales: scales.map(({ h, w }) => ({ h, w })),
         latent,
         defaults: {
@@ -239,7 +239,7 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-/** The failure that a client is told for whatever a sampler threw. */
+/** The failure that a client is told for whatever a generator threw. */
 export function asFailure(error: unknown): RemoteFailure {
   if (error instanceof RemoteFailure) return error;
   const message = error instanceof Error ? error.message : String(error);

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { TtsVarError } from "../../core/errors.ts";
-import type { Sampler } from "../../core/generator.ts";
+import type { Generator } from "../../core/generator.ts";
 import { ERROR_STATUS, PREFIX } from "./protocol.ts";
 import { asFailure, DEFAULT_LIMITS, ServeCalls, type ServeLimits } from "./serve-calls.ts";
 import { RemoteFailure } from "./session-store.ts";
@@ -17,8 +17,8 @@ export interface ServeOptions {
   readonly limits?: Partial<ServeLimits>;
 }
 
-/** A sampler that can be reached over HTTP. */
-export interface ServedSampler extends AsyncDisposable {
+/** A generator that can be reached over HTTP. */
+export interface ServedGenerator extends AsyncDisposable {
   readonly url: string;
 }
 
@@ -27,16 +27,19 @@ const LOOPBACK_NAMES = ["127.0.0.1", "[::1]", "localhost"];
 const SHORTEST_TOKEN = 16;
 
 /**
- * Serves a sampler to searches on this or other machines (`docs/remote-sampler.md`). The caller goes on owning the
- * sampler. Disposing finishes requests under way, and closes everything else.
+ * Serves a generator to searches on this or other machines (`docs/remote-sampler.md`). The caller goes on owning the
+ * generator. Disposing finishes requests under way, and closes everything else.
  *
  * @throws TtsVarError CONFIG_INVALID for an open address without a token, or a weak token; USAGE if the port is taken
  */
-export async function serveOverHttp(sampler: Sampler, options: ServeOptions = {}): Promise<ServedSampler> {
+export async function serveOverHttp(
+  generator: Generator,
+  options: ServeOptions = {},
+): Promise<ServedGenerator> {
   const { host = "127.0.0.1", port = 0, token } = options;
   checkToken(host, token);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const calls = new ServeCalls(sampler, limits);
+  const calls = new ServeCalls(generator, limits);
   const server = createServer((request, response) => {
     answer(request)
       .catch((error: unknown) => asFailure(error))

@@ -1,20 +1,20 @@
 import { TtsVarError } from "../../core/errors.ts";
 import type {
+  Generator,
   LatentSize,
   Pick,
   SampleRequest,
-  Sampler,
-  SampleSession,
+  Session,
   StageSignals,
 } from "../../core/generator.ts";
 import type { CandidateId } from "../../core/ids.ts";
 import type { RgbImage } from "../../core/image.ts";
 import type { Remote } from "../../inference/runtime/worker/inference-worker.ts";
 import { moved, type Service } from "../../inference/runtime/worker/protocol.ts";
-import type { SamplerDescription } from "../definition.ts";
+import type { GeneratorTraits } from "../definition.ts";
 
-/** A sampler's functions across a thread border; sessions are known by number. */
-export type SamplerMethods = {
+/** A generator's functions across a thread border; sessions are known by number. */
+export type GeneratorMethods = {
   start(request: SampleRequest): Promise<number>;
   step(session: number): Promise<StageSignals>;
   select(session: number, picks: readonly Pick[]): Promise<void>;
@@ -25,22 +25,22 @@ export type SamplerMethods = {
   encode(image: RgbImage): Promise<Uint8Array[]>;
 };
 
-/** The worker's side: answers calls with a sampler that it owns. */
-export function serveSampler(sampler: Sampler): Service<SamplerMethods> {
-  const sessions = new Map<number, SampleSession>();
+/** The worker's side: answers calls with a generator that it owns. */
+export function serveGenerator(generator: Generator): Service<GeneratorMethods> {
+  const sessions = new Map<number, Session>();
   let started = 0;
-  const add = (session: SampleSession): number => {
+  const add = (session: Session): number => {
     sessions.set(++started, session);
     return started;
   };
-  const find = (key: number): SampleSession => {
+  const find = (key: number): Session => {
     const session = sessions.get(key);
     if (!session) throw new Error(`session ${key} does not exist`);
     return session;
   };
   return {
     methods: {
-      start: async (request) => add(await sampler.start(request)),
+      start: async (request) => add(await generator.start(request)),
       step: (key) => find(key).step(),
       select: (key, picks) => find(key).select(picks),
       branch: async (key, picks) => add(await find(key).branch(picks)),
@@ -57,24 +57,24 @@ export function serveSampler(sampler: Sampler): Service<SamplerMethods> {
         sessions.delete(key);
       },
       async encode(image) {
-        if (!sampler.encode) throw new Error(`${sampler.name} has no encoder`);
-        return sampler.encode(image);
+        if (!generator.encode) throw new Error(`${generator.name} has no encoder`);
+        return generator.encode(image);
       },
     },
-    close: async () => sampler[Symbol.asyncDispose](),
+    close: async () => generator[Symbol.asyncDispose](),
   };
 }
 
 /**
- * The caller's side: a sampler whose work is done behind `remote`.
+ * The caller's side: a generator whose work is done behind `remote`.
  *
- * @param encodes whether the sampler there can encode images
+ * @param encodes whether the generator there can encode images
  */
-export function remoteSampler(
-  description: SamplerDescription,
-  remote: Remote<SamplerMethods>,
+export function remoteGenerator(
+  description: GeneratorTraits,
+  remote: Remote<GeneratorMethods>,
   { encodes }: { readonly encodes: boolean },
-): Sampler {
+): Generator {
   return {
     ...description,
     async start(request) {
@@ -85,14 +85,14 @@ export function remoteSampler(
   };
 }
 
-class RemoteSession implements SampleSession {
-  readonly #remote: Remote<SamplerMethods>;
+class RemoteSession implements Session {
+  readonly #remote: Remote<GeneratorMethods>;
   readonly #key: number;
   #ids: readonly CandidateId[];
   #stage: number;
   #released = false;
 
-  constructor(remote: Remote<SamplerMethods>, key: number, ids: readonly CandidateId[], stage: number) {
+  constructor(remote: Remote<GeneratorMethods>, key: number, ids: readonly CandidateId[], stage: number) {
     this.#remote = remote;
     this.#key = key;
     this.#ids = ids;
@@ -118,7 +118,7 @@ class RemoteSession implements SampleSession {
     this.#ids = picks.map((pick) => pick.id);
   }
 
-  async branch(picks: readonly Pick[]): Promise<SampleSession> {
+  async branch(picks: readonly Pick[]): Promise<Session> {
     const key = await this.#call("branch", this.#key, picks);
     const ids = picks.map((pick) => pick.id);
     return new RemoteSession(this.#remote, key, ids, this.#stage);
@@ -141,10 +141,10 @@ class RemoteSession implements SampleSession {
     this.#remote.call("release", this.#key).catch(() => undefined);
   }
 
-  #call<K extends keyof SamplerMethods>(
+  #call<K extends keyof GeneratorMethods>(
     method: K,
-    ...args: Parameters<SamplerMethods[K]>
-  ): ReturnType<SamplerMethods[K]> {
+    ...args: Parameters<GeneratorMethods[K]>
+  ): ReturnType<GeneratorMethods[K]> {
     if (this.#released) throw new TtsVarError("INTERNAL", "this session was released");
     return this.#remote.call(method, ...args);
   }

@@ -1,4 +1,4 @@
-import type { SampleSession } from "../../core/generator.ts";
+import type { Session } from "../../core/generator.ts";
 import type { WireErrorCode } from "./protocol.ts";
 
 /** A refusal or failure that the client is told. */
@@ -19,7 +19,7 @@ interface Change {
 }
 
 interface Stored {
-  readonly session: Promise<SampleSession>;
+  readonly session: Promise<Session>;
   readonly expiry: NodeJS.Timeout;
   last: Change;
   /** While a change is computed. */
@@ -42,7 +42,7 @@ export class SessionStore {
   }
 
   /** Opens a session; if the same call did so before, answers again. */
-  async open(handle: string, call: string, make: () => Promise<SampleSession>): Promise<object> {
+  async open(handle: string, call: string, make: () => Promise<Session>): Promise<object> {
     const existing = this.#sessions.get(handle);
     if (existing) {
       if (existing.last.revision !== 0 || existing.last.call !== call) {
@@ -78,7 +78,7 @@ export class SessionStore {
   }
 
   /** The session, if it is at `revision`. */
-  async at(handle: string, revision: number): Promise<SampleSession> {
+  async at(handle: string, revision: number): Promise<Session> {
     const { session, last } = this.#find(handle);
     await last.answer;
     if (last.revision !== revision) throw conflict(last, revision);
@@ -90,7 +90,7 @@ export class SessionStore {
     handle: string,
     revision: number,
     call: string,
-    make: (session: SampleSession) => Promise<object>,
+    make: (session: Session) => Promise<object>,
   ): Promise<object> {
     const stored = this.#find(handle);
     const before = stored.last;

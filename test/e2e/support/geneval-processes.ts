@@ -6,7 +6,7 @@ import { join, relative, resolve } from "node:path";
 
 const bin = resolve("bin/tts-var.mjs");
 
-/** A search without weights: the toy sampler and a reward in a file. */
+/** A search without weights: the toy generator and a reward in a file. */
 export const toySearch: readonly string[] = [
   ...["--model", "toy", "--reward", resolve("test/fixtures/brightness.mjs")],
   ...["--strategy", "best-of-n", "--budget", "4", "--seed", "5"],

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 /** What happens to a call: it passes; its answer is lost with the connection; or the whole server is gone. */
 export type Trouble = "pass" | "lose-answer" | "vanish";
 
-/** A proxy to a sampler's server whose network fails where a test wants it to. */
+/** A proxy to a generator's server whose network fails where a test wants it to. */
 export interface TroubledProxy extends AsyncDisposable {
   readonly url: string;
 }

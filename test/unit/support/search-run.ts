@@ -3,7 +3,7 @@ import type { Calibration, SearchFunction, Strategy } from "../../../src/core/st
 import type { TraceEvent } from "../../../src/core/trace.ts";
 import { type PlanInput, planSearch } from "../../../src/engine/plan.ts";
 import { runSearch, type SearchInput, type SearchResult } from "../../../src/engine/run-search.ts";
-import { analyticFeatures, analyticReward, analyticSampler } from "./analytic-sampler.ts";
+import { analyticFeatures, analyticGenerator, analyticReward } from "./analytic-generator.ts";
 
 export const strategyNames = strategies.map(({ name }) => name);
 
@@ -25,16 +25,16 @@ export interface Overrides extends Partial<SearchInput> {
 /** Options with which strategies that may stop early spend all they plan, like the others. */
 const defaultOptions: Readonly<Record<string, Record<string, unknown>>> = { "calibrated-stop": { price: 0 } };
 
-/** Input of a search on the analytic sampler. */
+/** Input of a search on the analytic generator. */
 export async function searchInput(
   name: string,
   units: number,
   overrides: Overrides = {},
 ): Promise<SearchInput> {
   const { options = defaultOptions[name] ?? {}, ...rest } = overrides;
-  const sampler = overrides.sampler ?? analyticSampler();
+  const generator = overrides.generator ?? analyticGenerator();
   return {
-    sampler,
+    generator,
     strategy: await loadStrategy(name, options),
     rewards: { sum: analyticReward() },
     primaryReward: "sum",
@@ -42,7 +42,7 @@ export async function searchInput(
     prompt: "a red cup",
     metadata: {},
     seed: 7,
-    settings: sampler.defaults,
+    settings: generator.defaults,
     units,
     calibration: name === "calibrated-stop" ? calibration : null,
     describe: { strategy: name, options },

@@ -1,4 +1,4 @@
-import type { SamplerCost } from "../../../core/generator.ts";
+import type { GeneratorCost } from "../../../core/generator.ts";
 import type { InfinityManifest, Schedule } from "./manifest.ts";
 
 /**
@@ -23,7 +23,7 @@ export function rowFlops(
 }
 
 /** Costs of a schedule from the manifest alone. */
-export function infinityCost(manifest: InfinityManifest, schedule: Schedule): SamplerCost {
+export function infinityCost(manifest: InfinityManifest, schedule: Schedule): GeneratorCost {
   const lengths = schedule.scales.map(([h, w]) => h * w);
   const { flops, architecture } = manifest;
   const stages = lengths.map((tokens, stage) => {

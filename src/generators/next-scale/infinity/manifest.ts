@@ -3,7 +3,7 @@ import * as z from "zod";
 import { TtsVarError } from "../../../core/errors.ts";
 import type { ModelFolder } from "../../../inference/folder/model-folder.ts";
 import { parseWith } from "../../../inference/folder/model-folder.ts";
-import { chooseSchedule, type ScheduleShape, type ScheduleWish } from "../../choose-shape.ts";
+import { chooseShape, type NamedShape, type ShapeWish } from "../../choose-shape.ts";
 
 const size = z.int().positive();
 const file = z.looseObject({
@@ -133,7 +133,7 @@ export function infinityManifest(folder: ModelFolder): InfinityManifest {
 }
 
 /** Shape of a schedule's image, in pixels. */
-export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): ScheduleShape {
+export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): NamedShape {
   const [h, w] = schedule.scales.at(-1)!;
   const pixels = manifest.image.stride * (manifest.architecture.patchify ? 2 : 1);
   return { id: schedule.id, width: w * pixels, height: h * pixels, label: schedule.pn };
@@ -144,7 +144,7 @@ export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): S
  *
  * @throws TtsVarError CONFIG_INVALID with the schedules of the model
  */
-export function findSchedule(manifest: InfinityManifest, wish: ScheduleWish = {}): Schedule {
+export function findSchedule(manifest: InfinityManifest, wish: ShapeWish = {}): Schedule {
   const shapes = manifest.schedules.map((schedule) => ({ ...scheduleShape(manifest, schedule), schedule }));
-  return chooseSchedule(shapes, wish).schedule;
+  return chooseShape(shapes, wish).schedule;
 }

@@ -1,4 +1,4 @@
-import type { LatentSize, SamplerMemory } from "../../../core/generator.ts";
+import type { GeneratorMemory, LatentSize } from "../../../core/generator.ts";
 import type { InfinityManifest, Schedule } from "./manifest.ts";
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT;
@@ -27,7 +27,7 @@ const FLOPS_PER_SQUARED_WIDTH = 143;
  * activations of one layer; the decoder's activations at full resolution. `scripts/measure-memory.ts` compares them with
  * reality.
  */
-export function infinityMemory(manifest: InfinityManifest, schedule: Schedule): SamplerMemory {
+export function infinityMemory(manifest: InfinityManifest, schedule: Schedule): GeneratorMemory {
   const { depth, embedDim, heads, ffnHidden, textMaxLength } = manifest.architecture;
   const lengths = schedule.scales.map(([h, w]) => h * w);
   const pastOf = lengths.map((_, stage) => lengths.slice(0, stage).reduce((sum, length) => sum + length, 0));

@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { Disposal } from "../../../core/disposal.ts";
-import type { Sampler } from "../../../core/generator.ts";
+import type { Generator } from "../../../core/generator.ts";
 import type { RgbImage } from "../../../core/image.ts";
 import { type ModelFolder, openModelFolder } from "../../../inference/folder/model-folder.ts";
 import { type OrtSession, openOrtSession } from "../../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../../inference/runtime/tokenizer.ts";
-import type { ScheduleWish } from "../../choose-shape.ts";
-import { perScale, type SamplerDescription } from "../../definition.ts";
+import type { ShapeWish } from "../../choose-shape.ts";
+import { type GeneratorTraits, perScale } from "../../definition.ts";
 import { BitCode } from "../bit-code.ts";
 import { createEncoder } from "../encode.ts";
 import { startSession } from "../session.ts";
@@ -18,9 +18,9 @@ import { readSidecar } from "./sidecar.ts";
 
 export interface InfinityOptions {
   /** Aspect ratio and size; default: the first schedule of the manifest. */
-  readonly shape?: ScheduleWish;
+  readonly shape?: ShapeWish;
   readonly threads?: number;
-  /** See `OpenSamplerOptions`. */
+  /** See `OpenGeneratorOptions`. */
   readonly rowsAtOnce?: readonly number[];
   /** Folder for the runtime's profiles, one per graph; see `OrtOptions`. */
   readonly profile?: string;
@@ -31,7 +31,7 @@ export interface InfinityModel {
   readonly folder: ModelFolder;
   readonly manifest: InfinityManifest;
   readonly schedule: Schedule;
-  readonly description: SamplerDescription;
+  readonly description: GeneratorTraits;
   /** Whether the folder has the graph that turns images into bits. */
   readonly encodes: boolean;
 }
@@ -44,7 +44,7 @@ export interface InfinityModel {
  */
 export async function readInfinity(
   dir: string,
-  shape: ScheduleWish = {},
+  shape: ShapeWish = {},
   verify = false,
 ): Promise<InfinityModel> {
   const folder = await openModelFolder(dir, { verify });
@@ -52,7 +52,7 @@ export async function readInfinity(
   const schedule = findSchedule(manifest, shape);
   const count = schedule.scales.length;
   const { guidance, temperature, topP, topK, guidanceUntil } = manifest.sampling;
-  const description: SamplerDescription = {
+  const description: GeneratorTraits = {
     name: folder.name,
     version: folder.modelId,
     scales: schedule.scales.map(([h, w], index) => ({ index, h, w })),
@@ -87,7 +87,7 @@ function createCode(manifest: InfinityManifest, schedule: Schedule): BitCode {
 
 /** The network of a model folder with its arithmetic, below the level of sessions. */
 export interface OpenStageModel {
-  readonly description: SamplerDescription;
+  readonly description: GeneratorTraits;
   readonly model: StageGraph;
   readonly code: BitCode;
   /** Bits of an image of the schedule's size; absent if the folder has no encoder. */
@@ -124,7 +124,7 @@ export async function openStageModel(dir: string, options: InfinityOptions = {})
 }
 
 /** Loads a generator of the Infinity family on the calling thread; see `openStageModel`. */
-export async function loadInfinity(dir: string, options: InfinityOptions = {}): Promise<Sampler> {
+export async function loadInfinity(dir: string, options: InfinityOptions = {}): Promise<Generator> {
   const { description, model, code, encode, close } = await openStageModel(dir, options);
   return {
     ...description,

@@ -1,6 +1,6 @@
 /** Service module of the generator: loaded inside an inference worker. */
 import type { Service } from "../../../inference/runtime/worker/protocol.ts";
-import { type SamplerMethods, serveSampler } from "../../remote/session-calls.ts";
+import { type GeneratorMethods, serveGenerator } from "../../remote/session-calls.ts";
 import { type InfinityOptions, loadInfinity } from "./open.ts";
 
 export interface InfinityServiceOptions extends InfinityOptions {
@@ -10,6 +10,6 @@ export interface InfinityServiceOptions extends InfinityOptions {
 export async function openService({
   dir,
   ...options
-}: InfinityServiceOptions): Promise<Service<SamplerMethods>> {
-  return serveSampler(await loadInfinity(dir, options));
+}: InfinityServiceOptions): Promise<Service<GeneratorMethods>> {
+  return serveGenerator(await loadInfinity(dir, options));
 }

@@ -1,6 +1,6 @@
-import type { Sampler } from "../../../core/generator.ts";
-import { chooseSchedule } from "../../choose-shape.ts";
-import type { SamplerDefinition, SamplerDescription } from "../../definition.ts";
+import type { Generator } from "../../../core/generator.ts";
+import { chooseShape } from "../../choose-shape.ts";
+import type { GeneratorDefinition, GeneratorTraits } from "../../definition.ts";
 import { startSession } from "../session.ts";
 import { TOY_SCALES, TOY_STRIDE, ToyModel, toyCode } from "./toy-model.ts";
 
@@ -10,7 +10,7 @@ const CELL_FLOPS = 200;
 
 const count = TOY_SCALES.length;
 
-const description: SamplerDescription = {
+const description: GeneratorTraits = {
   name: "toy",
   version: "1",
   scales: TOY_SCALES.map(([h, w], index) => ({ index, h, w })),
@@ -35,14 +35,14 @@ const description: SamplerDescription = {
   },
 };
 
-/** A sampler without weights for tutorials and contract tests (`--model toy`). */
-export const toyDefinition: SamplerDefinition = {
+/** A generator without weights for tutorials and contract tests (`--model toy`). */
+export const toyDefinition: GeneratorDefinition = {
   async describe(shape = {}) {
     const { h, w } = description.latent;
-    chooseSchedule([{ id: "1:1", width: w * TOY_STRIDE, height: h * TOY_STRIDE }], shape);
+    chooseShape([{ id: "1:1", width: w * TOY_STRIDE, height: h * TOY_STRIDE }], shape);
     return description;
   },
-  async open(): Promise<Sampler> {
+  async open(): Promise<Generator> {
     const model = new ToyModel();
     const code = toyCode();
     return {

@@ -49,14 +49,14 @@ const OPENING_MS = 300_000;
 const UNKNOWN_HANDLE = "0".repeat(32);
 
 /**
- * What a server of the remote sampler's protocol must keep beyond its sampler's own contract (`describeSampler` over
+ * What a server of the remote generator's protocol must keep beyond its generator's own contract (`describeSampler` over
  * `--model URL`): repeated calls change nothing twice, nobody gets in without the token, every refusal has its code.
  *
  * @param name name of the server in the report
  * @param open starts it; called once
  */
 export function describeSamplerServer(name: string, open: () => Promise<SamplerServerUnderTest>): void {
-  describe(`sampler server contract: ${name}`, () => {
+  describe(`generator server contract: ${name}`, () => {
     let server: SamplerServerUnderTest;
     let info: Info;
     let handles = 0;

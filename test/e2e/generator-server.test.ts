@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Sampler, SampleSession } from "../../src/core/generator.ts";
+import type { Generator, Session } from "../../src/core/generator.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { remoteDefinition } from "../../src/generators/remote/definition.ts";
 import { serveOverHttp } from "../../src/generators/remote/serve.ts";
@@ -21,17 +21,17 @@ describe("tts-var serve-sampler", () => {
     const child = program("--max-rows", "2");
     const [line] = (await once(child.stdout, "data")) as [Buffer];
     const url = line.toString().trim();
-    const sampler = await remoteDefinition(url, { TTSVAR_SAMPLER_TOKEN: token }).open();
-    const settings = sampler.defaults;
-    const session = await sampler.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1"], settings });
+    const generator = await remoteDefinition(url, { TTSVAR_SAMPLER_TOKEN: token }).open();
+    const settings = generator.defaults;
+    const session = await generator.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1"], settings });
     expect((await session.step()).tokenHash).toHaveLength(2);
-    const three = sampler.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1", "c2"], settings });
+    const three = generator.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1", "c2"], settings });
     await expect(three).rejects.toMatchObject({
       code: "MODEL_RUNTIME",
       message: expect.stringContaining("this server allows 2"),
       details: { remoteCode: "too-large" },
     });
-    await sampler[Symbol.asyncDispose]();
+    await generator[Symbol.asyncDispose]();
     const ended = once(child, "exit");
     child.kill("SIGTERM");
     expect(await ended).toEqual([0, null]);
@@ -49,7 +49,7 @@ describe("tts-var serve-sampler", () => {
 describe("a session at a server", () => {
   afterEach(() => vi.useRealTimers());
 
-  const begin = (remote: Sampler): Promise<SampleSession> =>
+  const begin = (remote: Generator): Promise<Session> =>
     remote.start({ prompt: "blocks", seed: 0, ids: ["c0"], settings: remote.defaults });
 
   it("is kept alive by a client that looks elsewhere for long", async () => {
@@ -103,7 +103,7 @@ describe("a session at a server", () => {
   it("is not asked twice for what takes too long", async () => {
     const toy = await toyDefinition.open();
     let steps = 0;
-    const stuck: Sampler = {
+    const stuck: Generator = {
       ...toy,
       start: async (request) => {
         const session = await toy.start(request);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Sampler } from "../../src/core/generator.ts";
+import type { Generator } from "../../src/core/generator.ts";
 import { drawBits } from "../../src/generators/next-scale/draw-bits.ts";
 import { loadInfinity, openStageModel } from "../../src/generators/next-scale/infinity/open.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
@@ -29,12 +29,12 @@ const recorded = reader(folder, golden);
 
 describe("embedded generator against PyTorch", () => {
   let dir: string;
-  let sampler: Sampler;
+  let generator: Generator;
   beforeAll(async () => {
     dir = await embeddedModelPath("generator");
-    sampler = await loadInfinity(dir);
+    generator = await loadInfinity(dir);
   }, 120_000);
-  afterAll(async () => sampler?.[Symbol.asyncDispose]());
+  afterAll(async () => generator?.[Symbol.asyncDispose]());
 
   it("tokenizes the prompt alike", async () => {
     expect((await loadTokenizer(dir)).encode(golden.prompt)).toEqual(golden.ids);
@@ -47,17 +47,17 @@ describe("embedded generator against PyTorch", () => {
   });
 
   it("decodes the same images", async () => {
-    const settings = { ...sampler.defaults };
+    const settings = { ...generator.defaults };
     for (const [row, expected] of rowsOf(recorded("image"), golden.keep.candidates.length).entries()) {
-      const forcedBits = bitsOf(recorded, golden, row, sampler.scales.length);
-      const session = await sampler.start({
+      const forcedBits = bitsOf(recorded, golden, row, generator.scales.length);
+      const session = await generator.start({
         prompt: golden.prompt,
         seed: 0,
         ids: ["c0"],
         settings,
         forcedBits,
       });
-      while (session.stage < sampler.scales.length) await session.step();
+      while (session.stage < generator.scales.length) await session.step();
       const [image] = await session.decode([0]);
       expect(worst(image!.data, expected)).toBeLessThanOrEqual(1);
     }
@@ -67,7 +67,7 @@ describe("embedded generator against PyTorch", () => {
     const { guidance, temperature, topP } = golden;
     const stream = { uniform: () => 0.5, normal: () => 0, fill: (out: Float64Array) => out.fill(0.5) };
     const certain = Math.log(topP / (1 - topP));
-    for (const { index: scale } of sampler.scales) {
+    for (const { index: scale } of generator.scales) {
       const delta = recorded(`delta_${scale}`);
       const half = delta.length / 2;
       const [cond, uncond] = [delta.slice(0, half), delta.slice(half)];

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { toyBest, toyScore } from "../../src/generators/next-scale/toy/toy-model.ts";
-import { describeSampler } from "../../src/testing/sampler-contract.ts";
+import { describeSampler } from "../../src/testing/generator-contract.ts";
 
 describeSampler("toy", () => toyDefinition.open());
 
-describe("toy sampler", () => {
+describe("toy generator", () => {
   const prompt = "four colours";
 
   async function scores(temperature: number): Promise<number[]> {
-    const sampler = await toyDefinition.open();
-    const settings = { ...sampler.defaults, temperature: sampler.scales.map(() => temperature) };
+    const generator = await toyDefinition.open();
+    const settings = { ...generator.defaults, temperature: generator.scales.map(() => temperature) };
     const ids = Array.from({ length: 32 }, (_, index) => `c${index}`);
-    const session = await sampler.start({ prompt, seed: 0, ids, settings });
-    while (session.stage < sampler.scales.length) await session.step();
+    const session = await generator.start({ prompt, seed: 0, ids, settings });
+    while (session.stage < generator.scales.length) await session.step();
     const images = await session.decode(ids.map((_, row) => row));
     return images.map((image) => toyScore(image, prompt));
   }

@@ -1,46 +1,46 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Pick, SampleRequest, Sampler, SampleSession } from "../core/generator.ts";
+import type { Generator, Pick, SampleRequest, Session } from "../core/generator.ts";
 import { childIds } from "../core/ids.ts";
 import { pixelHash, type RgbImage } from "../core/image.ts";
 
 /** Loading weights on a busy machine takes longer than the runner allows hooks by default. */
 const OPENING_MS = 120_000;
 
-export interface SamplerContractOptions {
+export interface GeneratorContractOptions {
   /** Two prompts that the model can draw. */
   readonly prompts?: readonly [string, string];
 }
 
 /**
- * What every sampler must keep, as a vitest suite: draws are keyed by candidate and never by batch, selecting and
+ * What every generator must keep, as a vitest suite: draws are keyed by candidate and never by batch, selecting and
  * branching are lazy copies, decoding has no side effect.
  *
- * @param name name of the sampler in the report
+ * @param name name of the generator in the report
  * @param open opens it; called once, disposed of at the end
  */
 export function describeSampler(
   name: string,
-  open: () => Promise<Sampler>,
-  { prompts = ["a photo of a dog", "a photo of two red cars"] }: SamplerContractOptions = {},
+  open: () => Promise<Generator>,
+  { prompts = ["a photo of a dog", "a photo of two red cars"] }: GeneratorContractOptions = {},
 ): void {
-  describe(`sampler contract: ${name}`, () => {
-    let sampler: Sampler;
+  describe(`generator contract: ${name}`, () => {
+    let generator: Generator;
     beforeAll(async () => {
-      sampler = await open();
+      generator = await open();
     }, OPENING_MS);
-    afterAll(async () => sampler?.[Symbol.asyncDispose](), OPENING_MS);
+    afterAll(async () => generator?.[Symbol.asyncDispose](), OPENING_MS);
 
-    const begin = (ids: readonly string[], change: Partial<SampleRequest> = {}): Promise<SampleSession> =>
-      sampler.start({ prompt: prompts[0], seed: 7, ids, settings: sampler.defaults, ...change });
-    const finish = async (session: SampleSession, until = sampler.scales.length): Promise<SampleSession> => {
+    const begin = (ids: readonly string[], change: Partial<SampleRequest> = {}): Promise<Session> =>
+      generator.start({ prompt: prompts[0], seed: 7, ids, settings: generator.defaults, ...change });
+    const finish = async (session: Session, until = generator.scales.length): Promise<Session> => {
       while (session.stage < until) await session.step();
       return session;
     };
-    const picks = (session: SampleSession, parents: readonly number[], copies = new Map()): Pick[] =>
+    const picks = (session: Session, parents: readonly number[], copies = new Map()): Pick[] =>
       childIds(session.ids, parents, copies).map((id, index) => ({ parent: parents[index]!, id }));
-    const tokens = async (session: SampleSession, row: number): Promise<string> =>
+    const tokens = async (session: Session, row: number): Promise<string> =>
       (await session.bits(row)).map((bits) => Buffer.from(bits).toString("hex")).join("/");
-    const image = async (session: SampleSession, row: number): Promise<string> =>
+    const image = async (session: Session, row: number): Promise<string> =>
       pixelHash((await session.decode([row]))[0]!);
 
     it("gives one signal per candidate, finite and in bounds", async () => {
@@ -126,22 +126,22 @@ export function describeSampler(
 
     it("decodes previews of the asked size, without side effects", async () => {
       const session = await begin(["c0", "c1"]);
-      await finish(session, sampler.scales.length - 1);
-      const small = { h: Math.ceil(sampler.latent.h / 2), w: Math.ceil(sampler.latent.w / 2) };
+      await finish(session, generator.scales.length - 1);
+      const small = { h: Math.ceil(generator.latent.h / 2), w: Math.ceil(generator.latent.w / 2) };
       const [full] = await session.decode([1]);
       const [preview] = await session.decode([1], small);
       const sizes = ({ width, height, data }: RgbImage) => [width, height, data.length];
       const expected = (h: number, w: number) => [
-        w * sampler.pixelsPerLatent,
-        h * sampler.pixelsPerLatent,
-        h * w * sampler.pixelsPerLatent ** 2 * 3,
+        w * generator.pixelsPerLatent,
+        h * generator.pixelsPerLatent,
+        h * w * generator.pixelsPerLatent ** 2 * 3,
       ];
-      expect(sizes(full!)).toEqual(expected(sampler.latent.h, sampler.latent.w));
+      expect(sizes(full!)).toEqual(expected(generator.latent.h, generator.latent.w));
       expect(sizes(preview!)).toEqual(expected(small.h, small.w));
       await session.step();
       const undisturbed = await finish(await begin(["c1"]));
       expect(await tokens(session, 1)).toBe(await tokens(undisturbed, 0));
-      await expect(session.decode([0], { h: sampler.latent.h + 1, w: 1 })).rejects.toThrow();
+      await expect(session.decode([0], { h: generator.latent.h + 1, w: 1 })).rejects.toThrow();
       await expect(session.decode([2])).rejects.toThrow();
     });
 
@@ -155,7 +155,7 @@ export function describeSampler(
     });
 
     it("prices every stage and decode, cheaper without guidance and at reduced size", () => {
-      const { cost, scales, latent } = sampler;
+      const { cost, scales, latent } = generator;
       for (const { index } of scales) {
         expect(cost.stage(index, true)).toBeGreaterThan(cost.stage(index, false));
         expect(cost.stage(index, false)).toBeGreaterThan(0);
@@ -165,7 +165,7 @@ export function describeSampler(
     });
 
     it("refuses settings that do not fit, steps past the end, and released sessions", async () => {
-      const short = { ...sampler.defaults, temperature: [1] };
+      const short = { ...generator.defaults, temperature: [1] };
       await expect(begin(["c0"], { settings: short })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
       const session = await finish(await begin(["c0"]));
       await expect(session.step()).rejects.toThrow();

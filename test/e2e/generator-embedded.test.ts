@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { SampleRequest, Sampler, SampleSession } from "../../src/core/generator.ts";
+import type { Generator, SampleRequest, Session } from "../../src/core/generator.ts";
 import { pixelHash } from "../../src/core/image.ts";
 import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
 import { loadInfinity } from "../../src/generators/next-scale/infinity/open.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
-import { describeSampler } from "../../src/testing/sampler-contract.ts";
+import { describeSampler } from "../../src/testing/generator-contract.ts";
 
 const directory = embeddedModelPath("generator");
 const prompt = "a photo of two dogs and a red car";
@@ -13,32 +13,32 @@ const prompt = "a photo of two dogs and a red car";
 describeSampler("embedded generator", async () => infinityDefinition(await directory).open());
 
 describe("embedded generator", () => {
-  let sampler: Sampler;
+  let generator: Generator;
   beforeAll(async () => {
-    sampler = await loadInfinity(await directory, { threads: 1 });
+    generator = await loadInfinity(await directory, { threads: 1 });
   }, 120_000);
-  afterAll(async () => sampler?.[Symbol.asyncDispose]());
+  afterAll(async () => generator?.[Symbol.asyncDispose]());
 
   const request = (ids: readonly string[], change: Partial<SampleRequest> = {}): SampleRequest => ({
     prompt,
     seed: 3,
     ids,
-    settings: sampler.defaults,
+    settings: generator.defaults,
     ...change,
   });
-  const finish = async (session: SampleSession): Promise<SampleSession> => {
-    while (session.stage < sampler.scales.length) await session.step();
+  const finish = async (session: Session): Promise<Session> => {
+    while (session.stage < generator.scales.length) await session.step();
     return session;
   };
-  const all = (session: SampleSession) => session.ids.map((_, row) => row);
-  const bits = async (session: SampleSession, row: number) =>
+  const all = (session: Session) => session.ids.map((_, row) => row);
+  const bits = async (session: Session, row: number) =>
     Buffer.concat(await session.bits(row)).toString("hex");
 
   it("gives the same bits and pixels with one and two threads, in every batch from 1 to 8", async () => {
     const ids = Array.from({ length: 8 }, (_, index) => `c${index}`);
-    const whole = await finish(await sampler.start(request(ids)));
+    const whole = await finish(await generator.start(request(ids)));
     const tokens = await Promise.all(all(whole).map((row) => bits(whole, row)));
-    const sizes = [sampler.latent, { h: 4, w: 4 }, { h: 3, w: 2 }];
+    const sizes = [generator.latent, { h: 4, w: 4 }, { h: 3, w: 2 }];
     const hashes = await Promise.all(
       sizes.map(async (size) => (await whole.decode(all(whole), size)).map(pixelHash)),
     );
@@ -55,12 +55,12 @@ describe("embedded generator", () => {
   });
 
   it("drops guidance for a suffix of scales without changing the scales before", async () => {
-    const guided = await finish(await sampler.start(request(["c0", "c1"])));
-    const half = sampler.scales.length - 2;
-    const settings = { ...sampler.defaults, guidanceUntil: half };
-    const session = await sampler.start(request(["c0", "c1"], { settings }));
+    const guided = await finish(await generator.start(request(["c0", "c1"])));
+    const half = generator.scales.length - 2;
+    const settings = { ...generator.defaults, guidanceUntil: half };
+    const session = await generator.start(request(["c0", "c1"], { settings }));
     const gaps: number[] = [];
-    while (session.stage < sampler.scales.length) gaps.push((await session.step()).guidanceGap[0]!);
+    while (session.stage < generator.scales.length) gaps.push((await session.step()).guidanceGap[0]!);
     expect(gaps.slice(0, half).every((gap) => gap > 0)).toBe(true);
     expect(gaps.slice(half)).toEqual([0, 0]);
     const [early, late] = [await session.bits(0), await guided.bits(0)];
@@ -69,28 +69,29 @@ describe("embedded generator", () => {
   });
 
   it("equals guidance 1 where it runs without the unconditional branch from the start", async () => {
-    const one = { ...sampler.defaults, guidance: sampler.scales.map(() => 1) };
-    const both = await finish(await sampler.start(request(["c0"], { settings: one })));
+    const one = { ...generator.defaults, guidance: generator.scales.map(() => 1) };
+    const both = await finish(await generator.start(request(["c0"], { settings: one })));
     const alone = await finish(
-      await sampler.start(request(["c0"], { settings: { ...one, guidanceUntil: 0 } })),
+      await generator.start(request(["c0"], { settings: { ...one, guidanceUntil: 0 } })),
     );
     expect(await bits(alone, 0)).toBe(await bits(both, 0));
   });
 
   it("takes negative prompts, shorter and longer than the prompt", async () => {
-    const plain = await finish(await sampler.start(request(["c0"])));
+    const plain = await finish(await generator.start(request(["c0"])));
     const seen = new Set([await bits(plain, 0)]);
     for (const negativePrompt of ["a cat", "a photo of three blue cats above a green bench and a clock"]) {
-      const session = await finish(await sampler.start(request(["c0"], { negativePrompt })));
+      const session = await finish(await generator.start(request(["c0"], { negativePrompt })));
       seen.add(await bits(session, 0));
     }
     expect(seen.size).toBe(3);
   });
 
   it("forgets nothing between prompts and remembers the last ones", async () => {
-    const first = await finish(await sampler.start(request(["c0"])));
-    for (let index = 0; index < 9; index++) await sampler.start(request(["c0"], { prompt: `${index} cats` }));
-    const again = await finish(await sampler.start(request(["c0"])));
+    const first = await finish(await generator.start(request(["c0"])));
+    for (let index = 0; index < 9; index++)
+      await generator.start(request(["c0"], { prompt: `${index} cats` }));
+    const again = await finish(await generator.start(request(["c0"])));
     expect(await bits(again, 0)).toBe(await bits(first, 0));
   });
 

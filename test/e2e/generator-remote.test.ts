@@ -2,22 +2,22 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { SampleRequest, Sampler, SampleSession } from "../../src/core/generator.ts";
+import type { Generator, SampleRequest, Session } from "../../src/core/generator.ts";
 import { pixelHash } from "../../src/core/image.ts";
 import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { remoteDefinition } from "../../src/generators/remote/definition.ts";
-import { type ServedSampler, serveOverHttp } from "../../src/generators/remote/serve.ts";
+import { type ServedGenerator, serveOverHttp } from "../../src/generators/remote/serve.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
-import { describeSampler } from "../../src/testing/sampler-contract.ts";
-import { describeSamplerServer } from "../../src/testing/sampler-server-contract.ts";
+import { describeSampler } from "../../src/testing/generator-contract.ts";
+import { describeSamplerServer } from "../../src/testing/server-contract.ts";
 import { runHere } from "./support/run-here.ts";
 import { troubledProxy } from "./support/troubled-proxy.ts";
 
 const token = "a-token-only-for-these-tests";
 
-/** A sampler reached through a server that owns it. */
-async function overHttp(local: Sampler): Promise<Sampler> {
+/** A generator reached through a server that owns it. */
+async function overHttp(local: Generator): Promise<Generator> {
   const served = await serveOverHttp(local, { token });
   const remote = await remoteDefinition(served.url, { TTSVAR_SAMPLER_TOKEN: token }).open();
   const close = async (): Promise<void> => {
@@ -28,7 +28,7 @@ async function overHttp(local: Sampler): Promise<Sampler> {
   return { ...remote, [Symbol.asyncDispose]: close };
 }
 
-async function openEmbedded(): Promise<Sampler> {
+async function openEmbedded(): Promise<Generator> {
   return infinityDefinition(await embeddedModelPath("generator")).open();
 }
 
@@ -37,15 +37,15 @@ describeSampler("embedded generator behind HTTP", async () => overHttp(await ope
 
 for (const secret of [token, undefined]) {
   describeSamplerServer(`toy, ${secret === undefined ? "without a token" : "with a token"}`, async () => {
-    const sampler = await toyDefinition.open();
-    const served = await serveOverHttp(sampler, { token: secret, limits: { rows: 8 } });
+    const generator = await toyDefinition.open();
+    const served = await serveOverHttp(generator, { token: secret, limits: { rows: 8 } });
     return { url: served.url, token: secret, close: async () => served[Symbol.asyncDispose]() };
   });
 }
 
-describe("a remote sampler", () => {
-  let local: Sampler;
-  let remote: Sampler;
+describe("a remote generator", () => {
+  let local: Generator;
+  let remote: Generator;
   beforeAll(async () => {
     local = await openEmbedded();
     const served = await serveOverHttp(local);
@@ -61,7 +61,7 @@ describe("a remote sampler", () => {
     ...change,
   });
 
-  it("is described as the sampler that it stands for", () => {
+  it("is described as the generator that it stands for", () => {
     const { cost, memory: _, ...plain } = local;
     for (const key of Object.keys(plain) as (keyof typeof plain)[]) {
       if (typeof plain[key] !== "function") expect(remote[key]).toEqual(plain[key]);
@@ -111,13 +111,13 @@ describe("a remote sampler", () => {
   });
 });
 
-async function finish(session: SampleSession, stages = 6): Promise<SampleSession> {
+async function finish(session: Session, stages = 6): Promise<Session> {
   while (session.stage < stages) await session.step();
   return session;
 }
 
-async function drawn(sampler: Sampler, request: SampleRequest, scales: number): Promise<Uint8Array[]> {
-  const session = await finish(await sampler.start(request));
+async function drawn(generator: Generator, request: SampleRequest, scales: number): Promise<Uint8Array[]> {
+  const session = await finish(await generator.start(request));
   return (await session.bits(0)).slice(0, scales);
 }
 
@@ -130,8 +130,8 @@ describe("tts-var with --model http://...", () => {
     for (const one of open) await one[Symbol.asyncDispose]();
   });
 
-  const serve = async (sampler?: Sampler, withToken = true): Promise<ServedSampler> => {
-    const served = await serveOverHttp(sampler ?? (await toyDefinition.open()), withToken ? { token } : {});
+  const serve = async (generator?: Generator, withToken = true): Promise<ServedGenerator> => {
+    const served = await serveOverHttp(generator ?? (await toyDefinition.open()), withToken ? { token } : {});
     open.push(served);
     return served;
   };
@@ -184,7 +184,7 @@ describe("tts-var with --model http://...", () => {
     );
     const { code, stderr, stdout } = await search(vanishing.url, "gone");
     expect([code, steps]).toEqual([3, 3]);
-    expect(stderr).toMatch(/the sampler at http:\S+ cannot be reached \(\w+, 3 attempts\)/);
+    expect(stderr).toMatch(/the generator at http:\S+ cannot be reached \(\w+, 3 attempts\)/);
     expect(JSON.parse(stdout).error.code).toBe("MODEL_RUNTIME");
     expect(runFile("gone")).toMatchObject({ status: "failed", error: { code: "MODEL_RUNTIME" } });
     const lines = readFileSync(join(dir, "gone", "trace.jsonl"), "utf8")

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chooseSchedule, type ScheduleWish } from "../../src/generators/choose-shape.ts";
+import { chooseShape, type ShapeWish } from "../../src/generators/choose-shape.ts";
 
 const shapes = [
   { id: "1:1@small", width: 256, height: 256, label: "0.06M" },
@@ -9,9 +9,9 @@ const shapes = [
   { id: "1:1@large", width: 1024, height: 1024, label: "1M" },
   { id: "4:3@large", width: 1152, height: 864, label: "1M" },
 ];
-const choose = (wish: ScheduleWish) => chooseSchedule(shapes, wish).id;
+const choose = (wish: ShapeWish) => chooseShape(shapes, wish).id;
 
-describe("chooseSchedule", () => {
+describe("chooseShape", () => {
   it("takes the first, and changes only what was asked for", () => {
     expect(choose({})).toBe("1:1@small");
     expect(choose({ ratio: "4:3" })).toBe("4:3@small");

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { FeatureExtractor } from "../../../src/core/features.ts";
-import type { LatentSize, Pick, SampleRequest, Sampler, SampleSession } from "../../../src/core/generator.ts";
+import type { Generator, LatentSize, Pick, SampleRequest, Session } from "../../../src/core/generator.ts";
 import type { RgbImage } from "../../../src/core/image.ts";
 import type { Reward, RewardItem } from "../../../src/core/reward.ts";
 import { createRng } from "../../../src/core/rng.ts";
@@ -10,14 +10,14 @@ import { createRng } from "../../../src/core/rng.ts";
  * these draws, written into pixels at 24 bits each. Rewards are weighted sums of them, so what a search should find is
  * known exactly.
  */
-export function analyticSampler(
+export function analyticGenerator(
   sides: readonly number[] = [1, 2, 3, 4, 6, 8],
   textFlops = 50,
-): AnalyticSampler {
-  return new AnalyticSampler(sides, textFlops);
+): AnalyticGenerator {
+  return new AnalyticGenerator(sides, textFlops);
 }
 
-export class AnalyticSampler implements Sampler {
+export class AnalyticGenerator implements Generator {
   readonly name = "analytic";
   readonly version = "1";
   readonly scales;
@@ -48,7 +48,7 @@ export class AnalyticSampler implements Sampler {
     };
   }
 
-  async start(request: SampleRequest): Promise<SampleSession> {
+  async start(request: SampleRequest): Promise<Session> {
     return new AnalyticSession(
       this,
       request,
@@ -60,20 +60,25 @@ export class AnalyticSampler implements Sampler {
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
-class AnalyticSession implements SampleSession {
+class AnalyticSession implements Session {
   ids: readonly string[];
   stage = 0;
   #draws: number[][];
-  readonly #sampler: AnalyticSampler;
+  readonly #generator: AnalyticGenerator;
   readonly #request: SampleRequest;
 
-  constructor(sampler: AnalyticSampler, request: SampleRequest, ids: readonly string[], draws: number[][]) {
-    this.#sampler = sampler;
+  constructor(
+    generator: AnalyticGenerator,
+    request: SampleRequest,
+    ids: readonly string[],
+    draws: number[][],
+  ) {
+    this.#generator = generator;
     this.#request = request;
     this.ids = ids;
     this.#draws = draws;
     this.stage = draws[0]?.length ?? 0;
-    sampler.open += 1;
+    generator.open += 1;
   }
 
   async step() {
@@ -94,18 +99,18 @@ class AnalyticSession implements SampleSession {
     this.ids = picks.map(({ id }) => id);
   }
 
-  async branch(picks: readonly Pick[]): Promise<SampleSession> {
+  async branch(picks: readonly Pick[]): Promise<Session> {
     const draws = picks.map(({ parent }) => this.#draws[parent]!);
     return new AnalyticSession(
-      this.#sampler,
+      this.#generator,
       this.#request,
       picks.map(({ id }) => id),
       draws,
     );
   }
 
-  async decode(rows: readonly number[], latent: LatentSize = this.#sampler.latent): Promise<RgbImage[]> {
-    this.#sampler.decoded += rows.length;
+  async decode(rows: readonly number[], latent: LatentSize = this.#generator.latent): Promise<RgbImage[]> {
+    this.#generator.decoded += rows.length;
     return rows.map((row) => encode(this.#draws[row]!, latent));
   }
 
@@ -114,7 +119,7 @@ class AnalyticSession implements SampleSession {
   }
 
   release(): void {
-    this.#sampler.open -= 1;
+    this.#generator.open -= 1;
   }
 }
 

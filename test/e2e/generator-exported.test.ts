@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { SampleRequest, Sampler } from "../../src/core/generator.ts";
+import type { Generator, SampleRequest } from "../../src/core/generator.ts";
 import { pixelHash } from "../../src/core/image.ts";
 import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
 import { loadInfinity, openStageModel } from "../../src/generators/next-scale/infinity/open.ts";
 import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
-import { describeSampler } from "../../src/testing/sampler-contract.ts";
+import { describeSampler } from "../../src/testing/generator-contract.ts";
 import {
   bitsOf,
   expectGolden,
@@ -66,42 +66,48 @@ describe("exported folder against PyTorch", () => {
       const delta = open.description.name === "patchify" ? 2e-3 : 1e-4;
       await expectGolden(open, rest, read, { delta, code: 1e-5 });
       await open.close();
-      const sampler = await loadInfinity(dir, { shape });
+      const generator = await loadInfinity(dir, { shape });
       for (const [row, expected] of rowsOf(read("image"), rest.keep.candidates.length).entries()) {
-        const forcedBits = bitsOf(read, rest, row, sampler.scales.length);
-        const request = { prompt: rest.prompt, seed: 0, ids: ["c0"], settings: sampler.defaults, forcedBits };
-        const session = await sampler.start(request);
-        while (session.stage < sampler.scales.length) await session.step();
+        const forcedBits = bitsOf(read, rest, row, generator.scales.length);
+        const request = {
+          prompt: rest.prompt,
+          seed: 0,
+          ids: ["c0"],
+          settings: generator.defaults,
+          forcedBits,
+        };
+        const session = await generator.start(request);
+        while (session.stage < generator.scales.length) await session.step();
         const [image] = await session.decode([0]);
         expect([image!.width, image!.height]).toEqual([
-          sampler.latent.w * sampler.pixelsPerLatent,
-          sampler.latent.h * sampler.pixelsPerLatent,
+          generator.latent.w * generator.pixelsPerLatent,
+          generator.latent.h * generator.pixelsPerLatent,
         ]);
         expect(worst(image!.data, expected)).toBeLessThanOrEqual(1);
       }
-      await sampler[Symbol.asyncDispose]();
+      await generator[Symbol.asyncDispose]();
     });
   }
 });
 
 describe("memory", () => {
-  const request = (sampler: Sampler, ids: string[]): SampleRequest => ({
+  const request = (generator: Generator, ids: string[]): SampleRequest => ({
     prompt: "a photo of a cup",
     seed: 1,
     ids,
-    settings: sampler.defaults,
+    settings: generator.defaults,
   });
 
   it("gives equal bits and pixels however a population is split into blocks", async () => {
     const ids = ["c0", "c1", "c2", "c3", "c4"];
     const results: string[] = [];
     for (const rowsAtOnce of [undefined, [1, 1, 2, 3, 1, 4, 2]]) {
-      const sampler = await loadInfinity(patchify, {
+      const generator = await loadInfinity(patchify, {
         shape: { ratio: "3:2" },
         ...(rowsAtOnce ? { rowsAtOnce } : {}),
       });
-      const session = await sampler.start(request(sampler, ids));
-      while (session.stage < sampler.scales.length) {
+      const session = await generator.start(request(generator, ids));
+      while (session.stage < generator.scales.length) {
         await session.step();
         if (session.stage === 3) {
           await session.select([4, 2, 2].map((parent, row) => ({ parent, id: `d${row}` })));
@@ -110,7 +116,7 @@ describe("memory", () => {
       const images = await session.decode([0, 1, 2]);
       const bits = await Promise.all([0, 1, 2].map((row) => session.bits(row)));
       results.push(JSON.stringify([images.map(pixelHash), bits.flat().map((scale) => scale.join(""))]));
-      await sampler[Symbol.asyncDispose]();
+      await generator[Symbol.asyncDispose]();
     }
     expect(results[1]).toBe(results[0]);
   });

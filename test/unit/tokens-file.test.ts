@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { SamplerDescription } from "../../src/generators/definition.ts";
+import type { GeneratorTraits } from "../../src/generators/definition.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { bitsFor, packBits, readBitsFile } from "../../src/generators/tokens-file.ts";
 
 describe("bits file", () => {
   let dir: string;
-  let toy: SamplerDescription;
+  let toy: GeneratorTraits;
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), "bits-"));
     toy = await toyDefinition.describe();
