@@ -1,18 +1,16 @@
 import { z } from "zod";
 import {
   branch,
-  defineStrategy,
   release,
-  type SearchFunction,
   type SearchOutcome,
   type SearchProgram,
-  type SearchSpace,
   score,
   select,
   start,
   step,
   stepTo,
-} from "../src/core/strategy.ts";
+} from "../src/core/program.ts";
+import { defineStrategy, type SearchFunction, type SearchSpace } from "../src/core/strategy.ts";
 import { answerBest } from "./parts/answer.ts";
 import { infeasible, priceOf, sizedToFit } from "./parts/fit.ts";
 import { topRows } from "./parts/order.ts";
@@ -60,9 +58,9 @@ export const beam = defineStrategy({
  * sample comes last, if everything is left to the budget.
  */
 function settingsOf({ beams, continuations, scales }: BeamOptions, space: SearchSpace): Beam[] {
-  const count = space.scales.length;
+  const count = space.stages.length;
   const all = resolvePlaces(
-    scales ?? space.scales.slice(0, -1).map(({ index }) => index),
+    scales ?? space.stages.slice(0, -1).map(({ index }) => index),
     count,
     count - 2,
     "scales",
@@ -105,13 +103,13 @@ function* run(space: SearchSpace, { beams, continuations, scales }: Beam): Searc
   let population = yield* start(beams * continuations);
   /** Reward of each row's finished image where a roll-out has shown it. */
   let known: (number | null)[] = population.ids.map(() => null);
-  for (const { index: scale } of space.scales.slice(0, -1)) {
+  for (const { index: scale } of space.stages.slice(0, -1)) {
     population = (yield* step(population)).population;
     if (!scales.includes(scale)) continue;
     const unknown = known.flatMap((reward, row) => (reward === null ? [row] : []));
     const rollouts = yield* stepTo(
       yield* branch(population, unknown, { rule: "roll out" }),
-      space.scales.length,
+      space.stages.length,
     );
     const rewards = yield* score(rollouts, space.reward);
     yield* release(rollouts);

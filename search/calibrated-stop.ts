@@ -1,14 +1,13 @@
 import { z } from "zod";
 import { dryScore } from "../src/core/dry-run.ts";
 import {
-  defineStrategy,
   type Population,
   release,
   type SearchOutcome,
   type SearchProgram,
-  type SearchSpace,
   score,
-} from "../src/core/strategy.ts";
+} from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { acceptanceOf, expectedGain, probabilityRight } from "./parts/acceptance.ts";
 import { infeasible } from "./parts/fit.ts";
 import { poolScale, poolScaleSchema, SpreadSamples } from "./parts/pool.ts";
@@ -51,7 +50,7 @@ function* run(space: SearchSpace, options: StopOptions): SearchProgram<SearchOut
   const curve = acceptanceOf(space, "calibrated-stop");
   const samples = new SpreadSamples(space, options.pool, poolScale(space, options.scale));
   const sampleCost = samples.cost;
-  const needed = space.cost.text + sampleCost;
+  const needed = space.cost.prompt + sampleCost;
   if (needed > space.limit * (1 + 1e-9)) throw infeasible(needed, space);
   const probabilities: number[] = [];
   let best: { population: Population; reward: number } | null = null;

@@ -1,18 +1,10 @@
 import { z } from "zod";
-import {
-  defineStrategy,
-  type SearchOutcome,
-  type SearchProgram,
-  type SearchSpace,
-  score,
-  select,
-  start,
-  stepTo,
-} from "../src/core/strategy.ts";
+import { type SearchOutcome, type SearchProgram, score, select, start, stepTo } from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { answerBest } from "./parts/answer.ts";
 import { sizedToFit, widest } from "./parts/fit.ts";
 import { topRows } from "./parts/order.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
+import { placeSchema, previewSchema, previewView, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
 
 const rewardName = z.string().min(1).nullable().default(null);
 
@@ -42,7 +34,7 @@ export const cascade = defineStrategy({
 });
 
 function* run(space: SearchSpace, options: CascadeOptions, multiplier: number): SearchProgram<SearchOutcome> {
-  const count = space.scales.length;
+  const count = space.stages.length;
   const [early, late] = resolvePlaces(
     [options.earlyScale, options.lateScale],
     count,
@@ -58,7 +50,7 @@ function* run(space: SearchSpace, options: CascadeOptions, multiplier: number): 
   for (const { scale, width, reward, preview } of stages) {
     if (scale === undefined || width >= population.ids.length) continue;
     population = yield* stepTo(population, scale + 1);
-    const scores = yield* score(population, reward, { latent: previewLatent(space, preview) });
+    const scores = yield* score(population, reward, { view: previewView(space, preview) });
     population = yield* select(population, topRows(population.ids, scores, width), {
       rule: "cascade",
       reward,

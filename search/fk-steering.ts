@@ -1,19 +1,11 @@
 import { z } from "zod";
-import {
-  defineStrategy,
-  type SearchOutcome,
-  type SearchProgram,
-  type SearchSpace,
-  score,
-  select,
-  start,
-  stepTo,
-} from "../src/core/strategy.ts";
+import { type SearchOutcome, type SearchProgram, score, select, start, stepTo } from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { mostWhole, sizedToFit } from "./parts/fit.ts";
 import { bestRow, pick } from "./parts/order.ts";
 import { POTENTIALS, potential } from "./parts/potentials.ts";
 import { RESAMPLINGS, resample } from "./parts/resample.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces } from "./parts/schedule.ts";
+import { placeSchema, previewSchema, previewView, resolvePlaces } from "./parts/schedule.ts";
 import { effectiveSampleSize, normalise } from "./parts/weights.ts";
 
 const optionsSchema = z.strictObject({
@@ -52,9 +44,9 @@ export const fkSteering = defineStrategy({
 });
 
 function* run(space: SearchSpace, options: FkOptions, particles: number): SearchProgram<SearchOutcome> {
-  const count = space.scales.length;
+  const count = space.stages.length;
   const lambda = options.lambda ?? space.rewards[space.reward]!.suggestedLambda;
-  const latent = previewLatent(space, options.preview);
+  const view = previewView(space, options.preview);
   let population = yield* start(particles);
   let histories: number[][] = population.ids.map(() => []);
   /** Log weights since the last resampling, and log potentials over the whole lineage. */
@@ -63,7 +55,7 @@ function* run(space: SearchSpace, options: FkOptions, particles: number): Search
   const places = particles > 1 ? resolvePlaces(options.scales, count, count - 2, "scales") : [];
   for (const scale of places) {
     population = yield* stepTo(population, scale + 1);
-    const scores = yield* score(population, space.reward, { latent });
+    const scores = yield* score(population, space.reward, { view });
     histories = histories.map((history, row) => [...history, scores[row]!]);
     const logs = histories.map((history) => lambda * potential(options.potential, history, options.topQ));
     applied = applied.map((sum, row) => sum + logs[row]!);

@@ -1,20 +1,12 @@
 import { z } from "zod";
-import {
-  defineStrategy,
-  type PruningSchedule,
-  type SearchOutcome,
-  type SearchProgram,
-  type SearchSpace,
-  score,
-  select,
-  start,
-  stepTo,
-} from "../src/core/strategy.ts";
+import type { PruningSchedule } from "../src/core/calibration.ts";
+import { type SearchOutcome, type SearchProgram, score, select, start, stepTo } from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { answerBest } from "./parts/answer.ts";
 import { type Belief, calibrationAt, updateBeliefs } from "./parts/calibrate.ts";
 import { sizedToFit, widest } from "./parts/fit.ts";
 import { pick, topRows } from "./parts/order.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
+import { placeSchema, previewSchema, previewView, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
 
 const optionsSchema = z.strictObject({
   scales: z
@@ -48,14 +40,14 @@ export const halving = defineStrategy({
 
 function* run(space: SearchSpace, options: HalvingOptions, multiplier: number): SearchProgram<SearchOutcome> {
   const { places, widths } = scheduleOf(space, options, multiplier);
-  const latent = previewLatent(space, options.preview);
+  const view = previewView(space, options.preview);
   let population = yield* start(widths[0]!);
   let beliefs: Belief[] | null = null;
   for (const [cut, scale] of places.entries()) {
     const width = widths[cut + 1] ?? widths.at(-1)!;
     if (width >= population.ids.length) continue;
     population = yield* stepTo(population, scale + 1);
-    const scores = yield* score(population, space.reward, { latent });
+    const scores = yield* score(population, space.reward, { view });
     const curve = options.calibrated ? calibrationAt(space.calibration, scale) : null;
     if (curve) beliefs = updateBeliefs(curve, scores, beliefs);
     const ranked: ArrayLike<number> = curve ? beliefs!.map(({ mean }) => mean) : scores;
@@ -72,7 +64,7 @@ function* run(space: SearchSpace, options: HalvingOptions, multiplier: number): 
 
 /** Scales to cut after, and the widths before the first and after each cut. */
 function scheduleOf(space: SearchSpace, options: HalvingOptions, multiplier: number) {
-  const count = space.scales.length;
+  const count = space.stages.length;
   const best = options.calibrated && options.scales === null ? nearestSchedule(space) : null;
   const places = best
     ? best.cuts.map(({ scale }) => scale)

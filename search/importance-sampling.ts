@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { defineStrategy, score } from "../src/core/strategy.ts";
+import { score } from "../src/core/program.ts";
+import { defineStrategy } from "../src/core/strategy.ts";
 import { samplesSchema } from "./best-of-n.ts";
 import { finishedRoots, wholeUnits } from "./parts/answer.ts";
 import { resample } from "./parts/resample.ts";
@@ -19,7 +20,7 @@ export const importanceSampling = defineStrategy({
       const finalists = yield* finishedRoots(space, n ?? wholeUnits(space));
       const scores = yield* score(finalists, space.reward);
       const logs = logWeights(scores, lambda ?? space.rewards[space.reward]!.suggestedLambda);
-      const stream = space.rng.stream("select", "importance-sampling", space.scales.length);
+      const stream = space.rng.stream("select", "importance-sampling", space.stages.length);
       const [best] = resample("multinomial", finalists.ids, logs, 1, stream);
       return { finalists, best: best! };
     },

@@ -1,19 +1,18 @@
 import { z } from "zod";
 import {
-  defineStrategy,
   features,
   type SearchOutcome,
   type SearchProgram,
-  type SearchSpace,
   score,
   select,
   start,
   stepTo,
-} from "../src/core/strategy.ts";
+} from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { answerBest } from "./parts/answer.ts";
 import { calibrationAt } from "./parts/calibrate.ts";
 import { sizedToFit, widest } from "./parts/fit.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
+import { placeSchema, previewSchema, previewView, resolvePlaces, scaledWidths } from "./parts/schedule.ts";
 import { DIVERSITY_RULES, selectDiverse } from "./parts/select-diverse.ts";
 import { paperClusters, paperResamplings } from "./parts/tts-var-plan.ts";
 import { standardise } from "./parts/weights.ts";
@@ -51,17 +50,17 @@ function* run(
   options: QualityDiversityOptions,
   multiplier: number,
 ): SearchProgram<SearchOutcome> {
-  const count = space.scales.length;
+  const count = space.stages.length;
   const places = resolvePlaces(options.scales, count, count - 2, "scales");
   const widths = scaledWidths(options.shape, multiplier);
-  const latent = previewLatent(space, options.preview);
+  const view = previewView(space, options.preview);
   let population = yield* start(widths[0]!);
   for (const [cut, scale] of places.entries()) {
     const width = widths[cut + 1] ?? widths.at(-1)!;
     if (width >= population.ids.length) continue;
     population = yield* stepTo(population, scale + 1);
-    const vectors = yield* features(population, { latent });
-    const scores = yield* score(population, space.reward, { latent });
+    const vectors = yield* features(population, { view });
+    const scores = yield* score(population, space.reward, { view });
     const trust = reliability(space, scale);
     const quality = standardise(scores).map((value) => (options.strength * odds(trust) * value) / 2);
     const picks = selectDiverse(options.rule, population.ids, vectors, quality, width);
@@ -73,7 +72,7 @@ function* run(
 /** Share of the final reward's variance that a preview explains: measured, or else the scale's relative position. */
 function reliability(space: SearchSpace, scale: number): number {
   const curve = calibrationAt(space.calibration, scale);
-  return curve ? Math.max(0, curve.correlation) ** 2 : scale / (space.scales.length - 1);
+  return curve ? Math.max(0, curve.correlation) ** 2 : scale / (space.stages.length - 1);
 }
 
 /** Signal over noise, bounded: 0 for an uninformative preview, 20 for a perfect one. */

@@ -14,7 +14,7 @@ export const random = defineStrategy({
     function* (space) {
       const finalists = yield* finishedRoots(space, n ?? wholeUnits(space));
       const equal = new Float64Array(finalists.ids.length);
-      const stream = space.rng.stream("select", "random", space.scales.length);
+      const stream = space.rng.stream("select", "random", space.stages.length);
       const [best] = resample("multinomial", finalists.ids, equal, 1, stream);
       return { finalists, best: best! };
     },

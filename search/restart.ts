@@ -1,19 +1,18 @@
 import { z } from "zod";
 import {
-  defineStrategy,
   type Population,
   release,
   type SearchOutcome,
   type SearchProgram,
-  type SearchSpace,
   score,
   select,
   start,
   stepTo,
-} from "../src/core/strategy.ts";
+} from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { infeasible, priceOf } from "./parts/fit.ts";
 import { bestRow, topRows } from "./parts/order.ts";
-import { placeSchema, previewLatent, previewSchema, resolvePlaces } from "./parts/schedule.ts";
+import { placeSchema, previewSchema, previewView, resolvePlaces } from "./parts/schedule.ts";
 
 const optionsSchema = z.strictObject({
   threshold: z
@@ -75,7 +74,7 @@ function affordable(space: SearchSpace, options: RestartOptions, first: boolean)
       return { finalists, best: bestRow(finalists.ids, scores) };
     };
     // A dry run prices the round with the text encoder, paid once, and with the final score that the answer needs.
-    const needed = priceOf(alone, space) - (first ? 0 : space.cost.text);
+    const needed = priceOf(alone, space) - (first ? 0 : space.cost.prompt);
     if (needed <= space.remaining() * (1 + 1e-12) + space.limit * 1e-10) return width;
     if (first && width === 1) throw infeasible(needed, space);
   }
@@ -83,12 +82,12 @@ function affordable(space: SearchSpace, options: RestartOptions, first: boolean)
 }
 
 function* round(space: SearchSpace, options: RestartOptions, width: number): SearchProgram<Population> {
-  const count = space.scales.length;
+  const count = space.stages.length;
   let population = yield* start(width);
   const [scale] = resolvePlaces([options.scale], count, count - 2, "scale");
   if (width > 1 && scale !== undefined) {
     population = yield* stepTo(population, scale + 1);
-    const scores = yield* score(population, space.reward, { latent: previewLatent(space, options.preview) });
+    const scores = yield* score(population, space.reward, { view: previewView(space, options.preview) });
     population = yield* select(population, topRows(population.ids, scores, 1), { rule: "round", scores });
   }
   return yield* stepTo(population, count);

@@ -1,11 +1,6 @@
 import { z } from "zod";
-import {
-  defineStrategy,
-  type SearchOutcome,
-  type SearchProgram,
-  type SearchSpace,
-  select,
-} from "../src/core/strategy.ts";
+import { type SearchOutcome, type SearchProgram, select } from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { samplesSchema } from "./best-of-n.ts";
 import { answerBest } from "./parts/answer.ts";
 import { infeasible } from "./parts/fit.ts";
@@ -38,7 +33,7 @@ export const spread = defineStrategy({
 function* run(space: SearchSpace, options: SpreadOptions): SearchProgram<SearchOutcome> {
   const scale = poolScale(space, options.scale);
   const { n, pool } = sizes(space, options, poolPrices(space, scale));
-  const { population, tokens } = yield* drawPool(pool, scale);
+  const { population, tokens } = yield* drawPool(space, pool, scale);
   const equal = new Float64Array(pool);
   const picks = selectDiverse("farthest-point", population.ids, tokens, equal, n);
   return yield* answerBest(space, yield* select(population, picks, { rule: "spread" }));
@@ -50,7 +45,7 @@ function sizes(
   { n: given, ratio }: SpreadOptions,
   { shared, coarse, finish }: PoolPrices,
 ): { n: number; pool: number } {
-  const fixed = space.cost.text + shared;
+  const fixed = space.cost.prompt + shared;
   const left = space.limit * (1 + 1e-9) - fixed;
   const alone = Math.floor(left / (coarse + finish));
   if (alone < 1) throw infeasible(fixed + coarse + finish, space);

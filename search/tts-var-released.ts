@@ -1,15 +1,7 @@
 import { z } from "zod";
+import { type SearchOutcome, type SearchProgram, score, select, start, step } from "../src/core/program.ts";
 import { createRng } from "../src/core/rng.ts";
-import {
-  defineStrategy,
-  type SearchOutcome,
-  type SearchProgram,
-  type SearchSpace,
-  score,
-  select,
-  start,
-  step,
-} from "../src/core/strategy.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { answerBest } from "./parts/answer.ts";
 import { sizedToFit, widest } from "./parts/fit.ts";
 import { multinomial } from "./parts/resample.ts";
@@ -55,7 +47,7 @@ export const ttsVarReleased = defineStrategy({
 function* run(space: SearchSpace, lambda: number, plan: TtsVarPlan): SearchProgram<SearchOutcome> {
   const constant = createRng(0, "").stream("cluster", "released", 0);
   let population = yield* start(plan.start);
-  for (const { index: scale } of space.scales) {
+  for (const { index: scale } of space.stages) {
     population = (yield* step(population)).population;
     const decision = plan.decisions.get(scale);
     if (!decision) continue;

@@ -1,25 +1,25 @@
 import { z } from "zod";
 import {
-  defineStrategy,
   features,
   type ObserveOptions,
   type Population,
   type SearchOutcome,
   type SearchProgram,
-  type SearchSpace,
   score,
   select,
   start,
   step,
   tokens,
-} from "../src/core/strategy.ts";
+} from "../src/core/program.ts";
+import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
+import { tokenVectors } from "../src/core/tokens.ts";
 import { answerBest } from "./parts/answer.ts";
 import { clusterCentres } from "./parts/cluster.ts";
 import { sizedToFit, widest } from "./parts/fit.ts";
 import { pick } from "./parts/order.ts";
 import { POTENTIALS, potential } from "./parts/potentials.ts";
 import { RESAMPLINGS, resample } from "./parts/resample.ts";
-import { placeSchema, previewLatent, previewSchema } from "./parts/schedule.ts";
+import { placeSchema, previewSchema, previewView } from "./parts/schedule.ts";
 import { paperShape, planTtsVar, type TtsVarPlan } from "./parts/tts-var-plan.ts";
 import { effectiveSampleSize, lambdaForEss, logWeights, normalise, standardise } from "./parts/weights.ts";
 
@@ -99,17 +99,17 @@ export const ttsVar = defineStrategy({
 });
 
 function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): SearchProgram<SearchOutcome> {
-  const latent = previewLatent(space, options.preview);
+  const view = previewView(space, options.preview);
   const resampled = [...plan.decisions].flatMap(([scale, { rule }]) => (rule === "resample" ? [scale] : []));
   const lastResampled = Math.max(-1, ...resampled);
   let population = yield* start(plan.start);
   let histories: number[][] = population.ids.map(() => []);
-  for (const { index: scale } of space.scales) {
+  for (const { index: scale } of space.stages) {
     population = (yield* step(population)).population;
     const decision = plan.decisions.get(scale);
     const looksBack = options.history === "all" && scale <= lastResampled;
     if (decision?.rule === "resample" || looksBack) {
-      const scores = yield* score(population, space.reward, { latent });
+      const scores = yield* score(population, space.reward, { view });
       histories = histories.map((history, row) => [...history, scores[row]!]);
     }
     if (!decision) continue;
@@ -119,7 +119,7 @@ function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): Sea
             space,
             population,
             decision.width,
-            options.clusterBy === "tokens" ? "tokens" : { latent },
+            options.clusterBy === "tokens" ? "tokens" : { view },
           )
         : weigh(space, options, population, histories, decision.width);
     population = yield* select(population, choice.picks, choice.why);
@@ -136,7 +136,10 @@ export function* cluster(
   look: "tokens" | ObserveOptions,
   stream = space.rng.stream("cluster", "tts-var", population.stage),
 ) {
-  const vectors = yield* look === "tokens" ? tokens(population) : features(population, look);
+  const vectors =
+    look === "tokens"
+      ? tokenVectors(space.tokens, yield* tokens(population))
+      : yield* features(population, look);
   const { picks, labels } = clusterCentres(population.ids, vectors, width, stream);
   return { picks, why: { rule: "cluster", labels } };
 }

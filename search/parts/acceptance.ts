@@ -1,5 +1,6 @@
+import type { Acceptance } from "../../src/core/calibration.ts";
 import { TtsVarError } from "../../src/core/errors.ts";
-import type { Acceptance, SearchSpace } from "../../src/core/strategy.ts";
+import type { SearchSpace } from "../../src/core/strategy.ts";
 
 /** Probability that a finished image with this reward is right. */
 export function probabilityRight({ intercept, slope }: Acceptance, reward: number): number {

@@ -1,10 +1,11 @@
-import type { Population, SearchOutcome, SearchProgram, SearchSpace } from "../../src/core/strategy.ts";
-import { score, start, stepTo } from "../../src/core/strategy.ts";
+import type { Population, SearchOutcome, SearchProgram } from "../../src/core/program.ts";
+import { score, start, stepTo } from "../../src/core/program.ts";
+import type { SearchSpace } from "../../src/core/strategy.ts";
 import { bestRow } from "./order.ts";
 
 /** `count` independent finished candidates. */
 export function* finishedRoots(space: SearchSpace, count: number): SearchProgram<Population> {
-  return yield* stepTo(yield* start(count), space.scales.length);
+  return yield* stepTo(yield* start(count), space.stages.length);
 }
 
 /** Runs the remaining stages, scores, and answers with the best; ties go to the lowest id. */
@@ -13,7 +14,7 @@ export function* answerBest(
   population: Population,
   reward = space.reward,
 ): SearchProgram<SearchOutcome> {
-  const finalists = yield* stepTo(population, space.scales.length);
+  const finalists = yield* stepTo(population, space.stages.length);
   const scores = yield* score(finalists, reward);
   return { finalists, best: bestRow(finalists.ids, scores) };
 }

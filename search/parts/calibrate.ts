@@ -1,4 +1,4 @@
-import type { Calibration, ScaleCalibration } from "../../src/core/strategy.ts";
+import type { Calibration, ScaleCalibration } from "../../src/core/calibration.ts";
 
 /**
  * Belief about a candidate's final reward, relative to the mean of its prompt: precision-weighted over previews and

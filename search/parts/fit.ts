@@ -1,13 +1,8 @@
+import type { Calibration } from "../../src/core/calibration.ts";
 import { dryRun } from "../../src/core/dry-run.ts";
 import { TtsVarError } from "../../src/core/errors.ts";
-import type {
-  Calibration,
-  CostModel,
-  SearchFunction,
-  SearchOutcome,
-  SearchProgram,
-  SearchSpace,
-} from "../../src/core/strategy.ts";
+import type { SearchOutcome, SearchProgram } from "../../src/core/program.ts";
+import type { CostModel, SearchFunction, SearchSpace } from "../../src/core/strategy.ts";
 
 /** Relative slack for the rounding of sums. */
 const slack = 1 + 1e-9;

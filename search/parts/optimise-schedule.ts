@@ -1,13 +1,14 @@
-import type { LatentSize } from "../../src/core/generator.ts";
+import type { Calibration, PruningSchedule } from "../../src/core/calibration.ts";
+import { FULL_VIEW, type View } from "../../src/core/generator.ts";
 import { createRng } from "../../src/core/rng.ts";
-import type { Calibration, CostModel, PruningSchedule } from "../../src/core/strategy.ts";
+import type { CostModel } from "../../src/core/strategy.ts";
 
 export interface OptimiseInput {
   readonly calibration: Calibration;
   readonly cost: CostModel;
   /** Reward that previews are scored with, and their size. */
   readonly reward: string;
-  readonly preview: LatentSize | null;
+  readonly preview: View;
   readonly units: number;
   /** Simulated prompts per schedule. */
   readonly trials?: number;
@@ -53,15 +54,15 @@ export function priceOfSchedule(
 ): number {
   const { cost, reward, preview } = input;
   let width = start;
-  let total = cost.text;
+  let total = cost.prompt;
   cost.stages.forEach((flops, scale) => {
-    total += flops * (scale < cost.sharedStages ? 1 : width);
+    total += flops * (scale < cost.shared ? 1 : width);
     const cut = cuts.find((each) => each.scale === scale);
     if (!cut || cut.keep >= width) return;
-    total += width * (cost.decode(preview) + cost.reward(reward));
+    total += width * (cost.view(preview) + cost.reward(reward));
     width = cut.keep;
   });
-  return total + width * (cost.decode(null) + cost.reward(reward));
+  return total + width * (cost.view(FULL_VIEW) + cost.reward(reward));
 }
 
 /** Squared correlations by scale, non-decreasing, 1 at the end. */

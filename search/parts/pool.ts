@@ -1,15 +1,17 @@
+import { FULL_VIEW } from "../../src/core/generator.ts";
 import {
   branch,
   type Population,
   release,
   type SearchProgram,
-  type SearchSpace,
   select,
   start,
   stepTo,
   tokens,
-} from "../../src/core/strategy.ts";
+} from "../../src/core/program.ts";
+import type { SearchSpace } from "../../src/core/strategy.ts";
 import { pickRows, rowOf, type Tensor } from "../../src/core/tensor.ts";
+import { tokenVectors } from "../../src/core/tokens.ts";
 import { finishedRoots } from "./answer.ts";
 import { squaredDistance } from "./cluster.ts";
 import { rowsById } from "./order.ts";
@@ -21,14 +23,14 @@ import { placeSchema, resolvePlaces } from "./schedule.ts";
  */
 export interface Pool {
   readonly population: Population;
-  /** Bits of the scale that is compared: [width, bits]. */
+  /** Tokens of the scale that is compared, as vectors (`tokenVectors`). */
   readonly tokens: Tensor;
 }
 
 export const poolScaleSchema = placeSchema.default(2 / 12).describe("scale whose tokens are compared");
 
 export function poolScale(space: SearchSpace, place: number): number {
-  const count = space.scales.length;
+  const count = space.stages.length;
   const [scale] = resolvePlaces([place], count, count - 2, "scale");
   return scale!;
 }
@@ -46,17 +48,17 @@ export interface PoolPrices {
 export function poolPrices({ cost, reward }: SearchSpace, scale: number): PoolPrices {
   const sum = (from: number, to: number): number =>
     cost.stages.slice(from, to).reduce((total, flops) => total + flops, 0);
-  const shared = Math.min(cost.sharedStages, scale + 1);
+  const shared = Math.min(cost.shared, scale + 1);
   return {
     shared: sum(0, shared),
     coarse: sum(shared, scale + 1),
-    finish: sum(scale + 1, cost.stages.length) + cost.decode(null) + cost.reward(reward),
+    finish: sum(scale + 1, cost.stages.length) + cost.view(FULL_VIEW) + cost.reward(reward),
   };
 }
 
-export function* drawPool(size: number, scale: number): SearchProgram<Pool> {
+export function* drawPool(space: SearchSpace, size: number, scale: number): SearchProgram<Pool> {
   const population = yield* stepTo(yield* start(size), scale + 1);
-  return { population, tokens: yield* tokens(population) };
+  return { population, tokens: tokenVectors(space.tokens, yield* tokens(population)) };
 }
 
 /** Finished samples one by one; from the second on always the one of a pool that differs most from all before. */
@@ -84,20 +86,20 @@ export class SpreadSamples {
 
   *next(): SearchProgram<Population> {
     if (this.#size === 1) return yield* finishedRoots(this.#space, 1);
-    const pool = this.#pool ?? (yield* drawPool(this.#newSize(), this.#scale));
+    const pool = this.#pool ?? (yield* drawPool(this.#space, this.#newSize(), this.#scale));
     const row = farthestRow(pool, this.#taken);
     this.#taken.push(rowOf(pool.tokens, row));
     const others = pool.population.ids.flatMap((_, other) => (other === row ? [] : [other]));
     if (others.length === 0) {
       this.#pool = null;
-      return yield* stepTo(pool.population, this.#space.scales.length);
+      return yield* stepTo(pool.population, this.#space.stages.length);
     }
     const chosen = yield* branch(pool.population, [row], { rule: "spread" });
     this.#pool = {
       population: yield* select(pool.population, others, { rule: "spread" }),
       tokens: pickRows(pool.tokens, others),
     };
-    return yield* stepTo(chosen, this.#space.scales.length);
+    return yield* stepTo(chosen, this.#space.stages.length);
   }
 
   /** Lets go of the candidates that nobody finished. */

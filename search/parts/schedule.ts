@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { TtsVarError } from "../../src/core/errors.ts";
-import type { LatentSize } from "../../src/core/generator.ts";
+import { type View, viewAt } from "../../src/core/generator.ts";
 import type { SearchSpace } from "../../src/core/strategy.ts";
 
 /**
@@ -16,7 +16,7 @@ export const previewSchema = z
   .number()
   .gt(0)
   .max(1)
-  .describe("side of previews relative to the full image; 1 decodes at full size");
+  .describe("side of previews relative to the full picture; 1 looks at full size");
 
 /**
  * Scale indices of places, ascending and distinct. Fractions round half up; one that falls on a scale already taken
@@ -50,11 +50,12 @@ function position(place: number, count: number): number {
   return Number.isInteger(place) ? place : place * (count - 1);
 }
 
-/** Latent grid of previews at a fraction of the full side; null for full size. */
-export function previewLatent({ latent }: SearchSpace, fraction: number): LatentSize | null {
-  const h = Math.max(1, Math.round(latent.h * fraction));
-  const w = Math.max(1, Math.round(latent.w * fraction));
-  return h >= latent.h && w >= latent.w ? null : { h, w };
+/**
+ * Previews at a fraction of the full side. Models that can guess at the end of an unfinished picture are asked to: it says
+ * more of what a reward will see than a picture with holes.
+ */
+export function previewView({ shape, looks }: SearchSpace, fraction: number): View {
+  return viewAt(shape, fraction, looks.includes("ahead") ? "ahead" : "now");
 }
 
 /** Whole widths of a real multiple of a shape; never below one. */

@@ -35,7 +35,7 @@ export interface TtsVarWidths {
  * @throws CONFIG_INVALID for widths that do not fit the schedule or that nobody cuts
  */
 export function planTtsVar(space: SearchSpace, options: TtsVarWidths, multiplier: number): TtsVarPlan {
-  const count = space.scales.length;
+  const count = space.stages.length;
   const kept = options.widths ?? scaledWidths(mapToScales(options.shape, count), multiplier);
   if (kept.length !== count) {
     throw new TtsVarError(

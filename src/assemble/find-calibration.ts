@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NO_CALIBRATION } from "../config/schema.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Calibration } from "../core/strategy.ts";
+import type { Calibration } from "../core/calibration.ts";
 import { packageRoot } from "../io/package-root.ts";
 
 /** What a calibration has to be made for. */

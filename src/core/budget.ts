@@ -1,14 +1,14 @@
 import { TtsVarError } from "./errors.ts";
 
-/** What floating-point operations are spent on. `transformer` is further split by scale in the meter. */
+/** What floating-point operations are spent on. `transformer` is further split by stage in the meter. */
 export type CostKind = "text" | "transformer" | "decode" | "features" | "reward";
 export const COST_KINDS: readonly CostKind[] = ["text", "transformer", "decode", "features", "reward"];
 
-/** FLOPs (2 per multiply-accumulate) by kind, and by scale for the transformer. */
+/** FLOPs (2 per multiply-accumulate) by kind, and by stage for the transformer. */
 export interface Spending {
   readonly total: number;
   readonly byKind: Readonly<Record<CostKind, number>>;
-  readonly byScale: readonly number[];
+  readonly byStage: readonly number[];
 }
 
 /**
@@ -19,14 +19,14 @@ export class Budget {
   readonly limit: number;
   #total = 0;
   readonly #byKind: Record<CostKind, number> = { text: 0, transformer: 0, decode: 0, features: 0, reward: 0 };
-  readonly #byScale: number[];
+  readonly #byStage: number[];
 
-  constructor(limit: number, scaleCount: number) {
+  constructor(limit: number, stageCount: number) {
     this.limit = limit;
-    this.#byScale = new Array<number>(scaleCount).fill(0);
+    this.#byStage = new Array<number>(stageCount).fill(0);
   }
 
-  charge(kind: CostKind, flops: number, scale?: number): void {
+  charge(kind: CostKind, flops: number, stage?: number): void {
     // The relative slack absorbs rounding of sums only: costs are products of integers, far from 1e-9 apart.
     if (this.#total + flops > this.limit * (1 + 1e-9)) {
       throw new TtsVarError(
@@ -38,7 +38,7 @@ export class Budget {
     }
     this.#total += flops;
     this.#byKind[kind] += flops;
-    if (scale !== undefined) this.#byScale[scale] = (this.#byScale[scale] ?? 0) + flops;
+    if (stage !== undefined) this.#byStage[stage] = (this.#byStage[stage] ?? 0) + flops;
   }
 
   spent(): number {
@@ -50,6 +50,6 @@ export class Budget {
   }
 
   spending(): Spending {
-    return { total: this.#total, byKind: { ...this.#byKind }, byScale: [...this.#byScale] };
+    return { total: this.#total, byKind: { ...this.#byKind }, byStage: [...this.#byStage] };
   }
 }

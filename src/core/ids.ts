@@ -35,3 +35,45 @@ export function childIds(
     return `${parent}.${copy}`;
   });
 }
+
+/** New ids for candidates that go on under another identity, such as after a refinement: one further copy of each. */
+export function derivedIds(ids: readonly CandidateId[], copies: Map<CandidateId, number>): CandidateId[] {
+  return ids.map((id) => {
+    const copy = (copies.get(id) ?? 0) + 1;
+    copies.set(id, copy);
+    return `${id}.${copy}`;
+  });
+}
+
+/** Ancestors of a candidate from its root on: `c3.1.2` descends from `c3` and `c3.1`. */
+export function lineageOf(id: CandidateId): CandidateId[] {
+  const parts = id.split(".");
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join("."));
+}
+
+/** The candidate of which this one is an extra copy; null for roots. */
+export function parentOf(id: CandidateId): CandidateId | null {
+  return lineageOf(id).at(-1) ?? null;
+}
+
+/** Number of the root that a candidate descends from. */
+export function rootOf(id: CandidateId): number {
+  return Number(id.slice(1).split(".")[0]);
+}
+
+/**
+ * Natural order of ids: c2 before c10, a parent before its copies. Every decision orders candidates by id first, so that
+ * the order of the batch cannot change it.
+ */
+export function compareIds(a: CandidateId, b: CandidateId): number {
+  const [left, right] = [numbersOf(a), numbersOf(b)];
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const difference = (left[index] ?? -1) - (right[index] ?? -1);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function numbersOf(id: CandidateId): number[] {
+  return id.slice(1).split(".").map(Number);
+}

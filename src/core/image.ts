@@ -11,3 +11,10 @@ export interface RgbImage {
 export function pixelHash(image: RgbImage): string {
   return createHash("sha256").update(`${image.width}x${image.height}:`).update(image.data).digest("hex");
 }
+
+/** Identity of a clip: SHA-256 over the identities of its frames. */
+export function framesHash(frames: readonly RgbImage[]): string {
+  const hash = createHash("sha256");
+  for (const frame of frames) hash.update(pixelHash(frame));
+  return hash.digest("hex");
+}

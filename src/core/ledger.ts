@@ -1,19 +1,21 @@
 import type { Budget, CostKind } from "./budget.ts";
-import type { LatentSize } from "./generator.ts";
-import { type CandidateId, childIds, rootIds } from "./ids.ts";
-import type { CostModel, Population } from "./strategy.ts";
+import type { View } from "./generator.ts";
+import { type CandidateId, childIds, derivedIds, rootIds } from "./ids.ts";
+import type { Population } from "./program.ts";
+import type { CostModel } from "./strategy.ts";
 
-/** What happened at one scale: candidates through it, observations of them, FLOPs by kind. */
+/** What happened at one stage: candidates through it, observations of them, FLOPs by kind. */
 export interface LedgerRow {
-  readonly scale: number;
-  /** Candidates that the scale was computed for. */
+  readonly stage: number;
+  /** Candidates that the stage was computed for. */
   widthIn: number;
   /** Candidates that went on after the decisions taken there. */
   widthOut: number;
+  /** Looks at candidates. */
   decodes: number;
   scores: number;
   features: number;
-  /** Selections and branchings. */
+  /** Selections, branchings, refinements and returns to earlier stages. */
   decisions: number;
   readonly flops: Record<CostKind, number>;
 }
@@ -23,9 +25,10 @@ export interface LedgerRow {
  * each action costs. Whoever drives a program (live, dry, from a recording) books through the same ledger, so a plan
  * and the run that follows it cannot disagree. Charges come before the work.
  *
- * Prices: the text encoder once; a stage once per candidate, or once in all for shared stages; a preview once per
- * (candidate, stage, latent size), shared by rewards and features; a score once per (candidate, stage, size, reward);
- * features per candidate each time they are asked for; reading tokens, selecting, branching and releasing nothing.
+ * Prices: the prompt once; a stage once per candidate, or once in all for shared stages; a refinement its share of the
+ * stage per candidate; a view once per (candidate, stage, size, look), shared by rewards and features; a score once per
+ * view and reward; features per candidate each time they are asked for; reading tokens, selecting, branching, going back
+ * and releasing nothing.
  */
 export class Ledger {
   readonly rows: readonly LedgerRow[];
@@ -33,17 +36,17 @@ export class Ledger {
   readonly #budget: Budget;
   readonly #live = new Map<number, Population>();
   readonly #copies = new Map<CandidateId, number>();
-  readonly #decoded = new Map<string, string>();
+  readonly #viewed = new Map<string, string>();
   readonly #scored = new Set<string>();
   #roots = 0;
   #keys = 0;
-  #textPaid = false;
+  #promptPaid = false;
 
   constructor(cost: CostModel, budget: Budget) {
     this.#cost = cost;
     this.#budget = budget;
-    this.rows = cost.stages.map((_, scale) => ({
-      scale,
+    this.rows = cost.stages.map((_, stage) => ({
+      stage,
       widthIn: 0,
       widthOut: 0,
       decodes: 0,
@@ -57,8 +60,8 @@ export class Ledger {
   start(width: number): Population {
     if (!Number.isInteger(width) || width < 1)
       throw new RangeError(`a population needs a width of at least 1, not ${width}`);
-    if (!this.#textPaid) this.#charge("text", this.#cost.text, 0);
-    this.#textPaid = true;
+    if (!this.#promptPaid) this.#charge("text", this.#cost.prompt, 0);
+    this.#promptPaid = true;
     const ids = rootIds(width, this.#roots);
     this.#roots += width;
     return this.#add(ids, 0);
@@ -71,70 +74,91 @@ export class Ledger {
     if (flops === undefined)
       throw new RangeError(`population ${population.key} has done all ${stage} stages`);
     const width = population.ids.length;
-    this.#charge("transformer", flops * (stage < this.#cost.sharedStages ? 1 : width), stage);
+    this.#charge("transformer", flops * (stage < this.#cost.shared ? 1 : width), stage);
     const row = this.rows[stage]!;
     row.widthIn += width;
     row.widthOut += width;
     return this.#replace(population, { key: population.key, ids: population.ids, stage: stage + 1 });
   }
 
-  /** Books previews; returns the rows that still have to be decoded. */
-  decode(population: Population, rows: readonly number[], latent: LatentSize | null): number[] {
+  /** Books the drawing anew of a share of the latest stage's tokens; the candidates go on under new ids. */
+  refine(population: Population, share: number): Population {
+    this.#expectLive(population);
+    if (!(share > 0 && share <= 1))
+      throw new RangeError(`a refinement needs a share in (0, 1], not ${share}`);
+    const row = this.#row(population);
+    const at = population.stage - 1;
+    this.#charge("transformer", population.ids.length * this.#cost.refine(at, share), at);
+    row.decisions += 1;
+    const ids = derivedIds(population.ids, this.#copies);
+    return this.#replace(population, { key: population.key, ids, stage: population.stage });
+  }
+
+  /** Books the return to an earlier stage; the candidates go on under new ids. */
+  rewind(population: Population, stage: number): Population {
+    this.#expectLive(population);
+    const row = this.#row(population);
+    if (!Number.isInteger(stage) || stage < 0 || stage >= population.stage) {
+      throw new RangeError(
+        `population ${population.key} at stage ${population.stage} cannot go back to ${stage}`,
+      );
+    }
+    row.widthOut -= population.ids.length;
+    row.decisions += 1;
+    const ids = derivedIds(population.ids, this.#copies);
+    return this.#replace(population, { key: population.key, ids, stage });
+  }
+
+  /** Books views; returns the rows that nobody has looked at yet. */
+  view(population: Population, rows: readonly number[], view: View): number[] {
     this.#expectLive(population);
     const missing: number[] = [];
     for (const row of rows) {
-      const key = previewKey(idAt(population, row), population.stage, latent);
-      if (this.#decoded.has(key)) continue;
-      this.#decoded.set(key, momentKey(idAt(population, row), population.stage));
+      const key = viewKey(idAt(population, row), population.stage, view);
+      if (this.#viewed.has(key)) continue;
+      this.#viewed.set(key, momentKey(idAt(population, row), population.stage));
       missing.push(row);
     }
     this.#row(population).decodes += missing.length;
-    this.#charge("decode", missing.length * this.#cost.decode(latent), population.stage - 1);
+    this.#charge("decode", missing.length * this.#cost.view(view), population.stage - 1);
     return missing;
   }
 
-  /** Books scores; returns the rows that have none yet, whose previews must be booked with `decode` first. */
+  /** Books scores, with the views that they need; returns the rows to look at and those to score. */
   score(
     population: Population,
     rows: readonly number[],
     reward: string,
-    latent: LatentSize | null,
-  ): number[] {
+    view: View,
+  ): { readonly view: readonly number[]; readonly score: readonly number[] } {
     this.#expectLive(population);
     const missing: number[] = [];
     for (const row of rows) {
-      const key = `${previewKey(idAt(population, row), population.stage, latent)} ${reward}`;
+      const key = `${viewKey(idAt(population, row), population.stage, view)} ${reward}`;
       if (this.#scored.has(key)) continue;
       this.#scored.add(key);
       missing.push(row);
     }
     const price = this.#cost.reward(reward);
-    if (missing.length > 0) this.decode(population, missing, latent);
+    const looks = missing.length > 0 ? this.view(population, missing, view) : [];
     this.#row(population).scores += missing.length;
     this.#charge("reward", missing.length * price, population.stage - 1);
-    return missing;
+    return { view: looks, score: missing };
   }
 
-  /** Books feature vectors of all candidates; their previews must be booked with `decode` first. */
-  features(population: Population): void {
-    this.#expectLive(population);
-    this.#row(population).features += population.ids.length;
-    this.#charge("features", population.ids.length * this.#cost.features, population.stage - 1);
+  /** Books feature vectors of all candidates, with the views that they need; returns the rows to look at. */
+  features(population: Population, view: View): number[] {
+    const rows = population.ids.map((_, row) => row);
+    const looks = this.view(population, rows, view);
+    this.#row(population).features += rows.length;
+    this.#charge("features", rows.length * this.#cost.features, population.stage - 1);
+    return looks;
   }
 
   /** Books a look at the latest tokens, which costs nothing. */
   tokens(population: Population): void {
     this.#expectLive(population);
     this.#row(population);
-  }
-
-  /** Books the full-size images of the finalists; returns the rows that are not decoded at the moment. */
-  finals(population: Population): number[] {
-    return this.decode(
-      population,
-      population.ids.map((_, row) => row),
-      null,
-    );
   }
 
   select(population: Population, picks: readonly number[]): Population {
@@ -160,15 +184,15 @@ export class Ledger {
     this.#forget();
   }
 
-  /** Whether a preview is still booked; the driver drops images of which it is not. */
+  /** Whether a view is still booked; the driver drops pictures of which it is not. */
   holds(key: string): boolean {
-    return this.#decoded.has(key);
+    return this.#viewed.has(key);
   }
 
-  #charge(kind: CostKind, flops: number, scale: number): void {
+  #charge(kind: CostKind, flops: number, stage: number): void {
     if (flops === 0) return;
-    this.#budget.charge(kind, flops, kind === "transformer" ? scale : undefined);
-    this.rows[scale]!.flops[kind] += flops;
+    this.#budget.charge(kind, flops, kind === "transformer" ? stage : undefined);
+    this.rows[stage]!.flops[kind] += flops;
   }
 
   #row(population: Population): LedgerRow {
@@ -198,18 +222,18 @@ export class Ledger {
     }
   }
 
-  /** Drops previews that no live population can ask for again. */
+  /** Drops views that no live population can ask for again. */
   #forget(): void {
-    if (this.#decoded.size === 0) return;
+    if (this.#viewed.size === 0) return;
     const alive = new Set<string>();
     for (const { ids, stage } of this.#live.values()) for (const id of ids) alive.add(momentKey(id, stage));
-    for (const [key, moment] of this.#decoded) if (!alive.has(moment)) this.#decoded.delete(key);
+    for (const [key, moment] of this.#viewed) if (!alive.has(moment)) this.#viewed.delete(key);
   }
 }
 
-/** Identity of a preview: candidate, stages done, latent size. */
-export function previewKey(id: CandidateId, stage: number, latent: LatentSize | null): string {
-  return `${id}@${stage}${latent ? `:${latent.h}x${latent.w}` : ""}`;
+/** Identity of a view: candidate, stages done, size and look. */
+export function viewKey(id: CandidateId, stage: number, { size, look }: View): string {
+  return `${id}@${stage}:${size}${look === "ahead" ? "+" : ""}`;
 }
 
 function momentKey(id: CandidateId, stage: number): string {

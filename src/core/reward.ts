@@ -3,7 +3,10 @@ import type { RgbImage } from "./image.ts";
 
 /** One image to be scored. */
 export interface RewardItem {
+  /** The picture; of a clip its middle frame. */
   readonly image: RgbImage;
+  /** All frames of a clip. */
+  readonly frames?: readonly RgbImage[];
   readonly prompt: string;
   /** The data-set row of the prompt (GenEval's tag, include, ...), or {}. */
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -12,8 +15,8 @@ export interface RewardItem {
 
 export interface RewardContext {
   readonly signal: AbortSignal;
-  /** Whether the images are previews of unfinished candidates, and of which scale. */
-  readonly stage: { readonly kind: "preview" | "final"; readonly scale: number; readonly scales: number };
+  /** Whether the images are previews of unfinished candidates, and after which stage of how many. */
+  readonly stage: { readonly kind: "preview" | "final"; readonly index: number; readonly count: number };
   readonly seed: number | string;
   log(level: "debug" | "info" | "warn", message: string): void;
 }

@@ -1,51 +1,61 @@
 import type { Spending } from "./budget.ts";
-import type { LatentSize } from "./generator.ts";
+import type { View } from "./generator.ts";
 import type { CandidateId } from "./ids.ts";
-import type { Why } from "./strategy.ts";
+import type { Why } from "./program.ts";
+import type { TaskRecord } from "./task.ts";
+import type { TokenKind } from "./tokens.ts";
 
 /**
  * One line of `trace.jsonl`. Equal configuration, seed and models give byte-identical traces; anything that depends on
  * time or machine goes to `timing.jsonl`. Scores are raw (as the reward gave them), feature vectors base64 float32, tokens
- * base64 bits.
+ * base64 of their packed elements (`bytesOfTokens`).
  */
 export type TraceEvent =
   | {
       readonly type: "begin";
-      readonly schemaVersion: 1;
-      readonly prompt: string;
-      readonly seed: number | string;
-      readonly strategy: string;
-      readonly options: unknown;
-      readonly sampler: string;
+      readonly schemaVersion: 2;
+      readonly task: TaskRecord;
+      readonly strategy: { readonly name: string; readonly options: unknown };
+      readonly generator: {
+        readonly name: string;
+        readonly version: string;
+        readonly shape: string;
+        readonly settings: Readonly<Record<string, unknown>>;
+      };
       readonly reward: string;
       readonly units: number;
       readonly limit: number;
     }
   | { readonly type: "start"; readonly population: number; readonly ids: readonly CandidateId[] }
   | {
-      readonly type: "step";
+      readonly type: "step" | "refine";
       readonly population: number;
-      readonly scale: number;
+      readonly stage: number;
       readonly ids: readonly CandidateId[];
       readonly tokens: readonly string[];
-      readonly logProb: readonly number[];
-      readonly entropy: readonly number[];
-      readonly guidanceGap: readonly number[];
+      readonly signals: Readonly<Record<string, readonly number[]>>;
+    }
+  | {
+      readonly type: "rewind";
+      readonly population: number;
+      /** Stages done after it. */
+      readonly to: number;
+      readonly ids: readonly CandidateId[];
     }
   | {
       readonly type: "scores";
       readonly population: number;
-      readonly scale: number;
+      readonly stage: number;
       readonly reward: string;
-      readonly latent: LatentSize | null;
+      readonly view: View;
       readonly ids: readonly CandidateId[];
       readonly raw: readonly number[];
     }
   | {
       readonly type: "features";
       readonly population: number;
-      readonly scale: number;
-      readonly latent: LatentSize | null;
+      readonly stage: number;
+      readonly view: View;
       readonly ids: readonly CandidateId[];
       readonly dims: readonly number[];
       readonly base64: string;
@@ -53,10 +63,14 @@ export type TraceEvent =
   | {
       readonly type: "tokens";
       readonly population: number;
-      readonly scale: number;
+      readonly stage: number;
       readonly ids: readonly CandidateId[];
-      readonly dims: readonly number[];
-      readonly base64: string;
+      readonly kind: TokenKind;
+      readonly dtype: string;
+      /** Tokens of each candidate. */
+      readonly count: number;
+      /** By candidate. */
+      readonly base64: readonly string[];
     }
   | {
       readonly type: "select" | "branch";

@@ -1,14 +1,21 @@
 import { TtsVarError } from "../core/errors.ts";
-import type { Generator, GeneratorCost, LatentSize, SamplingSettings } from "../core/generator.ts";
+import {
+  FULL_VIEW,
+  type GeneratorCost,
+  type GeneratorTraits,
+  sharedStages,
+  sidesOf,
+} from "../core/generator.ts";
 import type { RewardTraits } from "../core/reward.ts";
 import type { CostModel } from "../core/strategy.ts";
 
-/** What prices and plans need of a generator; a manifest is enough, no weights. */
-export type GeneratorShape = Pick<Generator, "scales" | "latent" | "cost">;
+/** What prices need of a generator. */
+export type PricedGenerator = Pick<GeneratorTraits, "stages" | "shape" | "cost">;
 
 export interface CostInput {
-  readonly generator: GeneratorShape;
-  readonly settings: Pick<SamplingSettings, "guidanceUntil">;
+  readonly generator: PricedGenerator;
+  /** Stages whose tokens the task gives. */
+  readonly keep: number;
   readonly rewards: Readonly<Record<string, Pick<RewardTraits, "flops">>>;
   readonly primaryReward: string;
   /** FLOPs per image of the feature source; null when there is none. */
@@ -19,30 +26,45 @@ export interface CostInput {
 const models = new WeakMap<GeneratorCost, Map<string, CostModel>>();
 
 /**
- * FLOPs of everything a search can ask for. The unit of `--budget` is one full generation on its own: text, every
- * stage, the final decode and the final score.
+ * FLOPs of everything a search can ask for. The unit of `--budget` is one full generation on its own: prompt, every
+ * stage, the final view and the final score.
  *
  * @throws PLUGIN_UNKNOWN (from `reward`) for a reward that the run does not have
  */
 export function createCostModel(input: CostInput): CostModel {
-  const { generator, settings, rewards, primaryReward, featureFlops } = input;
+  const { generator, keep, rewards, primaryReward, featureFlops } = input;
   const known = models.get(generator.cost) ?? new Map<string, CostModel>();
   models.set(generator.cost, known);
   const prices = Object.entries(rewards).map(([name, { flops }]) => [name, flops]);
-  const key = JSON.stringify([settings.guidanceUntil, primaryReward, featureFlops, prices]);
+  const key = JSON.stringify([keep, primaryReward, featureFlops, prices]);
   const model = known.get(key) ?? build(input);
   known.set(key, model);
   return model;
 }
 
 function build(input: CostInput): CostModel {
-  const { generator, settings, rewards, primaryReward } = input;
-  const stages = generator.scales.map(({ index }) =>
-    generator.cost.stage(index, index < settings.guidanceUntil),
-  );
-  const decode = (latent: LatentSize | null): number => generator.cost.decode(latent ?? generator.latent);
+  const { generator, keep, rewards, primaryReward } = input;
+  const { cost, shape } = generator;
+  const view: CostModel["view"] = (asked) => {
+    const full = cost.views[asked.look];
+    if (full === undefined) {
+      throw new TtsVarError(
+        "CONFIG_INVALID",
+        `the strategy looks ${asked.look}, which this generator cannot; it looks ${Object.keys(cost.views).join(", ")}`,
+      );
+    }
+    // By cells of the grain first: whole numbers, so that shares of them are exact.
+    const cells = (shape.width / shape.grain) * (shape.height / shape.grain);
+    const { width, height } = sidesOf(shape, asked.size);
+    return (full / cells) * ((width / shape.grain) * (height / shape.grain));
+  };
+  const refine: CostModel["refine"] = (stage, share) => {
+    const full = cost.refine?.[stage];
+    if (full !== undefined) return share * full;
+    throw new TtsVarError("CONFIG_INVALID", "the strategy refines, which this generator cannot");
+  };
   const reward = (name: string): number => {
-    const traits = rewards[name];
+    const traits = Object.hasOwn(rewards, name) ? rewards[name] : undefined;
     if (traits) return traits.flops;
     const known = Object.keys(rewards);
     throw new TtsVarError(
@@ -51,14 +73,15 @@ function build(input: CostInput): CostModel {
       { details: { name, known } },
     );
   };
-  const generation = stages.reduce((sum, flops) => sum + flops, 0);
+  const generation = cost.stages.reduce((sum, flops) => sum + flops, 0);
   return {
-    stages,
-    sharedStages: generator.cost.sharedStages,
-    text: generator.cost.text,
-    decode,
+    stages: cost.stages,
+    shared: sharedStages(generator, keep),
+    prompt: cost.prompt,
+    view,
+    refine,
     reward,
     features: input.featureFlops ?? 0,
-    unit: generator.cost.text + generation + decode(null) + reward(primaryReward),
+    unit: cost.prompt + generation + view(FULL_VIEW) + reward(primaryReward),
   };
 }

@@ -1,100 +1,147 @@
 import type { Spending } from "../core/budget.ts";
-import type { StageSignals } from "../core/generator.ts";
-import { bitsOfBytes, bytesOfBits } from "../core/packed-bits.ts";
-import type { Population, SearchAction, SearchOutcome, Why } from "../core/strategy.ts";
-import { sizeOf, type Tensor } from "../core/tensor.ts";
+import type { Booked } from "../core/drive.ts";
+import type { GeneratorTraits, StageSignals } from "../core/generator.ts";
+import type { SearchOutcome, Sight, Sights, Why } from "../core/program.ts";
+import type { Reward } from "../core/reward.ts";
+import { recordTask, type Task } from "../core/task.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { bytesOfTokens, TOKEN_DTYPES, type TokenKind, type Tokens, tokensOfBytes } from "../core/tokens.ts";
 import type { TraceEvent } from "../core/trace.ts";
 
 /**
- * Builds trace events from actions and observations. Live runs and replays build them with the same functions, so a
- * replay can be compared with its recording line by line.
+ * Builds trace events from booked actions and what was seen of them. Live runs and replays build them with the same
+ * function, so a replay can be compared with its recording line by line.
  */
 
-export function startEvent(population: Population): TraceEvent {
-  return { type: "start", population: population.key, ids: population.ids };
+/** What events need to know of the run. */
+export interface Telling {
+  readonly tokens: TokenKind;
+  readonly rewards: Readonly<Record<string, Pick<Reward, "direction">>>;
 }
 
-export function stepEvent(population: Population, signals: StageSignals): TraceEvent {
+/** The event of an action. */
+export function eventOf({ action, next }: Booked, seen: Sights[Sight], run: Telling): TraceEvent {
+  const { key, ids } = next;
+  const stage = next.stage - 1;
+  switch (action.type) {
+    case "start":
+      return { type: "start", population: key, ids };
+    case "step":
+    case "refine": {
+      const { tokenHash, values } = seen as StageSignals;
+      const signals = Object.fromEntries(
+        Object.entries(values).map(([name, list]) => [name, Array.from(list)]),
+      );
+      return { type: action.type, population: key, stage, ids, tokens: tokenHash, signals };
+    }
+    case "rewind":
+      return { type: "rewind", population: key, to: next.stage, ids };
+    case "score": {
+      const { rows, reward, view } = action;
+      const scored = rows.map((row) => ids[row]!);
+      // Higher is better for strategies; a trace keeps scores as the reward gave them.
+      const raw = Array.from(oriented(seen as Float64Array, run.rewards[reward]!));
+      return { type: "scores", population: key, stage, reward, view, ids: scored, raw };
+    }
+    case "features": {
+      const { dims, data } = seen as Tensor;
+      const base64 = base64Of(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      return { type: "features", population: key, stage, view: action.view, ids, dims, base64 };
+    }
+    case "tokens": {
+      const rows = seen as readonly Tokens[];
+      const kind = run.tokens;
+      return {
+        type: "tokens",
+        population: key,
+        stage,
+        ids,
+        kind,
+        dtype: TOKEN_DTYPES[kind.kind],
+        count: rows[0]?.count ?? 0,
+        base64: rows.map((tokens) => base64Of(bytesOfTokens(kind, tokens))),
+      };
+    }
+    case "select":
+    case "branch": {
+      const { population, picks, why } = action;
+      return {
+        type: action.type,
+        population: key,
+        from: population.key,
+        picks,
+        ids,
+        why: rounded(why) as Why,
+      };
+    }
+    case "release":
+      return { type: "release", population: key };
+  }
+}
+
+export function beginEvent(run: {
+  readonly task: Task;
+  readonly strategy: { readonly name: string; readonly options: unknown };
+  readonly generator: Pick<GeneratorTraits, "name" | "version" | "shape" | "settings">;
+  readonly reward: string;
+  readonly units: number;
+  readonly limit: number;
+}): TraceEvent {
+  const { name, version, shape, settings } = run.generator;
   return {
-    type: "step",
-    population: population.key,
-    scale: population.stage - 1,
-    ids: population.ids,
-    tokens: signals.tokenHash,
-    logProb: Array.from(signals.logProb),
-    entropy: Array.from(signals.entropy),
-    guidanceGap: Array.from(signals.guidanceGap),
+    type: "begin",
+    schemaVersion: 2,
+    task: recordTask(run.task),
+    strategy: run.strategy,
+    generator: { name, version, shape: shape.id, settings },
+    reward: run.reward,
+    units: run.units,
+    limit: run.limit,
   };
 }
 
-export function scoresEvent(action: SearchAction & { type: "score" }, raw: readonly number[]): TraceEvent {
-  const { population, rows, reward, latent } = action;
-  return {
-    type: "scores",
-    population: population.key,
-    scale: population.stage - 1,
-    reward,
-    latent,
-    ids: rows.map((row) => population.ids[row]!),
-    raw,
-  };
+export function endEvent({ finalists: { ids }, best }: SearchOutcome, spending: Spending): TraceEvent {
+  return { type: "end", best: ids[best]!, finalists: ids, spending };
 }
 
-export function featuresEvent(action: SearchAction & { type: "features" }, features: Tensor): TraceEvent {
-  const { data } = features;
-  return {
-    type: "features",
-    population: action.population.key,
-    scale: action.population.stage - 1,
-    latent: action.latent,
-    ids: action.population.ids,
-    dims: features.dims,
-    base64: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64"),
-  };
+/** Scores with higher meaning better, or back to how the reward gave them. */
+export function oriented(scores: ArrayLike<number>, { direction }: Pick<Reward, "direction">): Float64Array {
+  return Float64Array.from(scores, (value) => (direction === "lower" ? -value : value));
 }
 
 /** The vectors of a recorded `features` event. */
-export function recordedFeatures(event: TraceEvent & { type: "features" }): Tensor {
-  const bytes = Uint8Array.from(Buffer.from(event.base64, "base64"));
-  return { dims: event.dims, data: new Float32Array(bytes.buffer) };
+export function recordedFeatures({ dims, base64 }: Pick<EventOf<"features">, "dims" | "base64">): Tensor {
+  return { dims, data: new Float32Array(bytesOf(base64).buffer) };
 }
 
-export function tokensEvent(action: SearchAction & { type: "tokens" }, { dims, data }: Tensor): TraceEvent {
-  return {
-    type: "tokens",
-    population: action.population.key,
-    scale: action.population.stage - 1,
-    ids: action.population.ids,
-    dims,
-    base64: Buffer.from(bytesOfBits(data)).toString("base64"),
-  };
-}
-
-/** The bits of a recorded `tokens` event. */
-export function bitsTensor({
-  dims,
+/** The tokens of a recorded `tokens` event. */
+export function recordedTokens({
+  kind,
+  count,
   base64,
-}: Pick<TraceEvent & { type: "tokens" }, "dims" | "base64">): Tensor {
-  return { dims, data: Float32Array.from(bitsOfBytes(Buffer.from(base64, "base64"), sizeOf(dims))) };
+}: Pick<EventOf<"tokens">, "kind" | "count" | "base64">): Tokens[] {
+  return base64.map((text) => tokensOfBytes(kind, count, bytesOf(text)));
 }
 
-export function selectionEvent(
-  action: SearchAction & { type: "select" | "branch" },
-  child: Population,
-): TraceEvent {
-  return {
-    type: action.type,
-    population: child.key,
-    from: action.population.key,
-    picks: action.picks,
-    ids: child.ids,
-    why: rounded(action.why) as Why,
-  };
+/** The signals of a recorded `step` or `refine` event. */
+export function recordedSignals({
+  tokens,
+  signals,
+}: Pick<EventOf<"step">, "tokens" | "signals">): StageSignals {
+  const values = Object.entries(signals).map(([name, list]) => [name, Float64Array.from(list)] as const);
+  return { tokenHash: tokens, values: Object.fromEntries(values) };
 }
 
-export function endEvent(outcome: SearchOutcome, spending: Spending): TraceEvent {
-  const { ids } = outcome.finalists;
-  return { type: "end", best: ids[outcome.best]!, finalists: ids, spending };
+/** An event of one type. */
+export type EventOf<Type extends TraceEvent["type"]> = TraceEvent & { type: Type };
+
+function base64Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}
+
+/** A copy of its own, so that it is aligned for elements of any size. */
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(Buffer.from(base64, "base64"));
 }
 
 /**

@@ -1,22 +1,23 @@
 import { TtsVarError } from "../core/errors.ts";
+import { type Picture, stillOf } from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { Reward, RewardContext } from "../core/reward.ts";
+import type { Task } from "../core/task.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { FeatureSource } from "./feature-source.ts";
 
-export interface ScoredImages {
+export interface Scored {
   /** As the reward gave them. */
   readonly raw: Float64Array;
   readonly details: readonly (Readonly<Record<string, unknown>> | undefined)[];
 }
 
-/** What one batch of images is scored for. */
+/** What one batch of pictures is scored for. */
 export interface ScoreRequest {
   readonly name: string;
   readonly reward: Reward;
-  readonly prompt: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly task: Task;
   readonly context: RewardContext;
 }
 
@@ -26,13 +27,20 @@ export interface ScoreRequest {
  * @throws REWARD_VALUE naming reward and candidate for a score that is missing, not applicable or not finite;
  *   REWARD_FAILED when the number of scores is wrong
  */
-export async function scoreImages(
+export async function scorePictures(
   request: ScoreRequest,
   ids: readonly CandidateId[],
-  images: readonly RgbImage[],
-): Promise<ScoredImages> {
-  const { name, reward, prompt, metadata, context } = request;
-  const batch = images.map((image, index) => ({ image, prompt, metadata, id: ids[index]! }));
+  pictures: readonly Picture[],
+): Promise<Scored> {
+  const { name, reward, task, context } = request;
+  const { prompt, metadata = {} } = task;
+  const batch = pictures.map((picture, index) => ({
+    image: stillOf(picture),
+    ...(picture.frames.length > 1 ? { frames: picture.frames } : {}),
+    prompt,
+    metadata,
+    id: ids[index]!,
+  }));
   const answer = await reward.score(batch, context);
   if (answer.scores.length !== batch.length) {
     throw new TtsVarError(
@@ -46,7 +54,7 @@ export async function scoreImages(
     if (typeof value !== "number" || !Number.isFinite(value)) {
       throw new TtsVarError(
         "REWARD_VALUE",
-        `reward ${name} gave ${value} for candidate ${ids[index]} at ${context.stage.kind} scale ${context.stage.scale}; ` +
+        `reward ${name} gave ${value} for candidate ${ids[index]} at ${context.stage.kind} stage ${context.stage.index}; ` +
           "scores must be finite numbers",
         { details: { reward: name, candidate: ids[index], value: String(value), stage: context.stage } },
       );

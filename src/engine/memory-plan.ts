@@ -1,7 +1,13 @@
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Generator, GeneratorMemory } from "../core/generator.ts";
-import type { SearchAction, SearchFunction, SearchObservation, SearchSpace } from "../core/strategy.ts";
+import {
+  FULL_VIEW,
+  type GeneratorMemory,
+  type GeneratorTraits,
+  shareOf,
+  type View,
+} from "../core/generator.ts";
+import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
 
 /** What a search needs of memory at most, in bytes, before any model is loaded. */
 export interface MemoryPlan {
@@ -14,8 +20,8 @@ export interface MemoryPlan {
   /** Work in progress at that stage, and which one it is; conditioning included. */
   readonly working: number;
   readonly stage: number;
-  /** The largest decode. The runtime gives a graph's memory back only with the graph, so it comes on top. */
-  readonly decoding: number;
+  /** The largest view. The runtime gives a graph's memory back only with the graph, so it comes on top. */
+  readonly viewing: number;
   /** Candidates that each stage computes at once, so that it fits. */
   readonly rowsAtOnce: readonly number[];
   /** Stages that are computed in several blocks, because they would not fit as a whole. */
@@ -23,10 +29,10 @@ export interface MemoryPlan {
 }
 
 export interface MemoryInput {
-  readonly generator: Pick<Generator, "scales" | "latent" | "cost"> & { readonly memory: GeneratorMemory };
+  readonly generator: Pick<GeneratorTraits, "stages" | "shape">;
+  readonly memory: GeneratorMemory;
   readonly strategy: SearchFunction;
   readonly space: SearchSpace;
-  readonly guidanceUntil: number;
   readonly limit: number;
 }
 
@@ -44,16 +50,15 @@ interface Moment {
  * @throws TtsVarError MEMORY_INFEASIBLE with the moment, the numbers and what would help
  */
 export function planMemory(input: MemoryInput): MemoryPlan {
-  const { generator, limit, guidanceUntil } = input;
-  const { memory } = generator;
-  const { moments, decoding } = follow(input);
-  const widest = generator.scales.map(() => 1);
+  const { generator, memory, limit } = input;
+  const { moments, viewing } = follow(input);
+  const widest = generator.stages.map(() => 1);
   /** By stage that has to be split. */
   const blocks = new Map<number, number>();
-  let worst = { kept: 0, working: memory.text, stage: 0 };
+  let worst = { kept: 0, working: memory.prompt, stage: 0 };
   for (const { stage, rows, kept } of moments) {
-    const work = (count: number): number => memory.text + memory.working(stage, count, stage < guidanceUntil);
-    const free = limit - memory.weights - decoding - kept;
+    const work = (count: number): number => memory.prompt + count * memory.working[stage]!;
+    const free = limit - memory.weights - viewing - kept;
     let block = rows;
     while (block > 1 && work(block) > free) block = Math.ceil(block / 2);
     widest[stage] = Math.max(rows, widest[stage]!);
@@ -63,10 +68,10 @@ export function planMemory(input: MemoryInput): MemoryPlan {
   }
   const plan = {
     limit,
-    peak: memory.weights + worst.kept + worst.working + decoding,
+    peak: memory.weights + worst.kept + worst.working + viewing,
     weights: memory.weights,
     ...worst,
-    decoding,
+    viewing,
     rowsAtOnce: widest.map((rows, stage) => blocks.get(stage) ?? rows),
     split: [...blocks.keys()].sort((a, b) => a - b),
   };
@@ -74,21 +79,20 @@ export function planMemory(input: MemoryInput): MemoryPlan {
   return plan;
 }
 
-/** All stages of a dry run in order, and the largest decode. */
-function follow({ generator, strategy, space, guidanceUntil }: MemoryInput) {
-  const { memory, cost } = generator;
+/** All stages of a dry run in order, and the largest view. */
+function follow({ generator, memory, strategy, space }: MemoryInput) {
+  const { shared } = space.cost;
   const moments: Moment[] = [];
-  // The finalists are decoded at full size in any case, whatever the program does.
-  let decoding = memory.decode(generator.latent, 1);
+  let viewing = viewBytes(generator, memory, FULL_VIEW, 1);
   /** What each population keeps. Selecting and branching share it: it goes with the last population that has it. */
   const held = new Map<number, readonly { readonly bytes: number }[]>();
   const kept = (): number => {
     const parts = new Set([...held.values()].flat());
     return [...parts].reduce((sum, { bytes }) => sum + bytes, 0);
   };
-  const watch = (action: SearchAction, observation: SearchObservation): void => {
+  const { rows } = dryRun(strategy, space, ({ action, next, view }) => {
     if (action.type === "start") {
-      if (observation.type === "population") held.set(observation.population.key, []);
+      held.set(next.key, []);
       return;
     }
     const { population } = action;
@@ -96,48 +100,48 @@ function follow({ generator, strategy, space, guidanceUntil }: MemoryInput) {
     switch (action.type) {
       case "step": {
         const { stage, ids } = population;
-        const rows = stage < cost.sharedStages ? 1 : ids.length;
-        held.set(population.key, [...own, { bytes: memory.kept(stage, rows, stage < guidanceUntil) }]);
-        moments.push({ stage, rows, kept: kept() });
+        const width = stage < shared ? 1 : ids.length;
+        const grown = memory.kept[stage]! - (memory.kept[stage - 1] ?? 0);
+        // Where caches are cut, what is left is written anew.
+        const parts =
+          grown < 0 ? [{ bytes: width * memory.kept[stage]! }] : [...own, { bytes: width * grown }];
+        held.set(population.key, parts);
+        moments.push({ stage, rows: width, kept: kept() });
         return;
       }
+      case "refine":
+        moments.push({ stage: population.stage - 1, rows: population.ids.length, kept: kept() });
+        return;
+      case "rewind":
+        held.set(population.key, [{ bytes: population.ids.length * (memory.kept[action.stage - 1] ?? 0) }]);
+        return;
       case "score":
-      case "features": {
-        const count = action.type === "score" ? action.rows.length : population.ids.length;
-        decoding = Math.max(decoding, memory.decode(action.latent ?? generator.latent, count));
-        return;
-      }
-      case "tokens":
+      case "features":
+        viewing = Math.max(viewing, viewBytes(generator, memory, action.view, view.length));
         return;
       case "select":
       case "branch":
         if (action.type === "select") held.delete(population.key);
-        if (observation.type === "population") held.set(observation.population.key, own);
+        held.set(next.key, own);
         return;
       case "release":
         held.delete(population.key);
     }
-  };
-  const { rows } = dryRun(watched(strategy, watch), space);
+  });
+  // Finalists whose full views are at hand were decoded in smaller parties; as one party they are the upper bound.
   const finalists = rows.at(-1)?.widthOut ?? 1;
-  return { moments, decoding: Math.max(decoding, memory.decode(generator.latent, finalists)) };
+  return { moments, viewing: Math.max(viewing, viewBytes(generator, memory, FULL_VIEW, finalists)) };
 }
 
-/** The same program, with somebody looking on. */
-function watched(
-  strategy: SearchFunction,
-  watch: (action: SearchAction, observation: SearchObservation) => void,
-): SearchFunction {
-  return function* (space) {
-    const program = strategy(space);
-    let turn = program.next();
-    while (!turn.done) {
-      const observation = yield turn.value;
-      watch(turn.value, observation);
-      turn = program.next(observation);
-    }
-    return turn.value;
-  };
+/** While so many views are decoded: implementations work through them in blocks. */
+function viewBytes(
+  { shape }: Pick<GeneratorTraits, "shape">,
+  { view: { bytes, atOnce } }: GeneratorMemory,
+  view: View,
+  count: number,
+): number {
+  const share = shareOf(shape, view);
+  return bytes * share * Math.min(count, Math.max(1, Math.floor(atOnce / share)));
 }
 
 function tooMuch(plan: MemoryPlan): TtsVarError {
@@ -154,12 +158,12 @@ function tooMuch(plan: MemoryPlan): TtsVarError {
 }
 
 /** What a peak is made of, in words. */
-export function describeParts({ weights, kept, stage, working, decoding }: MemoryPlan): string {
+export function describeParts({ weights, kept, stage, working, viewing }: MemoryPlan): string {
   return [
     `weights ${gibibytes(weights)}`,
     `kept by candidates ${gibibytes(kept)}`,
-    `scale ${stage} ${gibibytes(working)}`,
-    `decoding ${gibibytes(decoding)}`,
+    `stage ${stage} ${gibibytes(working)}`,
+    `views ${gibibytes(viewing)}`,
   ].join(", ");
 }
 

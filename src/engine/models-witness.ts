@@ -1,24 +1,29 @@
 import type { CostKind } from "../core/budget.ts";
-import type { Generator, LatentSize, SamplingSettings, Session } from "../core/generator.ts";
+import type { Booked } from "../core/drive.ts";
+import {
+  FULL_VIEW,
+  type Generator,
+  type Picture,
+  type Session,
+  stillOf,
+  type View,
+} from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
-import type { RgbImage } from "../core/image.ts";
-import { type Ledger, previewKey } from "../core/ledger.ts";
+import { type Ledger, viewKey } from "../core/ledger.ts";
+import type { ActionOf, Population, Sight, Sights } from "../core/program.ts";
 import type { Reward } from "../core/reward.ts";
-import type { Population, SearchAction, SearchObservation } from "../core/strategy.ts";
-import type { TraceEvent } from "../core/trace.ts";
-import { featuresEvent, scoresEvent, selectionEvent, startEvent, stepEvent, tokensEvent } from "./events.ts";
+import type { Task } from "../core/task.ts";
+import type { Tokens } from "../core/tokens.ts";
+import { oriented } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
-import { extractVectors, scoreImages } from "./measure.ts";
+import { extractVectors, scorePictures } from "./measure.ts";
 import type { SearchTimer } from "./observer.ts";
 
-export interface LiveInput {
+export interface Models {
   readonly generator: Generator;
   readonly rewards: Readonly<Record<string, Reward>>;
   readonly features: FeatureSource | null;
-  readonly prompt: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly seed: number | string;
-  readonly settings: SamplingSettings;
+  readonly task: Task;
   readonly signal: AbortSignal;
   readonly timing: SearchTimer | null;
   readonly log: (level: "debug" | "info" | "warn", message: string) => void;
@@ -31,215 +36,182 @@ export interface KnownScore {
 }
 
 /**
- * Does what a search program asks for: books it in the ledger (which charges it), lets the models work, and reports
- * what was seen together with the event for the trace. Keeps the generator's sessions, previews and scores; each preview
- * and each score is made once.
+ * Lets the models work on what the ledger has booked, and reports what was seen. Keeps the generator's sessions, pictures
+ * and scores; each view and each score is made once.
  */
-export class LiveDriver {
-  readonly #input: LiveInput;
+export class ModelsWitness {
+  readonly #models: Models;
   readonly #ledger: Ledger;
   readonly #sessions = new Map<number, Session>();
-  readonly #images = new Map<string, RgbImage>();
+  readonly #pictures = new Map<string, Picture>();
   readonly #scores = new Map<string, KnownScore>();
 
-  constructor(input: LiveInput, ledger: Ledger) {
-    this.#input = input;
+  constructor(models: Models, ledger: Ledger) {
+    this.#models = models;
     this.#ledger = ledger;
   }
 
-  async act(action: SearchAction): Promise<{ observation: SearchObservation; event: TraceEvent }> {
-    switch (action.type) {
-      case "start":
-        return this.#start(action.width);
-      case "step":
-        return this.#step(action.population);
-      case "score":
-        return this.#score(action);
-      case "features":
-        return this.#features(action);
-      case "tokens":
-        return this.#tokens(action);
-      case "select":
-      case "branch":
-        return this.#choose(action);
-      case "release": {
-        const { population } = action;
-        this.#ledger.release(population);
-        this.#drop(population);
-        this.#forget();
-        return { observation: { type: "released" }, event: { type: "release", population: population.key } };
-      }
-    }
+  async see(booked: Booked): Promise<Sights[Sight]> {
+    const seen = await this.#act(booked);
+    this.#forget();
+    return seen;
   }
 
-  /** Full-size images of the finalists, decoded now if they are not at hand. */
-  async finals(population: Population): Promise<RgbImage[]> {
-    await this.#decode(population, this.#ledger.finals(population), null);
-    return population.ids.map((id) => this.#image(id, population.stage, null));
+  /** Full pictures of the finalists; `missing` rows are not at hand yet. */
+  async finals(population: Population, missing: readonly number[]): Promise<Picture[]> {
+    await this.#look(population, missing, FULL_VIEW);
+    return population.ids.map((id) => this.#picture(id, population.stage, FULL_VIEW));
   }
 
-  /** Tokens of all candidates of a population. */
-  async bits(population: Population): Promise<Uint8Array[][]> {
+  /** Tokens of all candidates of a population by stage: `[row][stage]`. */
+  async tokens(population: Population): Promise<Tokens[][]> {
     const session = this.#session(population);
-    return Promise.all(population.ids.map((_, row) => session.bits(row)));
+    const rows = rowsOf(population);
+    const stages = Array.from({ length: population.stage }, (_, stage) => session.tokens(rows, stage));
+    const byStage = await Promise.all(stages);
+    return rows.map((row) => byStage.map((tokens) => tokens[row]!));
   }
 
-  /** A finished candidate's score at full size, if it was asked for. */
+  /** A finished candidate's score in full, if it was asked for. */
   finalScore(id: CandidateId, stage: number, reward: string): KnownScore | undefined {
-    return this.#scores.get(scoreKey(id, stage, null, reward));
+    return this.#scores.get(scoreKey(id, stage, FULL_VIEW, reward));
   }
 
   /** Releases all sessions; called whether the search ended well or not. */
   close(): void {
     for (const session of this.#sessions.values()) session.release();
     this.#sessions.clear();
-    this.#images.clear();
+    this.#pictures.clear();
   }
 
-  async #start(width: number) {
-    const { generator, prompt, seed, settings } = this.#input;
-    const population = this.#ledger.start(width);
-    const session = await this.#timed("text", 0, 1, () =>
-      generator.start({ prompt, seed, ids: population.ids, settings }),
-    );
-    this.#sessions.set(population.key, session);
-    return { observation: { type: "population", population } as const, event: startEvent(population) };
+  async #act(booked: Booked): Promise<Sights[Sight]> {
+    const { action, next } = booked;
+    switch (action.type) {
+      case "start": {
+        const { generator, task } = this.#models;
+        const session = await this.#timed("text", 0, 1, () => generator.start(task, next.ids));
+        this.#sessions.set(next.key, session);
+        return null;
+      }
+      case "step": {
+        const { stage, ids } = action.population;
+        return this.#timed("transformer", stage, ids.length, () => this.#session(next).step());
+      }
+      case "refine": {
+        const session = this.#session(next);
+        if (!session.refine) throw new RangeError(`${this.#models.generator.traits.name} cannot refine`);
+        const { share } = action;
+        return this.#timed("transformer", next.stage - 1, next.ids.length, () =>
+          session.refine!(share, next.ids),
+        );
+      }
+      case "rewind": {
+        const session = this.#session(next);
+        if (!session.rewind) throw new RangeError(`${this.#models.generator.traits.name} cannot rewind`);
+        await session.rewind(next.stage, next.ids);
+        return null;
+      }
+      case "score":
+        return this.#score(booked as Booked<ActionOf<"score">>);
+      case "features":
+        return this.#features(booked as Booked<ActionOf<"features">>);
+      case "tokens":
+        return this.#session(next).tokens(rowsOf(next), next.stage - 1);
+      case "select":
+      case "branch":
+        return this.#choose(booked as Booked<ActionOf<"select" | "branch">>);
+      case "release":
+        this.#sessions.get(next.key)?.release();
+        this.#sessions.delete(next.key);
+        return null;
+    }
   }
 
-  async #step(before: Population) {
-    const population = this.#ledger.step(before);
-    const session = this.#session(before);
-    const signals = await this.#timed("transformer", before.stage, before.ids.length, () => session.step());
-    this.#forget();
-    return {
-      observation: { type: "stepped", population, signals } as const,
-      event: stepEvent(population, signals),
-    };
-  }
-
-  async #score(action: SearchAction & { type: "score" }) {
-    const { population, rows, reward: name, latent } = action;
-    const missing = this.#ledger.score(population, rows, name, latent);
+  async #score({ action, view: looks, score: missing }: Booked<ActionOf<"score">>): Promise<Float64Array> {
+    const { population, rows, reward: name, view } = action;
     const { stage } = population;
-    const { generator, prompt, metadata, seed, signal, log } = this.#input;
-    const reward = this.#input.rewards[name]!;
+    const reward = this.#models.rewards[name]!;
+    await this.#look(population, looks, view);
     if (missing.length > 0) {
+      const { generator, task, signal, log } = this.#models;
       const ids = missing.map((row) => population.ids[row]!);
-      await this.#decode(population, missing, latent);
-      const images = ids.map((id) => this.#image(id, stage, latent));
-      const scales = generator.scales.length;
-      const kind = stage === scales && latent === null ? ("final" as const) : ("preview" as const);
-      const context = { signal, stage: { kind, scale: stage - 1, scales }, seed, log };
+      const pictures = ids.map((id) => this.#picture(id, stage, view));
+      const count = generator.traits.stages.length;
+      const kind = stage === count && view.size === 1 ? ("final" as const) : ("preview" as const);
+      const context = { signal, stage: { kind, index: stage - 1, count }, seed: task.seed, log };
       const scored = await this.#timed("reward", stage - 1, ids.length, () =>
-        scoreImages({ name, reward, prompt, metadata, context }, ids, images),
+        scorePictures({ name, reward, task, context }, ids, pictures),
       );
       ids.forEach((id, index) => {
         const known = { raw: scored.raw[index]!, detail: scored.details[index] };
-        this.#scores.set(scoreKey(id, stage, latent, name), known);
+        this.#scores.set(scoreKey(id, stage, view, name), known);
       });
     }
-    const raw = rows.map((row) => this.#scores.get(scoreKey(population.ids[row]!, stage, latent, name))!.raw);
-    return {
-      observation: { type: "scores", scores: oriented(raw, reward) } as const,
-      event: scoresEvent(action, raw),
-    };
+    const raw = rows.map((row) => this.#scores.get(scoreKey(population.ids[row]!, stage, view, name))!.raw);
+    return oriented(raw, reward);
   }
 
-  async #features(action: SearchAction & { type: "features" }) {
-    const { population, latent } = action;
+  async #features({ action, view: looks }: Booked<ActionOf<"features">>) {
+    const { population, view } = action;
     const { ids, stage } = population;
-    const missing = this.#ledger.decode(
-      population,
-      ids.map((_, row) => row),
-      latent,
-    );
-    this.#ledger.features(population);
-    await this.#decode(population, missing, latent);
-    const images = ids.map((id) => this.#image(id, stage, latent));
-    const source = this.#input.features!;
-    const features = await this.#timed("features", stage - 1, ids.length, () =>
-      extractVectors(source, ids, images),
-    );
-    return { observation: { type: "features", features } as const, event: featuresEvent(action, features) };
+    await this.#look(population, looks, view);
+    const stills = ids.map((id) => stillOf(this.#picture(id, stage, view)));
+    const source = this.#models.features!;
+    return this.#timed("features", stage - 1, ids.length, () => extractVectors(source, ids, stills));
   }
 
-  async #tokens(action: SearchAction & { type: "tokens" }) {
-    const { population } = action;
-    this.#ledger.tokens(population);
-    const rows = (await this.bits(population)).map((stages) => stages[population.stage - 1]!);
-    const width = rows[0]!.length;
-    const data = new Float32Array(rows.length * width);
-    for (const [row, bits] of rows.entries()) data.set(bits, row * width);
-    const tokens = { dims: [rows.length, width], data };
-    return { observation: { type: "tokens", tokens } as const, event: tokensEvent(action, tokens) };
-  }
-
-  async #choose(action: SearchAction & { type: "select" | "branch" }) {
+  async #choose({ action, next }: Booked<ActionOf<"select" | "branch">>): Promise<null> {
     const { population, picks } = action;
     const session = this.#session(population);
-    const child = this.#ledger[action.type](population, picks);
-    const named = picks.map((parent, row) => ({ parent, id: child.ids[row]! }));
+    const named = picks.map((parent, row) => ({ parent, id: next.ids[row]! }));
     if (action.type === "branch") {
-      this.#sessions.set(child.key, await session.branch(named));
-    } else {
-      if (!isIdentity(picks, population.ids.length)) await session.select(named);
-      this.#sessions.delete(population.key);
-      this.#sessions.set(child.key, session);
-      this.#forget();
+      this.#sessions.set(next.key, await session.branch(named));
+      return null;
     }
-    return {
-      observation: { type: "population", population: child } as const,
-      event: selectionEvent(action, child),
-    };
+    if (!isIdentity(picks, population.ids.length)) await session.select(named);
+    this.#sessions.delete(population.key);
+    this.#sessions.set(next.key, session);
+    return null;
   }
 
-  /** Decodes booked rows of which no image is at hand. */
-  async #decode(population: Population, rows: readonly number[], latent: LatentSize | null): Promise<void> {
-    const missing = rows.filter(
-      (row) => !this.#images.has(previewKey(population.ids[row]!, population.stage, latent)),
-    );
-    if (missing.length === 0) return;
+  /** Makes booked views. */
+  async #look(population: Population, rows: readonly number[], view: View): Promise<void> {
+    if (rows.length === 0) return;
     const session = this.#session(population);
-    const images = await this.#timed("decode", population.stage - 1, missing.length, () =>
-      session.decode(missing, latent ?? undefined),
+    const pictures = await this.#timed("decode", population.stage - 1, rows.length, () =>
+      session.view(rows, view),
     );
-    missing.forEach((row, index) => {
-      this.#images.set(previewKey(population.ids[row]!, population.stage, latent), images[index]!);
+    rows.forEach((row, index) => {
+      this.#pictures.set(viewKey(population.ids[row]!, population.stage, view), pictures[index]!);
     });
   }
 
-  #image(id: CandidateId, stage: number, latent: LatentSize | null): RgbImage {
-    return this.#images.get(previewKey(id, stage, latent))!;
+  #picture(id: CandidateId, stage: number, view: View): Picture {
+    return this.#pictures.get(viewKey(id, stage, view))!;
   }
 
   #session(population: Population): Session {
     return this.#sessions.get(population.key)!;
   }
 
-  #drop(population: Population): void {
-    this.#sessions.get(population.key)?.release();
-    this.#sessions.delete(population.key);
-  }
-
   #forget(): void {
-    for (const key of this.#images.keys()) if (!this.#ledger.holds(key)) this.#images.delete(key);
+    for (const key of this.#pictures.keys()) if (!this.#ledger.holds(key)) this.#pictures.delete(key);
   }
 
-  async #timed<T>(kind: CostKind, scale: number, count: number, work: () => Promise<T>): Promise<T> {
-    const end = this.#input.timing?.begin(kind, scale, count);
+  async #timed<T>(kind: CostKind, stage: number, count: number, work: () => Promise<T>): Promise<T> {
+    const end = this.#models.timing?.begin(kind, stage, count);
     const result = await work();
     end?.();
     return result;
   }
 }
 
-/** Scores as strategies see them: higher is better. */
-export function oriented(raw: readonly number[], reward: Pick<Reward, "direction">): Float64Array {
-  return Float64Array.from(raw, (value) => (reward.direction === "lower" ? -value : value));
+function rowsOf({ ids }: Population): number[] {
+  return ids.map((_, row) => row);
 }
 
-function scoreKey(id: CandidateId, stage: number, latent: LatentSize | null, reward: string): string {
-  return `${previewKey(id, stage, latent)} ${reward}`;
+function scoreKey(id: CandidateId, stage: number, view: View, reward: string): string {
+  return `${viewKey(id, stage, view)} ${reward}`;
 }
 
 function isIdentity(picks: readonly number[], width: number): boolean {

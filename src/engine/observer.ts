@@ -1,12 +1,12 @@
 import type { CostKind } from "../core/budget.ts";
-import type { SearchAction } from "../core/strategy.ts";
+import type { SearchAction } from "../core/program.ts";
 
 /** Where a search stands; emitted after every action. */
 export interface ProgressEvent {
   readonly action: SearchAction["type"] | "end";
   /** Stages done by the population concerned, of how many. */
   readonly stage: number;
-  readonly scales: number;
+  readonly stages: number;
   readonly width: number;
   /** FLOPs. */
   readonly spent: number;
@@ -18,5 +18,5 @@ export interface ProgressEvent {
  * the function it returns when the model is done.
  */
 export interface SearchTimer {
-  begin(kind: CostKind, scale: number, count: number): () => void;
+  begin(kind: CostKind, stage: number, count: number): () => void;
 }

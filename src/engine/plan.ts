@@ -1,35 +1,42 @@
 import type { CostKind, Spending } from "../core/budget.ts";
+import type { Calibration } from "../core/calibration.ts";
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { GeneratorMemory, SamplingSettings } from "../core/generator.ts";
+import type { GeneratorTraits } from "../core/generator.ts";
 import type { RewardTraits } from "../core/reward.ts";
 import { createRng } from "../core/rng.ts";
-import type { Calibration, SearchFunction, SearchSpace } from "../core/strategy.ts";
-import { createCostModel, type GeneratorShape } from "./cost-model.ts";
+import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
+import { createCostModel } from "./cost-model.ts";
 import { type MemoryPlan, planMemory } from "./memory-plan.ts";
+
+/** What plans need of a generator; a manifest is enough, no weights. */
+export type PlannedGenerator = Pick<
+  GeneratorTraits,
+  "stages" | "shape" | "looks" | "can" | "tokens" | "cost" | "memory"
+>;
 
 /** Everything that decides what a search costs. No weights: traits and manifests are enough. */
 export interface PlanInput {
-  readonly generator: GeneratorShape & { readonly memory?: GeneratorMemory };
+  readonly generator: PlannedGenerator;
   readonly strategy: SearchFunction;
   readonly rewards: Readonly<Record<string, RewardTraits>>;
   readonly primaryReward: string;
   /** FLOPs per image of the feature source, or null without one. */
   readonly features: { readonly flops: number } | null;
-  readonly settings: Pick<SamplingSettings, "guidanceUntil">;
   readonly units: number;
   readonly calibration: Calibration | null;
   readonly seed?: number | string;
   readonly prompt?: string;
+  /** Stages whose tokens the task gives; default: none. */
+  readonly keep?: number;
   /** Bytes that the generator may take; default: any number. */
   readonly maxMemory?: number;
 }
 
 export interface PlanRow {
-  readonly scale: number;
-  readonly h: number;
-  readonly w: number;
-  /** Candidates that the scale is computed for, and that go on after it. */
+  readonly stage: number;
+  readonly label: string;
+  /** Candidates that the stage is computed for, and that go on after it. */
   readonly widthIn: number;
   readonly widthOut: number;
   readonly decodes: number;
@@ -39,7 +46,7 @@ export interface PlanRow {
   readonly flops: Readonly<Record<CostKind, number>>;
 }
 
-/** What a search will cost at most, by scale and kind, before any model is loaded. */
+/** What a search will cost at most, by stage and kind, before any model is loaded. */
 export interface SearchPlan {
   readonly rows: readonly PlanRow[];
   readonly spending: Spending;
@@ -62,11 +69,18 @@ export function createSpace(input: PlanInput, remaining: (limit: number) => numb
     );
   }
   const { generator } = input;
-  const cost = createCostModel({ ...input, featureFlops: input.features?.flops ?? null });
+  const cost = createCostModel({
+    ...input,
+    keep: input.keep ?? 0,
+    featureFlops: input.features?.flops ?? null,
+  });
   const limit = input.units * cost.unit;
   return {
-    scales: generator.scales,
-    latent: generator.latent,
+    stages: generator.stages,
+    shape: generator.shape,
+    looks: generator.looks,
+    can: generator.can,
+    tokens: generator.tokens,
     cost,
     units: input.units,
     limit,
@@ -86,7 +100,11 @@ export function createSpace(input: PlanInput, remaining: (limit: number) => numb
  */
 export function planSearch(input: PlanInput): SearchPlan {
   const space = createSpace(input, (limit) => limit);
-  const { rows, spending } = dryRun(input.strategy, space);
+  const { rows, spending } = dryRun(input.strategy, space, ({ action: { type } }) => {
+    if ((type === "refine" || type === "rewind") && !space.can.includes(type)) {
+      throw new TtsVarError("CONFIG_INVALID", `the strategy wants to ${type}, which this generator cannot`);
+    }
+  });
   const { unit } = space.cost;
   if (spending.total > space.limit * (1 + 1e-9)) {
     const needed = spending.total / unit;
@@ -112,9 +130,8 @@ export function planSearch(input: PlanInput): SearchPlan {
       "this strategy clusters on image features, but the run has no feature source; set features",
     );
   }
-  const grid = input.generator.scales;
   return {
-    rows: rows.map((row, scale) => ({ ...row, h: grid[scale]!.h, w: grid[scale]!.w })),
+    rows: rows.map((row) => ({ ...row, label: input.generator.stages[row.stage]!.label })),
     spending,
     unit,
     limit: space.limit,
@@ -125,15 +142,7 @@ export function planSearch(input: PlanInput): SearchPlan {
 }
 
 function memoryOf(input: PlanInput, space: SearchSpace): MemoryPlan | null {
-  const { generator, strategy, settings, maxMemory = Number.POSITIVE_INFINITY } = input;
+  const { generator, strategy, maxMemory = Number.POSITIVE_INFINITY } = input;
   const { memory } = generator;
-  if (!memory) return null;
-  const { guidanceUntil } = settings;
-  return planMemory({
-    generator: { ...generator, memory },
-    strategy,
-    space,
-    guidanceUntil,
-    limit: maxMemory,
-  });
+  return memory && planMemory({ generator, memory, strategy, space, limit: maxMemory });
 }

@@ -1,21 +1,10 @@
 import { Budget } from "../core/budget.ts";
-import { finish } from "../core/dry-run.ts";
+import { type Booked, finish, turns } from "../core/drive.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { Ledger } from "../core/ledger.ts";
-import type { SearchAction, SearchObservation } from "../core/strategy.ts";
+import type { Sight, Sights } from "../core/program.ts";
 import type { TraceEvent } from "../core/trace.ts";
-import {
-  bitsTensor,
-  endEvent,
-  featuresEvent,
-  recordedFeatures,
-  scoresEvent,
-  selectionEvent,
-  startEvent,
-  stepEvent,
-  tokensEvent,
-} from "./events.ts";
-import { oriented } from "./models-witness.ts";
+import { endEvent, eventOf, oriented, recordedFeatures, recordedSignals, recordedTokens } from "./events.ts";
 import { createSpace, type PlanInput } from "./plan.ts";
 
 /** The first point at which the program acts otherwise than recorded. */
@@ -37,99 +26,77 @@ export interface Replay {
  * Runs a strategy again on recorded observations, without models, and compares every event it gives with the recording.
  * `begin` is skipped: it describes the run and is not a decision.
  *
- * @throws EVAL_DATA when the trace does not begin with `begin`
+ * @throws EVAL_DATA when the trace does not begin with `begin`, or with one of another schema
  */
 export function replayTrace(input: PlanInput, trace: readonly TraceEvent[]): Replay {
   const begin = trace[0];
   if (begin?.type !== "begin") throw new TtsVarError("EVAL_DATA", "a trace must begin with a begin event");
-  const budget = new Budget(begin.limit, input.generator.scales.length);
-  const space = createSpace({ ...input, seed: begin.seed, prompt: begin.prompt, units: begin.units }, () =>
-    budget.remaining(),
-  );
-  const ledger = new Ledger(space.cost, budget);
-  const program = finish(input.strategy, space);
+  if (begin.schemaVersion !== 2) {
+    throw new TtsVarError(
+      "EVAL_DATA",
+      `this trace has schema ${begin.schemaVersion}, but this version reads 2; replay it with the version that wrote it`,
+    );
+  }
+  const { seed, prompt } = begin.task;
+  const budget = new Budget(begin.limit, input.generator.stages.length);
+  const space = createSpace({ ...input, seed, prompt, units: begin.units }, () => budget.remaining());
+  const loop = turns(finish(input.strategy, space), new Ledger(space.cost, budget));
+  const run = { tokens: space.tokens, rewards: input.rewards };
   let index = 1;
   const differs = (replayed: TraceEvent | null): Replay => ({
     agreed: index,
     difference: { index, recorded: trace[index] ?? null, replayed },
   });
-  let turn = program.next();
+  let turn = loop.next();
   while (!turn.done) {
-    const recorded = trace[index];
-    const { event, observation } = retell(turn.value, recorded, ledger, input);
-    if (!observation || !same(event, recorded)) return differs(event);
+    const booked = turn.value;
+    const seen = recall(booked, trace[index], run.rewards);
+    const event = eventOf(booked, seen ?? nothing(booked), run);
+    if (seen === undefined || !same(event, trace[index])) return differs(event);
     index += 1;
-    turn = program.next(observation);
+    turn = loop.next(seen);
   }
-  ledger.finals(turn.value.finalists);
-  const end = endEvent(turn.value, budget.spending());
+  const end = endEvent(turn.value.outcome, budget.spending());
   if (!same(end, trace[index])) return differs(end);
   index += 1;
   return index < trace.length ? differs(null) : { agreed: index, difference: null };
 }
 
-/**
- * Books an action and answers it from the recording. Without a matching recorded observation there is only the event,
- * with empty values where a model would have spoken.
- */
-function retell(
-  action: SearchAction,
+/** What the recording saw of an action; undefined if it recorded another one. */
+function recall(
+  { action }: Booked,
   recorded: TraceEvent | undefined,
-  ledger: Ledger,
-  input: PlanInput,
-): { event: TraceEvent; observation: SearchObservation | null } {
+  rewards: PlanInput["rewards"],
+): Sights[Sight] | undefined {
   switch (action.type) {
-    case "start": {
-      const population = ledger.start(action.width);
-      return { event: startEvent(population), observation: { type: "population", population } };
-    }
-    case "step": {
-      const population = ledger.step(action.population);
-      const known = recorded?.type === "step" ? recorded : null;
-      const signals = {
-        tokenHash: known?.tokens ?? [],
-        logProb: Float64Array.from(known?.logProb ?? []),
-        entropy: Float64Array.from(known?.entropy ?? []),
-        guidanceGap: Float64Array.from(known?.guidanceGap ?? []),
-      };
-      const event = stepEvent(population, signals);
-      return { event, observation: known && { type: "stepped", population, signals } };
-    }
-    case "score": {
-      const { population, rows, reward, latent } = action;
-      ledger.score(population, rows, reward, latent);
-      const known = recorded?.type === "scores" ? recorded : null;
-      const event = scoresEvent(action, known?.raw ?? []);
-      return {
-        event,
-        observation: known && { type: "scores", scores: oriented(known.raw, input.rewards[reward]!) },
-      };
-    }
-    case "features": {
-      const rows = action.population.ids.map((_, row) => row);
-      ledger.decode(action.population, rows, action.latent);
-      ledger.features(action.population);
-      const known = recorded?.type === "features" ? recordedFeatures(recorded) : null;
-      const event = featuresEvent(action, known ?? { dims: [], data: new Float32Array() });
-      return { event, observation: known && { type: "features", features: known } };
-    }
-    case "tokens": {
-      ledger.tokens(action.population);
-      const known = recorded?.type === "tokens" ? bitsTensor(recorded) : null;
-      const event = tokensEvent(action, known ?? { dims: [], data: new Float32Array() });
-      return { event, observation: known && { type: "tokens", tokens: known } };
-    }
-    case "select":
-    case "branch": {
-      const population = ledger[action.type](action.population, action.picks);
-      return { event: selectionEvent(action, population), observation: { type: "population", population } };
-    }
-    case "release":
-      ledger.release(action.population);
-      return {
-        event: { type: "release", population: action.population.key },
-        observation: { type: "released" },
-      };
+    case "step":
+    case "refine":
+      return recorded?.type === action.type ? recordedSignals(recorded) : undefined;
+    case "score":
+      return recorded?.type === "scores" ? oriented(recorded.raw, rewards[action.reward]!) : undefined;
+    case "features":
+      return recorded?.type === "features" ? recordedFeatures(recorded) : undefined;
+    case "tokens":
+      return recorded?.type === "tokens" ? recordedTokens(recorded) : undefined;
+    default:
+      return null;
+  }
+}
+
+/** Empty values where a model would have spoken, to tell what the program asked for. */
+function nothing({ action }: Booked): Sights[Sight] {
+  switch (action.type) {
+    case "step":
+    case "refine":
+      return { tokenHash: [], values: {} };
+    case "score":
+      return new Float64Array();
+    case "features":
+      return { dims: [], data: new Float32Array() };
+    case "tokens":
+      return [];
+    default:
+      return null;
   }
 }
 

@@ -1,17 +1,20 @@
 import { Budget, type Spending } from "../core/budget.ts";
-import { finish } from "../core/dry-run.ts";
+import type { Calibration } from "../core/calibration.ts";
+import { finish, turns } from "../core/drive.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { Generator, SamplingSettings } from "../core/generator.ts";
-import type { CandidateId } from "../core/ids.ts";
-import { pixelHash, type RgbImage } from "../core/image.ts";
+import { type Generator, type Picture, stillOf } from "../core/generator.ts";
+import { type CandidateId, parentOf } from "../core/ids.ts";
+import { framesHash, pixelHash, type RgbImage } from "../core/image.ts";
 import { Ledger } from "../core/ledger.ts";
+import type { Population, SearchOutcome } from "../core/program.ts";
 import type { Reward } from "../core/reward.ts";
-import type { Calibration, SearchFunction, SearchOutcome } from "../core/strategy.ts";
+import type { SearchFunction } from "../core/strategy.ts";
+import type { Task } from "../core/task.ts";
+import type { Tokens } from "../core/tokens.ts";
 import type { TraceSink } from "../core/trace.ts";
-import { endEvent } from "./events.ts";
+import { beginEvent, endEvent, eventOf } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
-import { parentOf } from "./lineage.ts";
-import { LiveDriver } from "./models-witness.ts";
+import { ModelsWitness } from "./models-witness.ts";
 import type { ProgressEvent, SearchTimer } from "./observer.ts";
 import { createSpace, planSearch, type SearchPlan } from "./plan.ts";
 
@@ -23,13 +26,12 @@ export interface SearchInput {
   /** The reward of `--reward`: scores the finalists, and is part of the unit. */
   readonly primaryReward: string;
   readonly features: FeatureSource | null;
-  readonly prompt: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
-  readonly seed: number | string;
-  readonly settings: SamplingSettings;
+  readonly task: Task;
   /** `--budget`. */
   readonly units: number;
   readonly calibration: Calibration | null;
+  /** What the search was planned with; default: it is planned now. */
+  readonly plan?: SearchPlan;
   /** Name and options of the strategy, for the trace. */
   readonly describe?: { readonly strategy: string; readonly options: unknown };
   readonly trace?: TraceSink;
@@ -44,10 +46,12 @@ export interface FinalCandidate {
   readonly id: CandidateId;
   /** The candidate it was copied from, null for roots. */
   readonly parent: CandidateId | null;
+  /** The picture; of a clip its middle frame. */
   readonly image: RgbImage;
+  readonly picture: Picture;
   readonly pixelHash: string;
-  /** Its tokens, `[scale][position]`: forced on another search, they give the same image. */
-  readonly bits: readonly Uint8Array[];
+  /** Its tokens by stage: kept in another task, they give the same picture. */
+  readonly tokens: readonly Tokens[];
   /** Raw scores of the full-size image by reward. */
   readonly scores: Readonly<Record<string, number>>;
   /** Explanations by reward, where it gave any. */
@@ -72,54 +76,62 @@ export interface SearchResult {
  *   generator, rewards and features throw; the signal's reason when aborted. Sessions are released in every case.
  */
 export async function runSearch(input: SearchInput): Promise<SearchResult> {
-  const plan = planSearch(input);
-  const budget = new Budget(plan.limit, input.generator.scales.length);
-  const space = createSpace(input, () => budget.remaining());
-  const driver = new LiveDriver(
+  const { task, rewards, signal, trace } = input;
+  const { traits } = input.generator;
+  const planned = {
+    ...input,
+    generator: traits,
+    seed: task.seed,
+    prompt: task.prompt,
+    keep: task.keep?.length ?? 0,
+  };
+  const plan = input.plan ?? planSearch(planned);
+  const budget = new Budget(plan.limit, traits.stages.length);
+  const space = createSpace(planned, () => budget.remaining());
+  const ledger = new Ledger(space.cost, budget);
+  const models = new ModelsWitness(
     {
       ...input,
-      signal: input.signal ?? new AbortController().signal,
+      signal: signal ?? new AbortController().signal,
       timing: input.timing ?? null,
       log: input.log ?? (() => {}),
     },
-    new Ledger(space.cost, budget),
+    ledger,
   );
-  const program = finish(input.strategy, space);
-  const progress = (action: ProgressEvent["action"], stage: number, width: number): void => {
-    const scales = space.scales.length;
-    input.onProgress?.({ action, stage, scales, width, spent: budget.spent(), limit: budget.limit });
+  const progress = (action: ProgressEvent["action"], { stage, ids }: Population): void => {
+    const { length: stages } = traits.stages;
+    const { limit } = budget;
+    input.onProgress?.({ action, stage, stages, width: ids.length, spent: budget.spent(), limit });
   };
-  input.trace?.event({
-    type: "begin",
-    schemaVersion: 1,
-    prompt: input.prompt,
-    seed: input.seed,
-    strategy: input.describe?.strategy ?? "custom",
-    options: input.describe?.options ?? null,
-    sampler: `${input.generator.name}@${input.generator.version}`,
-    reward: input.primaryReward,
-    units: input.units,
-    limit: budget.limit,
-  });
+  const { strategy = "custom", options = null } = input.describe ?? {};
+  trace?.event(
+    beginEvent({
+      task,
+      strategy: { name: strategy, options },
+      generator: traits,
+      reward: input.primaryReward,
+      units: input.units,
+      limit: budget.limit,
+    }),
+  );
   try {
-    let turn = program.next();
+    const loop = turns(finish(input.strategy, space), ledger);
+    let turn = loop.next();
     while (!turn.done) {
-      input.signal?.throwIfAborted();
-      const action = turn.value;
-      const { observation, event } = await driver.act(action);
-      input.trace?.event(event);
-      const population = "population" in observation ? observation.population : undefined;
-      const seen = population ?? (action.type === "start" ? undefined : action.population);
-      progress(action.type, seen?.stage ?? 0, seen?.ids.length ?? 0);
-      turn = program.next(observation);
+      signal?.throwIfAborted();
+      const booked = turn.value;
+      const seen = await models.see(booked);
+      trace?.event(eventOf(booked, seen, { tokens: traits.tokens, rewards }));
+      progress(booked.action.type, booked.next);
+      turn = loop.next(seen);
     }
-    const outcome = turn.value;
-    expectFinished(outcome, space.scales.length);
-    input.signal?.throwIfAborted();
-    const candidates = await collect(input, driver, outcome);
+    const { outcome, finals } = turn.value;
+    expectFinished(outcome, traits.stages.length);
+    signal?.throwIfAborted();
+    const candidates = await collect(input, models, outcome, finals);
     const spending = budget.spending();
-    input.trace?.event(endEvent(outcome, spending));
-    progress("end", space.scales.length, candidates.length);
+    trace?.event(endEvent(outcome, spending));
+    progress("end", outcome.finalists);
     return {
       best: candidates[outcome.best]!,
       candidates,
@@ -129,15 +141,15 @@ export async function runSearch(input: SearchInput): Promise<SearchResult> {
       plan,
     };
   } finally {
-    driver.close();
+    models.close();
   }
 }
 
-function expectFinished({ finalists, best }: SearchOutcome, scales: number): void {
-  if (finalists.stage !== scales || finalists.ids[best] === undefined) {
+function expectFinished({ finalists, best }: SearchOutcome, stages: number): void {
+  if (finalists.stage !== stages || finalists.ids[best] === undefined) {
     throw new TtsVarError(
       "PLUGIN_INVALID",
-      `the strategy returned row ${best} of ${finalists.ids.length} candidates at stage ${finalists.stage} of ${scales}; ` +
+      `the strategy returned row ${best} of ${finalists.ids.length} candidates at stage ${finalists.stage} of ${stages}; ` +
         "it must return finished candidates and the row of the best",
     );
   }
@@ -145,27 +157,30 @@ function expectFinished({ finalists, best }: SearchOutcome, scales: number): voi
 
 async function collect(
   input: SearchInput,
-  driver: LiveDriver,
+  models: ModelsWitness,
   { finalists }: SearchOutcome,
+  missing: readonly number[],
 ): Promise<FinalCandidate[]> {
-  const images = await driver.finals(finalists);
-  const bits = await driver.bits(finalists);
+  const pictures = await models.finals(finalists, missing);
+  const tokens = await models.tokens(finalists);
   return finalists.ids.map((id, row) => {
     const scores: Record<string, number> = {};
     const details: Record<string, Readonly<Record<string, unknown>>> = {};
     for (const name of Object.keys(input.rewards)) {
-      const known = driver.finalScore(id, finalists.stage, name);
+      const known = models.finalScore(id, finalists.stage, name);
       if (!known) continue;
       scores[name] = known.raw;
       if (known.detail) details[name] = known.detail;
     }
-    const image = images[row]!;
+    const picture = pictures[row]!;
+    const image = stillOf(picture);
     return {
       id,
       parent: parentOf(id),
       image,
-      pixelHash: pixelHash(image),
-      bits: bits[row]!,
+      picture,
+      pixelHash: picture.frames.length === 1 ? pixelHash(image) : framesHash(picture.frames),
+      tokens: tokens[row]!,
       scores,
       details,
     };

@@ -1,16 +1,7 @@
 import { TtsVarError } from "../core/errors.ts";
+import type { ShapeWish } from "../core/generator.ts";
 
-/** What was asked for of the image's shape; everything may be left open. */
-export interface ShapeWish {
-  /** Id of a schedule of the model. */
-  readonly schedule?: string | undefined;
-  /** Width to height, as "4:3" or "1.333". */
-  readonly ratio?: string | undefined;
-  /** Megapixels as "0.25M", or pixels as "1152x864" (width x height). */
-  readonly size?: string | undefined;
-}
-
-/** A schedule by what a user sees of it, in pixels. */
+/** A form of picture by what a user sees of it, in pixels. */
 export interface NamedShape {
   readonly id: string;
   readonly width: number;
@@ -24,16 +15,16 @@ const RATIO_TOLERANCE = Math.log(1.14);
 const SIZE_TOLERANCE = Math.log(1.35);
 
 /**
- * The schedule that fits a wish best: a wish for the ratio alone keeps the size of the model's first schedule, which is
- * its default, and the other way round. Ratios and sizes are rounded to the nearest that the model has, as long as it is
+ * The shape that fits a wish best: a wish for the ratio alone keeps the size of the model's first shape, which is its
+ * default, and the other way round. Ratios and sizes are rounded to the nearest that the model has, as long as it is
  * near.
  *
- * @throws TtsVarError CONFIG_INVALID with all schedules of the model
+ * @throws TtsVarError CONFIG_INVALID with all shapes of the model
  */
-export function chooseShape<Shape extends NamedShape>(schedules: readonly Shape[], wish: ShapeWish): Shape {
-  const [first] = schedules;
-  if (!first) throw new RangeError("a model needs a schedule");
-  const named = schedules.filter(({ id }) => wish.schedule === undefined || id === wish.schedule);
+export function chooseShape<Shape extends NamedShape>(shapes: readonly Shape[], wish: ShapeWish): Shape {
+  const [first] = shapes;
+  if (!first) throw new RangeError("a model needs a shape");
+  const named = shapes.filter(({ id }) => wish.id === undefined || id === wish.id);
   const ratio = wish.ratio === undefined ? null : parseRatio(wish.ratio);
   const labelled = named.filter(({ label }) => label !== undefined && label === wish.size);
   const size = wish.size === undefined || labelled.length > 0 ? null : parseSize(wish.size);
@@ -54,26 +45,28 @@ export function chooseShape<Shape extends NamedShape>(schedules: readonly Shape[
       (size === null || found.pixels <= SIZE_TOLERANCE) &&
       exact(found.shape),
   );
-  // By ratio first, to the hundredth: schedules of one ratio may differ by a rounded side, and then size decides.
+  // By ratio first, to the hundredth: shapes of one ratio may differ by a rounded side, and then size decides.
   const coarse = (distance: number): number => Math.round(100 * distance);
   const [best] = fitting.sort((a, b) => coarse(a.ratio) - coarse(b.ratio) || a.pixels - b.pixels);
   if (best) return best.shape;
-  throw unknownSchedule(schedules, wish);
+  throw unknownShape(shapes, wish);
 }
 
-/** The schedules that a model has, for messages: `1:1/1M (1024x1024), ...`. */
-export function describeSchedules(schedules: readonly NamedShape[]): string {
-  return schedules.map(({ id, width, height }) => `${id} (${width}x${height})`).join(", ");
+/** The shapes that a model has, for messages: `1:1/1M (1024x1024), ...`. */
+export function describeShapes(shapes: readonly NamedShape[]): string {
+  return shapes.map(({ id, width, height }) => `${id} (${width}x${height})`).join(", ");
 }
 
-function unknownSchedule(schedules: readonly NamedShape[], wish: ShapeWish): TtsVarError {
-  const asked = (["schedule", "ratio", "size"] as const).flatMap((name) =>
-    wish[name] === undefined ? [] : [`${name} ${wish[name]}`],
-  );
+function unknownShape(shapes: readonly NamedShape[], wish: ShapeWish): TtsVarError {
+  const asked = [
+    ["shape", wish.id],
+    ["ratio", wish.ratio],
+    ["size", wish.size],
+  ].flatMap(([name, value]) => (value === undefined ? [] : [`${name} ${value}`]));
   return new TtsVarError(
     "CONFIG_INVALID",
-    `this model has no ${asked.join(" with ")}; it has ${describeSchedules(schedules)} (width x height)`,
-    { details: { schedules: schedules.map(({ id, width, height }) => ({ id, width, height })) } },
+    `this model has no ${asked.join(" with ")}; it has ${describeShapes(shapes)} (width x height)`,
+    { details: { shapes: shapes.map(({ id, width, height }) => ({ id, width, height })) } },
   );
 }
 

@@ -1,12 +1,13 @@
-import type { Listing } from "../core/registry.ts";
-import type { GeneratorDefinition } from "./definition.ts";
+import { TtsVarError } from "../core/errors.ts";
+import type { GeneratorDefinition } from "../core/generator.ts";
+import { type Listing, unknownName } from "../core/registry.ts";
 
 /** A built-in generator: what `tts-var list generators` shows, and its lazily imported definition. */
 export interface GeneratorEntry extends Listing {
   load(): Promise<GeneratorDefinition>;
 }
 
-/** All built-in generators. Nothing is imported before one is asked for by name. */
+/** Generators by name. Nothing is imported before one is asked for. */
 export const generators: readonly GeneratorEntry[] = [
   {
     name: "embedded",
@@ -14,21 +15,54 @@ export const generators: readonly GeneratorEntry[] = [
     source: "Han et al. 2024 (Infinity), trained in training/",
     async load() {
       const { embeddedModelPath } = await import("../inference/folder/model-folder.ts");
-      const { infinityDefinition } = await import("./next-scale/infinity/definition.ts");
-      return infinityDefinition(await embeddedModelPath("generator"));
+      return generatorOfFolder(await embeddedModelPath("generator"));
     },
   },
   {
     name: "toy",
-    summary: "coloured blocks without weights, with a known best image for every prompt",
+    summary: "coloured blocks by scales, without weights, with a known best picture for every prompt",
     load: async () => (await import("./next-scale/toy/definition.ts")).toyDefinition,
+  },
+  {
+    name: "toy-canvas",
+    summary: "a canvas of colours revealed in groups, with looks ahead; without weights, best picture known",
+    load: async () => (await import("./toys/canvas.ts")).canvasDefinition,
+  },
+  {
+    name: "toy-clip",
+    summary: "a clip frame by frame, with noise for each candidate; without weights, best clip known",
+    load: async () => (await import("./toys/clip.ts")).clipDefinition,
   },
 ];
 
-/** The generator of a model folder, by the family that its manifest names. */
+/** Systems by the family that a model folder's manifest names. A further one is a line here, and a folder of its own. */
+const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>([
+  ["infinity", async (dir) => (await import("./next-scale/infinity/definition.ts")).infinityDefinition(dir)],
+]);
+
+/**
+ * The generator of a model folder, by the family that its manifest names.
+ *
+ * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID when it holds something else, PLUGIN_UNKNOWN for a family that this
+ *   version does not have
+ */
 export async function generatorOfFolder(dir: string): Promise<GeneratorDefinition> {
-  const { infinityDefinition } = await import("./next-scale/infinity/definition.ts");
-  return infinityDefinition(dir);
+  const { openModelFolder } = await import("../inference/folder/model-folder.ts");
+  const { name, manifest } = await openModelFolder(dir, { verify: false });
+  const { family, kind } = manifest as { family?: unknown; kind?: unknown };
+  if (typeof family !== "string") {
+    const what = typeof kind === "string" ? `a ${kind}` : "a model without a family";
+    throw new TtsVarError(
+      "MODEL_INVALID",
+      `${name} (${dir}) is ${what}, no generator; see \`tts-var list models\``,
+      {
+        details: { dir, kind: kind ?? null },
+      },
+    );
+  }
+  const define = FAMILIES.get(family);
+  if (!define) throw unknownName("family of generators", family, [...FAMILIES.keys()]);
+  return define(dir);
 }
 
 /** The generator behind a server's address. */

@@ -1,12 +1,7 @@
 import { Script } from "node:vm";
 import { TtsVarError } from "../core/errors.ts";
-import type {
-  SearchAction,
-  SearchFunction,
-  SearchOutcome,
-  SearchProgram,
-  SearchSpace,
-} from "../core/strategy.ts";
+import type { SearchAction, SearchOutcome, SearchProgram } from "../core/program.ts";
+import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
 import { placeOf } from "./place-of.ts";
 
 /** Milliseconds that a program may think about one action. */

@@ -44,20 +44,9 @@ export function readHistory(events: readonly TraceEvent[], reward: string): Sear
     const next = scale + 1 < alive.length ? alive[scale + 1]! : finalists;
     return { scale, alive: unique(ids), kept: new Set(next), scores: scores[scale] ?? new Map() };
   });
-  return { scales, ids: unique(scales.flatMap((row) => row.alive)).sort(byLineage), best, finalists };
+  return { scales, ids: unique(scales.flatMap((row) => row.alive)).sort(compareIds), best, finalists };
 }
 
 function unique(ids: readonly CandidateId[]): CandidateId[] {
   return [...new Set(ids)];
-}
-
-/** c2 < c2.1 < c10. */
-export function byLineage(a: CandidateId, b: CandidateId): number {
-  const left = a.slice(1).split(".").map(Number);
-  const right = b.slice(1).split(".").map(Number);
-  for (let index = 0; index < Math.max(left.length, right.length); index++) {
-    const difference = (left[index] ?? -1) - (right[index] ?? -1);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }

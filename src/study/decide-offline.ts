@@ -2,7 +2,7 @@ import { Budget, type Spending } from "../core/budget.ts";
 import { finish } from "../core/dry-run.ts";
 import type { LatentSize } from "../core/generator.ts";
 import { Ledger } from "../core/ledger.ts";
-import type { Population, SearchAction, SearchObservation } from "../core/strategy.ts";
+import type { Population, SearchAction, SearchObservation } from "../core/program.ts";
 import { pickRows } from "../core/tensor.ts";
 import { createSpace, type PlanInput } from "../engine/plan.ts";
 import { signalsOf, type Tree, tokensOf, viewKey } from "./record-tree.ts";

@@ -1,4 +1,4 @@
-import type { Acceptance } from "../core/strategy.ts";
+import type { Acceptance } from "../core/calibration.ts";
 import { type Tree, viewKey } from "./record-tree.ts";
 
 export interface AcceptanceInput {

@@ -1,5 +1,5 @@
 import type { LatentSize } from "../core/generator.ts";
-import type { Calibration, ScaleCalibration } from "../core/strategy.ts";
+import type { Calibration, ScaleCalibration } from "../core/calibration.ts";
 import { type Tree, viewKey } from "./record-tree.ts";
 
 export interface CalibrationInput {

@@ -1,6 +1,7 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
-import type { Calibration, CostModel } from "../core/strategy.ts";
+import type { Calibration } from "../core/calibration.ts";
+import type { CostModel } from "../core/strategy.ts";
 import type { StudyTable } from "./study-table.ts";
 
 /** SVG of the judge's score by units spent, one line per arm, with intervals. */

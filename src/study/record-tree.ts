@@ -1,17 +1,7 @@
 import type { LatentSize, StageSignals } from "../core/generator.ts";
-import type { SearchFunction, SearchOutcome, SearchProgram, SearchSpace } from "../core/strategy.ts";
-import {
-  branch,
-  features,
-  type Population,
-  release,
-  score,
-  select,
-  start,
-  step,
-  stepTo,
-  tokens,
-} from "../core/strategy.ts";
+import type { SearchOutcome, SearchProgram } from "../core/program.ts";
+import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
+import { branch, features, type Population, release, score, select, start, step, stepTo, tokens } from "../core/program.ts";
 import { pickRows, type Tensor } from "../core/tensor.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import { bitsTensor } from "../engine/events.ts";

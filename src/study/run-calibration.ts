@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
-import type { Calibration } from "../core/strategy.ts";
+import type { Calibration } from "../core/calibration.ts";
 import type { GenevalMetadata } from "../eval/geneval/rules.ts";
 import { measureAcceptance } from "./measure-acceptance.ts";
 import { measureCalibration } from "./measure-calibration.ts";

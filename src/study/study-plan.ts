@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
-import type { Calibration, SearchFunction } from "../core/strategy.ts";
+import type { Calibration } from "../core/calibration.ts";
+import type { SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import type { PlanInput } from "../engine/plan.ts";
 import { createSpace } from "../engine/plan.ts";

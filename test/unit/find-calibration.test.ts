@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { calibrationFile, findCalibration } from "../../src/assemble/find-calibration.ts";
-import type { Calibration } from "../../src/core/strategy.ts";
+import type { Calibration } from "../../src/core/calibration.ts";
 import { packageRoot } from "../../src/io/package-root.ts";
 import { calibration } from "./support/search-run.ts";
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { memoryLimit } from "../../src/config/memory-limit.ts";
 import type { GeneratorMemory } from "../../src/core/generator.ts";
-import { branch, release, type SearchFunction, select, start, step } from "../../src/core/strategy.ts";
+import { branch, release, select, start, step } from "../../src/core/program.ts";
+import type { SearchFunction } from "../../src/core/strategy.ts";
 import { type MemoryPlan, planMemory } from "../../src/engine/memory-plan.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";

@@ -4,7 +4,7 @@ import type { SearchConfig } from "../../config/schema.ts";
 import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import type { PluginHost } from "../../core/plugin.ts";
-import type { Calibration } from "../../core/strategy.ts";
+import type { Calibration } from "../../core/calibration.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { MeasuredCurve } from "../../study/run-calibration.ts";

@@ -1,5 +1,4 @@
-import type { LatentSize } from "../../core/generator.ts";
-import { resizeBilinear } from "./resize.ts";
+import { type Grid, resizeBilinear } from "./resize.ts";
 
 /** What the arithmetic between bits and latents depends on. */
 export interface CodeLayout {
@@ -21,7 +20,7 @@ export interface CodeLayout {
 export class BitCode {
   readonly #layout: CodeLayout;
   /** Full latent grid. */
-  readonly latent: LatentSize;
+  readonly latent: Grid;
   /** Bits per token. */
   readonly tokenChannels: number;
 
@@ -41,7 +40,7 @@ export class BitCode {
   }
 
   /** Latent grid of a scale: its token grid, doubled with patchify. */
-  grid(scale: number): LatentSize {
+  grid(scale: number): Grid {
     const [h, w] = this.#layout.scales[scale]!;
     const factor = this.#layout.patchify ? 2 : 1;
     return { h: h * factor, w: w * factor };

@@ -31,7 +31,7 @@ export interface Drawn {
  *
  * @param cond   differences of the conditional branch, [tokens * channels]
  * @param uncond differences of the unconditional branch, or null
- * @param forced bits to take instead of drawing; the signals are then those of the forced bits
+ * @param kept   bits to take instead of drawing; the signals are then those of the kept bits
  * @throws RangeError if a logit is not finite
  */
 export function drawBits(
@@ -39,12 +39,12 @@ export function drawBits(
   uncond: Float32Array | null,
   { guidance, temperature, topP, topK = 2 }: DrawSettings,
   stream: RngStream,
-  forced?: Uint8Array,
+  kept?: Uint8Array,
 ): Drawn {
   const count = cond.length;
   const bits = new Uint8Array(count);
   const uniforms = new Float64Array(count);
-  if (!forced) stream.fill(uniforms);
+  if (!kept) stream.fill(uniforms);
   const certain = topK === 1 ? 0 : Math.log(topP / (1 - topP));
   let logProb = 0;
   let entropy = 0;
@@ -66,7 +66,7 @@ export function drawBits(
     const cost = Math.log1p(tail);
     const likely = delta > 0 ? 1 : 0;
     let bit: number;
-    if (forced) bit = forced[index]!;
+    if (kept) bit = kept[index]!;
     else if (size >= certain) bit = likely;
     else bit = uniforms[index]! < (likely === 1 ? 1 - rare : rare) ? 1 : 0;
     bits[index] = bit;

@@ -1,6 +1,7 @@
 import { TtsVarError } from "../../core/errors.ts";
 import type { RgbImage } from "../../core/image.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import type { Tokens } from "../../core/tokens.ts";
 import type { OrtSession } from "../../inference/runtime/ort-session.ts";
 import type { BitCode } from "./bit-code.ts";
 import { reduceArea } from "./resize.ts";
@@ -24,7 +25,7 @@ export function quantise(code: BitCode, features: Float32Array): Uint8Array[] {
 }
 
 /**
- * From images to bits through a model's encoder graph, which is opened when first used.
+ * From images to tokens through a model's encoder graph, which is opened when first used.
  *
  * @param stride pixels per latent cell
  */
@@ -32,7 +33,7 @@ export function createEncoder(
   open: () => Promise<OrtSession>,
   code: BitCode,
   stride: number,
-): (image: RgbImage) => Promise<Uint8Array[]> {
+): (image: RgbImage) => Promise<Tokens[]> {
   let opening: Promise<OrtSession> | undefined;
   const [width, height] = [code.latent.w * stride, code.latent.h * stride];
   return async (image) => {
@@ -44,7 +45,7 @@ export function createEncoder(
     }
     opening ??= open();
     const { features } = await (await opening).run({ image: toTensor(image) }, ["features"]);
-    return quantise(code, features!.data);
+    return quantise(code, features!.data).map((data, scale) => ({ count: code.tokens(scale), data }));
   };
 }
 

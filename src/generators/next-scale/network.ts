@@ -1,8 +1,8 @@
-import type { SampleRequest } from "../../core/generator.ts";
+import type { Task } from "../../core/task.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
 /** What one stage is computed from. */
-export interface StageInput {
+export interface Pass {
   readonly stage: number;
   /** Current candidates. */
   readonly width: number;
@@ -12,7 +12,7 @@ export interface StageInput {
   readonly guided: boolean;
 }
 
-export interface StageOutput<State> {
+export interface PassOutput<State> {
   /** Bit-logit differences, [1 or 2 groups, rows, tokens, channels]; one row stands for all candidates. */
   readonly delta: Tensor;
   readonly state: State;
@@ -22,9 +22,9 @@ export interface StageOutput<State> {
  * The network behind a session. `State` is what candidates carry from stage to stage besides their codes (caches); it is
  * immutable, so sessions can branch without copying.
  */
-export interface StageModel<State> {
-  begin(request: SampleRequest): Promise<State>;
-  run(state: State, input: StageInput): Promise<StageOutput<State>>;
+export interface Network<State> {
+  begin(task: Task): Promise<State>;
+  run(state: State, input: Pass): Promise<PassOutput<State>>;
   /** State of the rows `parents[i]`. */
   select(state: State, parents: readonly number[]): State;
   /** Latents [n, channels, h, w] to images [n, 3, height, width] in [-1, 1]. */

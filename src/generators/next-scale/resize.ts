@@ -1,4 +1,8 @@
-import type { LatentSize } from "../../core/generator.ts";
+/** A grid of latent cells or tokens. */
+export interface Grid {
+  readonly h: number;
+  readonly w: number;
+}
 
 /** For each output index: the two input indices and the weight of the second one. */
 interface Axis {
@@ -35,12 +39,7 @@ function bilinearAxis(input: number, output: number): Axis {
  * Bilinear resize of [channels, from.h, from.w] to [channels, to.h, to.w], also downwards without antialiasing.
  * The result is always a new array.
  */
-export function resizeBilinear(
-  data: Float32Array,
-  channels: number,
-  from: LatentSize,
-  to: LatentSize,
-): Float32Array {
+export function resizeBilinear(data: Float32Array, channels: number, from: Grid, to: Grid): Float32Array {
   if (from.h === to.h && from.w === to.w) return data.slice();
   const rows = bilinearAxis(from.h, to.h);
   const columns = bilinearAxis(from.w, to.w);
@@ -66,12 +65,7 @@ export function resizeBilinear(
 }
 
 /** Area-average of [channels, from.h, from.w] to a smaller grid (PyTorch's adaptive average pooling). */
-export function reduceArea(
-  data: Float32Array,
-  channels: number,
-  from: LatentSize,
-  to: LatentSize,
-): Float32Array {
+export function reduceArea(data: Float32Array, channels: number, from: Grid, to: Grid): Float32Array {
   if (from.h === to.h && from.w === to.w) return data;
   const out = new Float32Array(channels * to.h * to.w);
   let at = 0;

@@ -1,23 +1,31 @@
-import { createHash } from "node:crypto";
 import { TtsVarError } from "../../core/errors.ts";
-import type { LatentSize, Pick, SampleRequest, Session, StageSignals } from "../../core/generator.ts";
+import {
+  type Pick,
+  type Picture,
+  type Session,
+  type Shape,
+  type StageSignals,
+  sidesOf,
+  type View,
+} from "../../core/generator.ts";
 import type { CandidateId } from "../../core/ids.ts";
-import type { RgbImage } from "../../core/image.ts";
 import { createRng, type Rng } from "../../core/rng.ts";
+import type { Task } from "../../core/task.ts";
 import { rowOf, type Tensor } from "../../core/tensor.ts";
-import { checkSettings } from "../definition.ts";
+import { type TokenKind, type Tokens, tokenHash, tokensProblem } from "../../core/tokens.ts";
 import type { BitCode } from "./bit-code.ts";
 import { type Drawn, drawBits } from "./draw-bits.ts";
-import { decodeBlock } from "./infinity/memory.ts";
-import type { StageModel } from "./network.ts";
-import { reduceArea } from "./resize.ts";
+import type { Network } from "./network.ts";
+import { type Grid, reduceArea } from "./resize.ts";
+import type { SamplingSettings } from "./settings.ts";
 import { toImage } from "./to-image.ts";
+import { viewsAtOnce } from "./views-at-once.ts";
 
 /** A candidate. Nothing in it is ever changed, so copies share everything. */
 interface Row {
   readonly id: CandidateId;
   readonly code: Float32Array | null;
-  readonly bits: readonly Uint8Array[];
+  readonly tokens: readonly (Tokens & { readonly data: Uint8Array })[];
 }
 
 interface Progress<State> {
@@ -27,51 +35,59 @@ interface Progress<State> {
 }
 
 /** What all sessions of one `start` have in common. */
-interface SessionContext<State> {
-  readonly model: StageModel<State>;
+export interface SessionContext<State> {
+  readonly network: Network<State>;
   readonly code: BitCode;
-  readonly request: SampleRequest;
+  readonly shape: Shape;
+  readonly settings: SamplingSettings;
+}
+
+interface Drawing<State> extends SessionContext<State> {
+  readonly task: Task;
   readonly rng: Rng;
+}
+
+/** What the bits of a code are to everybody else. */
+export function tokenKindOf(code: BitCode): TokenKind {
+  return { kind: "bits", width: code.tokenChannels };
 }
 
 /**
  * Begins a population over any bitwise next-scale model.
  *
- * @throws TtsVarError CONFIG_INVALID for settings or forced bits that do not fit the scales
+ * @throws TtsVarError CONFIG_INVALID for kept tokens that do not fit the scales
  */
 export async function startSession<State>(
-  model: StageModel<State>,
-  code: BitCode,
-  request: SampleRequest,
+  context: SessionContext<State>,
+  task: Task,
+  ids: readonly CandidateId[],
 ): Promise<Session> {
-  checkSettings(request.settings, code.stages);
-  const forced = request.forcedBits ?? [];
-  if (forced.length > code.stages) {
+  checkKept(context.code, task.keep ?? []);
+  const rows = ids.map((id) => ({ id, code: null, tokens: [] }));
+  const rng = createRng(task.seed, task.prompt);
+  const state = await context.network.begin(task);
+  return new BitSession({ ...context, task, rng }, { stage: 0, rows, state });
+}
+
+function checkKept(code: BitCode, keep: readonly Tokens[]): void {
+  if (keep.length > code.stages) {
     throw new TtsVarError(
       "CONFIG_INVALID",
-      `forced bits of ${forced.length} scales are given, but the model has ${code.stages}`,
+      `kept tokens of ${keep.length} stages are given, but the model has ${code.stages}`,
     );
   }
-  forced.forEach((bits, scale) => {
-    const needed = code.tokens(scale) * code.tokenChannels;
-    if (bits.length === needed) return;
-    throw new TtsVarError(
-      "CONFIG_INVALID",
-      `forced bits of scale ${scale}: ${bits.length} given, ${needed} needed`,
-    );
+  keep.forEach((tokens, scale) => {
+    const problem = tokensProblem(tokenKindOf(code), tokens, code.tokens(scale));
+    if (problem) throw new TtsVarError("CONFIG_INVALID", `kept tokens of stage ${scale}: ${problem}`);
   });
-  const rows = request.ids.map((id) => ({ id, code: null, bits: [] }));
-  const rng = createRng(request.seed, request.prompt);
-  const state = await model.begin(request);
-  return new BitSession({ model, code, request, rng }, { stage: 0, rows, state });
 }
 
 /** A population of bitwise next-scale candidates; see `Session`. */
 class BitSession<State> implements Session {
-  readonly #context: SessionContext<State>;
+  readonly #context: Drawing<State>;
   #progress: Progress<State> | null;
 
-  constructor(context: SessionContext<State>, progress: Progress<State>) {
+  constructor(context: Drawing<State>, progress: Progress<State>) {
     this.#context = context;
     this.#progress = progress;
   }
@@ -86,28 +102,27 @@ class BitSession<State> implements Session {
 
   async step(): Promise<StageSignals> {
     const { stage, rows, state } = this.#alive();
-    const { model, code, request } = this.#context;
+    const { network, code, task, settings } = this.#context;
     if (stage >= code.stages) throw new RangeError(`all ${code.stages} stages are done`);
-    const guided = stage < request.settings.guidanceUntil;
-    // As long as no candidate has drawn anything, all are one: the first stage, and those that follow forced bits.
-    const alike = stage <= (request.forcedBits?.length ?? 0);
+    const guided = stage < settings.guidanceUntil;
+    // As long as no candidate has drawn anything, all are one: the first stage, and those that follow kept tokens.
+    const alike = stage <= (task.keep?.length ?? 0);
     const different = alike ? rows.slice(0, 1) : rows;
     const z = this.#input(stage, different);
-    const before = alike ? model.select(state, [0]) : state;
-    const output = await model.run(before, { stage, width: different.length, z, guided });
-    const after = alike ? model.select(output.state, new Array(rows.length).fill(0)) : output.state;
+    const before = alike ? network.select(state, [0]) : state;
+    const output = await network.run(before, { stage, width: different.length, z, guided });
+    const after = alike ? network.select(output.state, new Array(rows.length).fill(0)) : output.state;
     const drawn = rows.map((row, index) => this.#draw(output.delta, stage, row, index));
-    const next = rows.map((row, index) => ({
-      id: row.id,
-      code: code.add(row.code, drawn[index]!.bits, stage),
-      bits: [...row.bits, drawn[index]!.bits],
-    }));
+    const next = rows.map((row, index) => {
+      const tokens = { count: code.tokens(stage), data: drawn[index]!.bits };
+      return { id: row.id, code: code.add(row.code, tokens.data, stage), tokens: [...row.tokens, tokens] };
+    });
     this.#progress = { stage: stage + 1, rows: next, state: after };
+    const values = (name: "logProb" | "entropy" | "guidanceGap") =>
+      Float64Array.from(drawn, (candidate) => candidate[name]);
     return {
-      logProb: Float64Array.from(drawn, (candidate) => candidate.logProb),
-      entropy: Float64Array.from(drawn, (candidate) => candidate.entropy),
-      guidanceGap: Float64Array.from(drawn, (candidate) => candidate.guidanceGap),
-      tokenHash: drawn.map(({ bits }) => createHash("sha256").update(bits).digest("hex").slice(0, 16)),
+      tokenHash: next.map(({ tokens }) => tokenHash(tokens[stage]!)),
+      values: { logProb: values("logProb"), entropy: values("entropy"), guidanceGap: values("guidanceGap") },
     };
   }
 
@@ -119,32 +134,32 @@ class BitSession<State> implements Session {
     return new BitSession(this.#context, this.#picked(picks));
   }
 
-  async decode(rows: readonly number[], latent?: LatentSize): Promise<RgbImage[]> {
-    const { code } = this.#context;
-    const size = latent ?? code.latent;
-    checkSize(size, code.latent);
-    const block = decodeBlock(size);
-    const images: RgbImage[] = [];
+  async view(rows: readonly number[], view: View): Promise<Picture[]> {
+    const { code, network } = this.#context;
+    const size = this.#gridOf(view);
+    const block = viewsAtOnce(size);
+    const pictures: Picture[] = [];
     for (let start = 0; start < rows.length; start += block) {
       const part = rows.slice(start, start + block);
       const stride = code.channels * size.h * size.w;
       const data = new Float32Array(part.length * stride);
       part.forEach((index, at) => {
         const { code: cumulative } = this.#row(index);
-        if (!cumulative) throw new RangeError("there is nothing to decode before the first stage");
+        if (!cumulative) throw new RangeError("there is nothing to look at before the first stage");
         data.set(reduceArea(cumulative, code.channels, code.latent, size), at * stride);
       });
-      const decoded = await this.#context.model.decode({
-        dims: [part.length, code.channels, size.h, size.w],
-        data,
-      });
-      for (let at = 0; at < part.length; at++) images.push(toImage(decoded, at));
+      const decoded = await network.decode({ dims: [part.length, code.channels, size.h, size.w], data });
+      for (let at = 0; at < part.length; at++) pictures.push({ frames: [toImage(decoded, at)], coverage: 1 });
     }
-    return images;
+    return pictures;
   }
 
-  async bits(row: number): Promise<Uint8Array[]> {
-    return [...this.#row(row).bits];
+  async tokens(rows: readonly number[], stage: number): Promise<Tokens[]> {
+    return rows.map((index) => {
+      const tokens = this.#row(index).tokens[stage];
+      if (tokens) return tokens;
+      throw new RangeError(`stage ${stage} is not done: ${this.stage} are`);
+    });
   }
 
   release(): void {
@@ -163,12 +178,25 @@ class BitSession<State> implements Session {
     return row;
   }
 
+  /** Latent cells that a view is decoded from. */
+  #gridOf({ size, look }: View): Grid {
+    const { shape } = this.#context;
+    if (look !== "now" || !(size > 0 && size <= 1)) {
+      throw new TtsVarError(
+        "CONFIG_INVALID",
+        `cannot look ${look} at size ${size}: this generator looks now, at sizes above 0 and at most 1`,
+      );
+    }
+    const { width, height } = sidesOf(shape, size);
+    return { h: height / shape.grain, w: width / shape.grain };
+  }
+
   #picked(picks: readonly Pick[]): Progress<State> {
     const { stage, rows, state } = this.#alive();
     const next = picks.map(({ parent, id }) => ({ ...this.#row(parent), id }));
     const same = picks.length === rows.length && picks.every(({ parent }, index) => parent === index);
     const parents = picks.map(({ parent }) => parent);
-    return { stage, rows: next, state: same ? state : this.#context.model.select(state, parents) };
+    return { stage, rows: next, state: same ? state : this.#context.network.select(state, parents) };
   }
 
   #input(stage: number, rows: readonly Row[]): Tensor | null {
@@ -183,20 +211,27 @@ class BitSession<State> implements Session {
   }
 
   #draw(delta: Tensor, stage: number, row: Row, index: number): Drawn {
-    const { request, rng } = this.#context;
+    const { task, settings, rng } = this.#context;
     const [groups, shared] = delta.dims as [number, number];
     const at = shared === 1 ? 0 : index;
     const flat: Tensor = { dims: [groups * shared, delta.data.length / (groups * shared)], data: delta.data };
-    const settings = {
-      guidance: request.settings.guidance[stage]!,
-      temperature: request.settings.temperature[stage]!,
-      topP: request.settings.topP,
-      topK: request.settings.topK,
+    const { topP, topK } = settings;
+    const how = {
+      guidance: settings.guidance[stage]!,
+      temperature: settings.temperature[stage]!,
+      topP,
+      topK,
     };
     const stream = rng.stream("token", row.id, stage);
     try {
       const uncond = groups === 2 ? rowOf(flat, shared + at) : null;
-      return drawBits(rowOf(flat, at), uncond, settings, stream, request.forcedBits?.[stage]);
+      return drawBits(
+        rowOf(flat, at),
+        uncond,
+        how,
+        stream,
+        task.keep?.[stage]?.data as Uint8Array | undefined,
+      );
     } catch (cause) {
       throw new TtsVarError(
         "MODEL_RUNTIME",
@@ -205,13 +240,4 @@ class BitSession<State> implements Session {
       );
     }
   }
-}
-
-function checkSize(size: LatentSize, full: LatentSize): void {
-  const fits = (value: number, limit: number) => Number.isInteger(value) && value >= 1 && value <= limit;
-  if (fits(size.h, full.h) && fits(size.w, full.w)) return;
-  throw new TtsVarError(
-    "CONFIG_INVALID",
-    `cannot decode at ${size.h}x${size.w}: sizes go from 1x1 to the full latent, ${full.h}x${full.w}`,
-  );
 }

@@ -1,10 +1,13 @@
 import { TtsVarError } from "../../core/errors.ts";
-import type { Generator } from "../../core/generator.ts";
-import { chooseShape, type ShapeWish } from "../choose-shape.ts";
-import type { GeneratorDefinition, GeneratorTraits } from "../definition.ts";
+import type {
+  Generator,
+  GeneratorDefinition,
+  GeneratorRequest,
+  GeneratorTraits,
+} from "../../core/generator.ts";
 import { type Endpoint, HttpCalls } from "./http-calls.ts";
 import { HttpRemote } from "./http-remote.ts";
-import { type Info, type InfoSchedule, infoSchema, parseAddress } from "./protocol.ts";
+import { answerSchemas, type Info, infoSchema, parseAddress } from "./protocol.ts";
 import { remoteGenerator } from "./session-calls.ts";
 
 /** Environment variables: secrets do not belong on command lines, and limits of a network not in a search's settings. */
@@ -15,7 +18,7 @@ const DEFAULT_TIMEOUT_S = 600;
 const INFO_TIMEOUT_S = 15;
 
 /**
- * A generator behind HTTP (`docs/remote-sampler.md`). Describing asks the server once.
+ * A generator behind HTTP (`docs/remote-sampler.md`). Describing asks the server.
  *
  * @param address     `http://host:port`, or `https://host/path` behind a proxy
  * @param environment where the token and the timeout are read from
@@ -30,68 +33,47 @@ export function remoteDefinition(
     token: environment[TOKEN]?.trim() || undefined,
     timeoutMs: 1000 * secondsOf(environment[TIMEOUT]),
   };
-  let asked: Promise<Info> | undefined;
-  const info = (): Promise<Info> => {
-    asked ??= fetchInfo(endpoint).catch((error) => {
-      asked = undefined;
-      throw error;
-    });
-    return asked;
-  };
   return {
-    describe: async (shape) => describeRemote(await info(), shape).description,
-    async open({ shape } = {}): Promise<Generator> {
-      const known = await info();
-      const { description, schedule } = describeRemote(known, shape);
-      return remoteGenerator(description, new HttpRemote(endpoint, known, schedule), {
-        encodes: known.encodes,
+    describe: (request) => askTraits(endpoint, request),
+    async open(request = {}): Promise<Generator> {
+      const info = await askInfo(endpoint);
+      const traits = await askTraits(endpoint, request);
+      return remoteGenerator(traits, new HttpRemote(endpoint, info, traits), {
+        settings: request.settings,
+        describe: (settings) => askTraits(endpoint, { shape: { id: traits.shape.id }, settings }),
       });
     },
   };
 }
 
-async function fetchInfo(endpoint: Endpoint): Promise<Info> {
-  const calls = new HttpCalls({
-    ...endpoint,
-    timeoutMs: Math.min(endpoint.timeoutMs, 1000 * INFO_TIMEOUT_S),
-  });
+async function askInfo(endpoint: Endpoint): Promise<Info> {
+  return briefly(endpoint, (calls) => calls.json("info", undefined, infoSchema));
+}
+
+async function askTraits(
+  endpoint: Endpoint,
+  { shape = {}, settings = {} }: GeneratorRequest = {},
+): Promise<GeneratorTraits> {
+  // The protocol is checked first: a server of another version answers other calls.
+  await askInfo(endpoint);
+  const { traits } = await briefly(endpoint, (calls) =>
+    calls.json("traits", { shape, settings }, answerSchemas.traits),
+  );
+  const { refine, ...cost } = traits.cost;
+  return { ...traits, cost: { ...cost, ...(refine === undefined ? {} : { refine }) } };
+}
+
+async function briefly<Answer>(
+  endpoint: Endpoint,
+  ask: (calls: HttpCalls) => Promise<Answer>,
+): Promise<Answer> {
+  const timeoutMs = Math.min(endpoint.timeoutMs, 1000 * INFO_TIMEOUT_S);
+  const calls = new HttpCalls({ ...endpoint, timeoutMs });
   try {
-    return await calls.json("info", undefined, infoSchema);
+    return await ask(calls);
   } finally {
     calls.close();
   }
-}
-
-function describeRemote(
-  info: Info,
-  shape: ShapeWish = {},
-): { readonly description: GeneratorTraits; readonly schedule: InfoSchedule } {
-  const shaped = info.schedules.map((schedule) => ({
-    id: schedule.id,
-    width: schedule.latent.w * info.pixelsPerLatent,
-    height: schedule.latent.h * info.pixelsPerLatent,
-    schedule,
-  }));
-  const { schedule } = chooseShape(shaped, shape);
-  const { cost, latent } = schedule;
-  const { topK, ...defaults } = schedule.defaults;
-  const description: GeneratorTraits = {
-    name: info.name,
-    version: info.version,
-    scales: schedule.scales.map(({ h, w }, index) => ({ index, h, w })),
-    latent,
-    pixelsPerLatent: info.pixelsPerLatent,
-    cost: {
-      text: cost.text,
-      stage: (index, guided) => cost.stages[index]?.[guided ? "guided" : "unguided"] ?? 0,
-      sharedStages: cost.sharedStages,
-      decode: ({ h, w }) => cost.decodePerCell * h * w,
-    },
-    defaults: { ...defaults, ...(topK === undefined ? {} : { topK }) },
-    schedule: schedule.id,
-    ...(info.bitsPerToken === undefined ? {} : { bitsPerToken: info.bitsPerToken }),
-  };
-  return { description, schedule };
 }
 
 function secondsOf(text: string | undefined): number {

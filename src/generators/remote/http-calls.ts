@@ -63,13 +63,18 @@ export class HttpCalls {
     );
   }
 
-  /** A binary answer of exactly so many bytes. */
-  async bytes(path: string, body: unknown, length: number): Promise<Buffer> {
+  /**
+   * A binary answer.
+   *
+   * @param read what the bytes mean; null: they are not of the form that was asked for
+   */
+  async bytes<Value>(path: string, body: unknown, read: (bytes: Buffer) => Value | null): Promise<Value> {
     const reply = await this.#answer(path, body);
-    if (reply.body.length === length) return reply.body;
+    const value = read(reply.body);
+    if (value !== null) return value;
     throw new TtsVarError(
       "MODEL_INVALID",
-      `${this.name} answered ${path} with ${reply.body.length} bytes instead of ${length}`,
+      `${this.name} answered ${path} with ${reply.body.length} bytes that are not what was asked for`,
     );
   }
 

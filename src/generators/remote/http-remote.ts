@@ -1,18 +1,10 @@
 import { randomBytes } from "node:crypto";
-import type { SampleRequest } from "../../core/generator.ts";
-import type { RgbImage } from "../../core/image.ts";
+import type { GeneratorTraits, StageSignals } from "../../core/generator.ts";
 import type { Remote } from "../../inference/runtime/worker/inference-worker.ts";
 import { type Endpoint, HttpCalls } from "./http-calls.ts";
-import {
-  type Answers,
-  answerSchemas,
-  bitsFromText,
-  bitsToText,
-  type Info,
-  type InfoSchedule,
-  type Requests,
-} from "./protocol.ts";
-import type { GeneratorMethods } from "./session-calls.ts";
+import { type Answers, answerSchemas, type Info, type Requests } from "./protocol.ts";
+import type { SessionMethods } from "./session-calls.ts";
+import { picturesOf, tokensOf, wireImage, wireTask } from "./wire.ts";
 
 /** Closing waits no longer than this for sessions to be released; what is left expires on the server. */
 const RELEASE_MS = 2000;
@@ -25,38 +17,36 @@ interface RemoteState {
 }
 
 /** A generator's calls carried out by a server: the same methods as in the inference worker, over HTTP. */
-export class HttpRemote implements Remote<GeneratorMethods> {
+export class HttpRemote implements Remote<SessionMethods> {
   readonly #calls: HttpCalls;
-  readonly #info: Info;
-  readonly #schedule: InfoSchedule;
+  readonly #traits: GeneratorTraits;
   readonly #sessions = new Map<number, RemoteState>();
   readonly #keepAlive: NodeJS.Timeout;
   #started = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(endpoint: Endpoint, info: Info, schedule: InfoSchedule) {
+  constructor(endpoint: Endpoint, info: Info, traits: GeneratorTraits) {
     this.#calls = new HttpCalls(endpoint);
-    this.#info = info;
-    this.#schedule = schedule;
+    this.#traits = traits;
     // A search may look elsewhere for long, at a slow reward or at other sessions; its own must not expire meanwhile.
     this.#keepAlive = setInterval(() => this.#touch(), (info.limits.idleSeconds * 1000) / 3).unref();
   }
 
-  readonly #methods: GeneratorMethods = {
-    start: async (request) => {
+  readonly #methods: SessionMethods = {
+    start: async (task, ids, settings) => {
       const handle = newHandle();
-      const { revision } = await this.#post("start", this.#startRequest(handle, request));
+      const { version, shape, tokens } = this.#traits;
+      const { revision } = await this.#post("start", {
+        session: handle,
+        model: version,
+        shape: shape.id,
+        settings: { ...(settings as object | undefined) },
+        task: wireTask(tokens, task),
+        ids: [...ids],
+      });
       return this.#add({ handle, revision });
     },
-    step: async (key) => {
-      const { revision, ...signals } = await this.#change(key, "step", {});
-      return {
-        logProb: Float64Array.from(signals.logProb),
-        entropy: Float64Array.from(signals.entropy),
-        guidanceGap: Float64Array.from(signals.guidanceGap),
-        tokenHash: signals.tokenHash,
-      };
-    },
+    step: async (key) => signalsOf(await this.#change(key, "step", {})),
     select: async (key, picks) => {
       await this.#change(key, "select", { picks: [...picks] });
     },
@@ -69,29 +59,25 @@ export class HttpRemote implements Remote<GeneratorMethods> {
       });
       return this.#add({ handle, revision });
     },
-    decode: async (key, rows, latent) => {
-      if (rows.length === 0) return [];
-      const { pixelsPerLatent } = this.#info;
-      const size = latent ?? this.#schedule.latent;
-      const height = size.h * pixelsPerLatent;
-      const width = size.w * pixelsPerLatent;
-      const length = height * width * 3;
-      const request = { ...this.#at(key), rows: [...rows], ...(latent === undefined ? {} : { latent }) };
-      const pixels = await this.#calls.bytes("decode", request, rows.length * length);
-      return rows.map((_, index) => {
-        // A copy of its own: an image must not keep all others of its call in memory.
-        const data = new Uint8Array(pixels.subarray(index * length, (index + 1) * length));
-        return { width, height, data };
+    view: async (key, rows, view) =>
+      this.#calls.bytes("view", { ...this.#at(key), rows: [...rows], view: { ...view } }, (bytes) => {
+        const pictures = picturesOf(bytes);
+        return pictures?.length === rows.length ? pictures : null;
+      }),
+    tokens: async (key, rows, stage) => {
+      const { tokens } = await this.#post("tokens", { ...this.#at(key), rows: [...rows], stage });
+      return tokens.map((wired) => tokensOf(this.#traits.tokens, wired));
+    },
+    refine: async (key, share, ids) => signalsOf(await this.#change(key, "refine", { share, ids: [...ids] })),
+    rewind: async (key, stage, ids) => {
+      await this.#change(key, "rewind", { stage, ids: [...ids] });
+    },
+    encode: async (image) => {
+      const { tokens } = await this.#post("encode", {
+        shape: this.#traits.shape.id,
+        image: wireImage(image),
       });
-    },
-    bits: async (key, row) => {
-      const { bits } = await this.#post("bits", { ...this.#at(key), row });
-      return bits.map(bitsFromText);
-    },
-    encode: async ({ width, height, data }: RgbImage) => {
-      const pixels = Buffer.from(data).toString("base64");
-      const { bits } = await this.#post("encode", { schedule: this.#schedule.id, width, height, pixels });
-      return bits.map(bitsFromText);
+      return tokens.map((wired) => tokensOf(this.#traits.tokens, wired));
     },
     release: async (key) => {
       const { handle } = this.#find(key);
@@ -100,11 +86,11 @@ export class HttpRemote implements Remote<GeneratorMethods> {
     },
   };
 
-  call<K extends keyof GeneratorMethods & string>(
+  call<K extends keyof SessionMethods & string>(
     method: K,
-    ...args: Parameters<GeneratorMethods[K]>
-  ): ReturnType<GeneratorMethods[K]> {
-    const run = this.#methods[method] as (...given: unknown[]) => ReturnType<GeneratorMethods[K]>;
+    ...args: Parameters<SessionMethods[K]>
+  ): ReturnType<SessionMethods[K]> {
+    const run = this.#methods[method] as (...given: unknown[]) => ReturnType<SessionMethods[K]>;
     return run(...args);
   }
 
@@ -126,26 +112,7 @@ export class HttpRemote implements Remote<GeneratorMethods> {
     this.#calls.close();
   }
 
-  #startRequest(handle: string, request: SampleRequest): Requests["start"] {
-    const { prompt, negativePrompt, seed, ids, settings, forcedBits } = request;
-    return {
-      session: handle,
-      model: this.#info.version,
-      schedule: this.#schedule.id,
-      prompt,
-      ...(negativePrompt === undefined ? {} : { negativePrompt }),
-      seed,
-      ids: [...ids],
-      settings: {
-        ...settings,
-        guidance: [...settings.guidance],
-        temperature: [...settings.temperature],
-      },
-      ...(forcedBits === undefined ? {} : { forcedBits: forcedBits.map(bitsToText) }),
-    };
-  }
-
-  async #change<Name extends "step" | "select">(
+  async #change<Name extends "step" | "select" | "refine" | "rewind">(
     key: number,
     name: Name,
     fields: Omit<Requests[Name], "session" | "revision">,
@@ -185,4 +152,9 @@ export class HttpRemote implements Remote<GeneratorMethods> {
 /** A handle is an identity and a secret, not a draw: it must differ between runs. */
 function newHandle(): string {
   return randomBytes(16).toString("hex");
+}
+
+function signalsOf({ tokenHash, values }: Pick<Answers["step"], "tokenHash" | "values">): StageSignals {
+  const lists = Object.entries(values).map(([name, list]) => [name, Float64Array.from(list)] as const);
+  return { tokenHash, values: Object.fromEntries(lists) };
 }

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
+import { SPECIFICATION_VERSION } from "../../core/generator.ts";
 
 /**
  * What goes over the wire between a search and a generator that computes elsewhere. `docs/remote-sampler.md` is the same
@@ -7,17 +8,20 @@ import { TtsVarError } from "../../core/errors.ts";
  */
 
 /** Name and major version; a server of another one is refused. */
-export const PROTOCOL = "tts-var-sampler/1";
-export const PREFIX = "/v1/";
+export const PROTOCOL = "tts-var-sampler/2";
+export const PREFIX = "/v2/";
 
-/** Calls by name; each is `POST /v1/<name>` with a JSON body. */
+/** Calls by name; each is `POST /v2/<name>` with a JSON body. */
 export const METHODS = [
+  "traits",
   "start",
   "step",
   "select",
   "branch",
-  "decode",
-  "bits",
+  "view",
+  "tokens",
+  "refine",
+  "rewind",
   "encode",
   "release",
   "touch",
@@ -43,75 +47,99 @@ export type WireErrorCode = keyof typeof ERROR_STATUS;
 
 const count = z.int().positive();
 const flops = z.number().min(0);
-const grid = z.object({ h: count, w: count });
+const bytes = z.number().min(0);
+const look = z.enum(["now", "ahead"]);
+const looks = z.partialRecord(look, flops);
 
-export const settingsSchema = z.strictObject({
-  guidance: z.array(z.number()),
-  temperature: z.array(z.number()),
-  topP: z.number(),
-  topK: count.optional(),
-  guidanceUntil: z.int().min(0),
-});
-
-const scheduleSchema = z
+/** Traits as a server tells them: `GeneratorTraits`, as plain data. */
+export const traitsSchema = z
   .object({
-    id: z.string().min(1),
-    /** Token grids, coarse to fine. */
-    scales: z.array(grid).min(1),
-    /** Grid that `decode` reads at full size. */
-    latent: grid,
-    defaults: z.object(settingsSchema.shape),
-    /** FLOPs for one candidate; `text` once per prompt, `decodePerCell` per decoded latent cell. */
+    specificationVersion: z.literal(SPECIFICATION_VERSION),
+    name: z.string().min(1),
+    /** Changes whenever an equal task could give other pixels under equal settings. */
+    version: z.string().min(1),
+    shape: z.object({ id: z.string().min(1), width: count, height: count, frames: count, grain: count }),
+    stages: z
+      .array(
+        z.object({
+          index: z.int().min(0),
+          label: z.string(),
+          tokens: z.int().min(0),
+          final: z.number().min(0).max(1),
+        }),
+      )
+      .min(1),
+    tokens: z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("bits"), width: count }),
+      z.object({ kind: z.literal("index"), size: count }),
+      z.object({ kind: z.literal("vector"), width: count }),
+    ]),
+    looks: z.array(look).min(1),
+    can: z.array(z.enum(["keep", "encode", "refine", "rewind", "log-prob", "negative-prompt", "source"])),
     cost: z.object({
-      text: flops,
-      stages: z.array(z.object({ guided: flops, unguided: flops })),
-      sharedStages: z.int().min(0),
-      decodePerCell: flops,
+      prompt: flops,
+      stages: z.array(flops),
+      shared: z.int().min(0),
+      views: looks,
+      refine: z.array(flops).optional(),
     }),
+    memory: z
+      .object({
+        weights: bytes,
+        prompt: bytes,
+        kept: z.array(bytes),
+        working: z.array(bytes),
+        view: z.object({ bytes, atOnce: z.number().positive() }),
+      })
+      .nullable(),
+    settings: z.record(z.string(), z.unknown()),
   })
-  .superRefine(({ scales, defaults, cost }, context) => {
-    const lists = { ...defaults, "cost.stages": cost.stages };
-    for (const name of ["guidance", "temperature", "cost.stages"] as const) {
-      if (lists[name].length === scales.length) continue;
-      context.addIssue({ code: "custom", message: `${name} must have one entry per scale` });
+  .superRefine(({ stages, shape, looks: told, cost, memory }, context) => {
+    const wrong = (message: string) => context.addIssue({ code: "custom", message });
+    const lists = {
+      "cost.stages": cost.stages,
+      "memory.kept": memory?.kept,
+      "memory.working": memory?.working,
+    };
+    for (const [name, list] of Object.entries(lists)) {
+      if (list && list.length !== stages.length) wrong(`${name} must have one entry per stage`);
     }
+    if (stages.some(({ index }, at) => index !== at)) wrong("stages must be in order");
+    if (shape.width % shape.grain !== 0 || shape.height % shape.grain !== 0)
+      wrong("sides must divide by the grain");
+    for (const each of told) if (cost.views[each] === undefined) wrong(`cost.views has no ${each}`);
+    if (!told.includes("now")) wrong("looks must have now");
   });
 
-/** The answer of `GET /v1/info`: everything that planning needs. */
+/** The answer of `GET /v2/info`: who serves what. */
 export const infoSchema = z.object({
   protocol: z.literal(PROTOCOL),
   name: z.string().min(1),
-  /** Changes whenever the same request could give other pixels. */
   version: z.string().min(1),
-  pixelsPerLatent: count,
-  bitsPerToken: count.optional(),
-  /** Whether `encode` is answered. */
-  encodes: z.boolean(),
-  /** Aspect ratios and sizes; the first is the default. */
-  schedules: z.array(scheduleSchema).min(1),
+  /** Aspect ratios and sizes, in pixels; the first is the default. */
+  shapes: z
+    .array(z.object({ id: z.string().min(1), width: count, height: count, label: z.string().optional() }))
+    .min(1),
   limits: z.object({ rows: count, requestBytes: count, idleSeconds: z.number().positive() }),
 });
 export type Info = z.output<typeof infoSchema>;
-export type InfoSchedule = Info["schedules"][number];
 
 const revision = z.object({ revision: z.int().min(0) });
-const signal = z.array(z.number());
-const bits = z.object({ bits: z.array(z.string().regex(/^[01]*$/)) });
+/** Tokens of a stage: their number, and `bytesOfTokens` in base64. */
+const tokens = z.object({ count: z.int().min(0), base64: z.base64() });
+const signals = { tokenHash: z.array(z.string()), values: z.record(z.string(), z.array(z.number())) };
 
-/** JSON answers by call; `decode` answers bytes. Fields that a newer server adds are ignored. */
+/** JSON answers by call; `view` answers bytes. Fields that a newer server adds are ignored. */
 export const answerSchemas = {
+  traits: z.object({ traits: traitsSchema }),
   start: revision,
-  step: revision.extend({
-    stage: count,
-    logProb: signal,
-    entropy: signal,
-    guidanceGap: signal,
-    tokenHash: z.array(z.string()),
-  }),
+  step: revision.extend({ stage: count, ...signals }),
   select: revision,
   branch: revision,
-  bits,
-  encode: bits,
+  tokens: z.object({ tokens: z.array(tokens) }),
+  refine: revision.extend(signals),
+  rewind: revision,
+  encode: z.object({ tokens: z.array(tokens) }),
   release: z.object({}),
   touch: z.object({ gone: z.array(z.string()) }),
 } as const;
@@ -128,50 +156,52 @@ export const errorSchema = z.object({
 
 const handle = z.string().regex(/^[0-9A-Za-z]{16,64}$/);
 const id = z.string().max(256);
+const text = z.string().max(100_000);
 const inSession = { session: handle, revision: z.int().min(0) };
 const pick = z.strictObject({ parent: z.int().min(0), id });
+const rows = z.array(z.int().min(0)).min(1);
+const ids = z.array(id).min(1);
+const image = z.strictObject({ width: count, height: count, base64: z.base64() });
+const shape = z.strictObject({
+  id: id.optional(),
+  ratio: z.string().max(40).optional(),
+  size: z.string().max(40).optional(),
+});
+const settings = z.record(z.string(), z.unknown());
+
+/** A task whole, pixels and tokens in base64. */
+const task = z.strictObject({
+  prompt: text,
+  seed: z.union([z.int(), id]),
+  negativePrompt: text.optional(),
+  label: z.int().min(0).optional(),
+  source: image.optional(),
+  keep: z.array(z.strictObject(tokens.shape)).optional(),
+  metadata: z.record(z.string(), z.unknown()).optional(),
+});
+export type WireTask = z.output<typeof task>;
+export type WireTokens = z.output<typeof tokens>;
 
 /** Requests by call. Unknown fields are refused: who sends more than is understood must not get an answer to less. */
 export const requestSchemas = {
-  start: z.strictObject({
-    session: handle,
-    model: z.string().max(1000),
-    schedule: z.string().max(256).optional(),
-    prompt: z.string().max(20_000),
-    negativePrompt: z.string().max(20_000).optional(),
-    seed: z.union([z.int(), id]),
-    ids: z.array(id).min(1),
-    settings: settingsSchema,
-    forcedBits: bits.shape.bits.optional(),
-  }),
+  traits: z.strictObject({ shape, settings }),
+  start: z.strictObject({ session: handle, model: z.string().max(1000), shape: id, settings, task, ids }),
   step: z.strictObject(inSession),
   select: z.strictObject({ ...inSession, picks: z.array(pick).min(1) }),
   branch: z.strictObject({ ...inSession, branch: handle, picks: z.array(pick).min(1) }),
-  decode: z.strictObject({
+  view: z.strictObject({
     ...inSession,
-    rows: z.array(z.int().min(0)).min(1),
-    latent: z.strictObject({ h: count, w: count }).optional(),
+    rows,
+    view: z.strictObject({ size: z.number().gt(0).max(1), look }),
   }),
-  bits: z.strictObject({ ...inSession, row: z.int().min(0) }),
-  encode: z.strictObject({
-    schedule: z.string().max(256).optional(),
-    width: count,
-    height: count,
-    pixels: z.base64(),
-  }),
+  tokens: z.strictObject({ ...inSession, rows, stage: z.int().min(0) }),
+  refine: z.strictObject({ ...inSession, share: z.number().gt(0).max(1), ids }),
+  rewind: z.strictObject({ ...inSession, stage: z.int().min(0), ids }),
+  encode: z.strictObject({ shape: id, image }),
   release: z.strictObject({ session: handle }),
   touch: z.strictObject({ sessions: z.array(handle) }),
 } as const;
 export type Requests = { [Name in Method]: z.input<(typeof requestSchemas)[Name]> };
-
-/** `Uint8Array [0, 1, 1]` -> `"011"`. */
-export function bitsToText(bits: Uint8Array): string {
-  return Buffer.from(bits.map((bit) => (bit === 0 ? 0x30 : 0x31))).toString("latin1");
-}
-
-export function bitsFromText(text: string): Uint8Array {
-  return Uint8Array.from(text, (digit) => (digit === "1" ? 1 : 0));
-}
 
 /**
  * The address of a server, without a slash at its end.

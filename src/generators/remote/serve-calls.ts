@@ -1,17 +1,11 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
-import type { Generator, Pick, SampleRequest, StageSignals } from "../../core/generator.ts";
-import {
-  bitsFromText,
-  bitsToText,
-  type Info,
-  METHODS,
-  type Method,
-  PROTOCOL,
-  requestSchemas,
-} from "./protocol.ts";
+import type { Capability, Generator, Pick, StageSignals } from "../../core/generator.ts";
+import { chooseShape } from "../choose-shape.ts";
+import { type Info, METHODS, type Method, PROTOCOL, requestSchemas } from "./protocol.ts";
 import { RemoteFailure, SessionStore } from "./session-store.ts";
+import { bytesOfPictures, imageOf, taskOf, wireTokens } from "./wire.ts";
 
 /** What a server allows its clients. */
 export interface ServeLimits {
@@ -38,9 +32,20 @@ export class ServeCalls {
   readonly #generator: Generator;
   readonly #limits: ServeLimits;
   readonly #sessions: SessionStore;
+  /** The same weights under the settings of earlier clients. */
+  readonly #configured = new Map<string, Promise<Generator>>();
 
   constructor(generator: Generator, limits: ServeLimits) {
-    this.info = describeSampler(generator, limits);
+    const { name, version, shape } = generator.traits;
+    const { rows, requestBytes, idleSeconds } = limits;
+    const { id, width, height } = shape;
+    this.info = {
+      protocol: PROTOCOL,
+      name,
+      version,
+      shapes: [{ id, width, height }],
+      limits: { rows, requestBytes, idleSeconds },
+    };
     this.#generator = generator;
     this.#limits = limits;
     this.#sessions = new SessionStore(limits.sessions, limits.idleSeconds);
@@ -76,18 +81,24 @@ export class ServeCalls {
   readonly #methods: {
     [Name in Method]: (request: Parsed[Name], call: string) => Promise<object | Buffer>;
   } = {
-    start: async ({ session, model, schedule, ...request }, call) => {
+    traits: async ({ shape, settings }) => {
+      chooseShape(this.info.shapes, shape);
+      return { traits: (await this.#under(settings)).traits };
+    },
+    start: async ({ session, model, shape, settings, task, ids }, call) => {
       this.#checkModel(model);
-      this.#checkSchedule(schedule);
-      this.#checkWidth(request.ids.length);
-      return this.#sessions.open(session, call, () => this.#generator.start(sampleRequest(request)));
+      this.#checkShape(shape);
+      this.#checkWidth(ids.length);
+      return this.#sessions.open(session, call, async () => {
+        const generator = await this.#under(settings);
+        return generator.start(taskOf(generator.traits.tokens, task), ids);
+      });
     },
     step: async ({ session, revision }, call) =>
       this.#sessions.change(session, revision, call, async (target) => {
-        if (target.stage >= this.#generator.scales.length) {
-          const count = this.#generator.scales.length;
-          throw new RemoteFailure("invalid-request", `all ${count} stages are done`);
-        }
+        const { length } = this.#generator.traits.stages;
+        if (target.stage >= length)
+          throw new RemoteFailure("invalid-request", `all ${length} stages are done`);
         return { ...jsonSignals(await target.step()), stage: target.stage };
       }),
     select: async ({ session, revision, picks }, call) => {
@@ -106,32 +117,39 @@ export class ServeCalls {
         return target.branch(picks);
       });
     },
-    decode: async ({ session, revision, rows, latent }) => {
+    view: async ({ session, revision, rows, view }) => {
       this.#checkWidth(rows.length);
       const target = await this.#sessions.at(session, revision);
       checkRows(rows, target.ids.length);
       if (target.stage === 0) {
-        throw new RemoteFailure("invalid-request", "there is nothing to decode before the first stage");
+        throw new RemoteFailure("invalid-request", "there is nothing to look at before the first stage");
       }
-      const images = await target.decode(rows, latent);
-      return Buffer.concat(images.map(({ data }) => data));
+      return bytesOfPictures(await target.view(rows, view));
     },
-    bits: async ({ session, revision, row }) => {
+    tokens: async ({ session, revision, rows, stage }) => {
       const target = await this.#sessions.at(session, revision);
-      checkRows([row], target.ids.length);
-      return { bits: (await target.bits(row)).map(bitsToText) };
+      checkRows(rows, target.ids.length);
+      if (stage >= target.stage) throw new RemoteFailure("invalid-request", `stage ${stage} is not done`);
+      const { tokens: kind } = this.#generator.traits;
+      return { tokens: (await target.tokens(rows, stage)).map((tokens) => wireTokens(kind, tokens)) };
     },
-    encode: async ({ schedule, width, height, pixels }) => {
-      this.#checkSchedule(schedule);
-      if (!this.#generator.encode) throw new RemoteFailure("unknown-method", "this model has no encoder");
-      const data = new Uint8Array(Buffer.from(pixels, "base64"));
-      if (data.length !== width * height * 3) {
-        throw new RemoteFailure(
-          "invalid-request",
-          `pixels has ${data.length} bytes, but ${width * height * 3} are needed`,
-        );
-      }
-      return { bits: (await this.#generator.encode({ width, height, data })).map(bitsToText) };
+    refine: async ({ session, revision, share, ids }, call) =>
+      this.#sessions.change(session, revision, call, async (target) => {
+        checkIds(ids, target.ids.length);
+        return jsonSignals(await capable(target.refine, "refine").call(target, share, ids));
+      }),
+    rewind: async ({ session, revision, stage, ids }, call) =>
+      this.#sessions.change(session, revision, call, async (target) => {
+        checkIds(ids, target.ids.length);
+        await capable(target.rewind, "rewind").call(target, stage, ids);
+        return {};
+      }),
+    encode: async ({ shape, image }) => {
+      this.#checkShape(shape);
+      const encode = capable(this.#generator.encode, "encode");
+      const { tokens: kind } = this.#generator.traits;
+      const tokens = await encode.call(this.#generator, imageOf(image));
+      return { tokens: tokens.map((each) => wireTokens(kind, each)) };
     },
     release: async ({ session }) => {
       this.#sessions.release(session);
@@ -140,18 +158,39 @@ export class ServeCalls {
     touch: async ({ sessions }) => ({ gone: this.#sessions.touch(sessions) }),
   };
 
+  /** @throws TtsVarError CONFIG_INVALID for settings that the model does not have */
+  async #under(settings: Readonly<Record<string, unknown>>): Promise<Generator> {
+    const { withSettings } = this.#generator;
+    if (Object.keys(settings).length === 0) return this.#generator;
+    if (!withSettings) {
+      throw new RemoteFailure(
+        "invalid-request",
+        "this model's settings cannot be changed while it is served",
+      );
+    }
+    const key = JSON.stringify(settings);
+    const known = this.#configured.get(key) ?? withSettings.call(this.#generator, settings);
+    // Clients may think of endlessly many; the oldest go.
+    if (this.#configured.size >= MOST_CONFIGURED) {
+      this.#configured.delete(this.#configured.keys().next().value!);
+    }
+    this.#configured.set(key, known);
+    known.catch(() => this.#configured.delete(key));
+    return known;
+  }
+
   #checkModel(model: string): void {
-    if (model === this.#generator.version) return;
+    if (model === this.#generator.traits.version) return;
     throw new RemoteFailure(
       "model-changed",
-      `this server now runs ${this.#generator.version}, not ${model.slice(0, 200)}; plan and run the search again`,
+      `this server now runs ${this.#generator.traits.version}, not ${model.slice(0, 200)}; plan and run the search again`,
     );
   }
 
-  #checkSchedule(schedule: string | undefined): void {
-    const [{ id }] = this.info.schedules as [Info["schedules"][number]];
-    if (schedule === undefined || schedule === id) return;
-    throw new RemoteFailure("invalid-request", `this server serves the schedule ${id}, not ${schedule}`);
+  #checkShape(shape: string): void {
+    const { id } = this.#generator.traits.shape;
+    if (shape === id) return;
+    throw new RemoteFailure("invalid-request", `this server serves the shape ${id}, not ${shape}`);
   }
 
   #checkWidth(count: number): void {
@@ -165,60 +204,22 @@ export class ServeCalls {
   }
 }
 
-function describeSampler(generator: Generator, { rows, requestBytes, idleSeconds }: ServeLimits): Info {
-  const { name, version, scales, latent, pixelsPerLatent, cost, defaults, bitsPerToken } = generator;
-  return {
-    protocol: PROTOCOL,
-    name,
-    version,
-    pixelsPerLatent,
-    ...(bitsPerToken === undefined ? {} : { bitsPerToken }),
-    encodes: generator.encode !== undefined,
-    schedules: [
-      {
-        id: generator.schedule ?? "default",
-        scales: scales.map(({ h, w }) => ({ h, w })),
-        latent,
-        defaults: {
-          ...defaults,
-          guidance: [...defaults.guidance],
-          temperature: [...defaults.temperature],
-        },
-        cost: {
-          text: cost.text,
-          stages: scales.map(({ index }) => ({
-            guided: cost.stage(index, true),
-            unguided: cost.stage(index, false),
-          })),
-          sharedStages: cost.sharedStages,
-          decodePerCell: cost.decode(latent) / (latent.h * latent.w),
-        },
-      },
-    ],
-    limits: { rows, requestBytes, idleSeconds },
-  };
+/** Settings under which a generator is kept ready. */
+const MOST_CONFIGURED = 64;
+
+function capable<Method>(method: Method | undefined, name: Capability): Method {
+  if (method === undefined) throw new RemoteFailure("unknown-method", `this model cannot ${name}`);
+  return method;
 }
 
-function sampleRequest(request: Omit<Parsed["start"], "session" | "model" | "schedule">): SampleRequest {
-  const { prompt, negativePrompt, seed, ids, settings, forcedBits } = request;
-  const { topK, ...others } = settings;
-  return {
-    prompt,
-    ...(negativePrompt === undefined ? {} : { negativePrompt }),
-    seed,
-    ids,
-    settings: { ...others, ...(topK === undefined ? {} : { topK }) },
-    ...(forcedBits === undefined ? {} : { forcedBits: forcedBits.map(bitsFromText) }),
-  };
+function checkIds(ids: readonly string[], width: number): void {
+  if (ids.length === width) return;
+  throw new RemoteFailure("invalid-request", `${ids.length} ids given, ${width} needed`);
 }
 
-function jsonSignals({ logProb, entropy, guidanceGap, tokenHash }: StageSignals) {
-  return {
-    logProb: [...logProb],
-    entropy: [...entropy],
-    guidanceGap: [...guidanceGap],
-    tokenHash: [...tokenHash],
-  };
+function jsonSignals({ tokenHash, values }: StageSignals) {
+  const lists = Object.entries(values).map(([name, list]) => [name, [...list]] as const);
+  return { tokenHash: [...tokenHash], values: Object.fromEntries(lists) };
 }
 
 function parentsOf(picks: readonly Pick[]): number[] {

@@ -1,5 +1,6 @@
 import { strategies } from "../../../search/index.ts";
-import type { Calibration, SearchFunction, Strategy } from "../../../src/core/strategy.ts";
+import type { Calibration } from "../../../src/core/calibration.ts";
+import type { SearchFunction, Strategy } from "../../../src/core/strategy.ts";
 import type { TraceEvent } from "../../../src/core/trace.ts";
 import { type PlanInput, planSearch } from "../../../src/engine/plan.ts";
 import { runSearch, type SearchInput, type SearchResult } from "../../../src/engine/run-search.ts";

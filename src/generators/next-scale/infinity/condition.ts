@@ -1,5 +1,5 @@
 import { TtsVarError } from "../../../core/errors.ts";
-import type { SampleRequest } from "../../../core/generator.ts";
+import type { Task } from "../../../core/task.ts";
 import { sizeOf, type Tensor } from "../../../core/tensor.ts";
 import type { OrtSession } from "../../../inference/runtime/ort-session.ts";
 import type { Tokenizer } from "../../../inference/runtime/tokenizer.ts";
@@ -30,14 +30,14 @@ export async function createCondition(
   graphs: TextGraphs,
   manifest: InfinityManifest,
   sidecar: Sidecar,
-  request: SampleRequest,
+  task: Pick<Task, "prompt" | "negativePrompt">,
 ): Promise<Condition> {
   const channels = manifest.architecture.textChannels;
-  const positive = await encode(graphs, request.prompt);
+  const positive = await encode(graphs, task.prompt);
   const negative =
-    request.negativePrompt === undefined
+    task.negativePrompt === undefined
       ? sidecar.cfg_uncond.data.subarray(0, positive.length)
-      : await encode(graphs, request.negativePrompt);
+      : await encode(graphs, task.negativePrompt);
   const groups = [positive, negative];
   const length = Math.max(positive.length, negative.length) / channels;
   const states = new Float32Array(2 * length * channels);

@@ -1,5 +1,6 @@
 import type { GeneratorCost } from "../../../core/generator.ts";
-import type { InfinityManifest, Schedule } from "./manifest.ts";
+import type { SamplingSettings } from "../settings.ts";
+import { type InfinityManifest, latentGrid, type Schedule } from "./manifest.ts";
 
 /**
  * FLOPs of a stage for one row (one candidate, one guidance branch), 2 per multiply-accumulate; norms, softmax and
@@ -23,17 +24,23 @@ export function rowFlops(
 }
 
 /** Costs of a schedule from the manifest alone. */
-export function infinityCost(manifest: InfinityManifest, schedule: Schedule): GeneratorCost {
+export function infinityCost(
+  manifest: InfinityManifest,
+  schedule: Schedule,
+  { guidanceUntil }: Pick<SamplingSettings, "guidanceUntil">,
+): GeneratorCost {
   const lengths = schedule.scales.map(([h, w]) => h * w);
   const { flops, architecture } = manifest;
   const stages = lengths.map((tokens, stage) => {
     const past = lengths.slice(0, stage).reduce((sum, length) => sum + length, 0);
-    return rowFlops(architecture, tokens, past, flops.nominalTokens);
+    const row = rowFlops(architecture, tokens, past, flops.nominalTokens);
+    return row * (stage < guidanceUntil ? 2 : 1);
   });
+  const { h, w } = latentGrid(manifest, schedule);
   return {
-    text: flops.text + flops.condition,
-    stage: (index, guided) => (stages[index] ?? 0) * (guided ? 2 : 1),
-    sharedStages: 1,
-    decode: ({ h, w }) => flops.decodePerLatentCell * h * w,
+    prompt: flops.text + flops.condition,
+    stages,
+    shared: 1,
+    views: { now: flops.decodePerLatentCell * h * w },
   };
 }

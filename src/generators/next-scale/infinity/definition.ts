@@ -1,8 +1,8 @@
+import type { GeneratorDefinition } from "../../../core/generator.ts";
 import { openRemote } from "../../../inference/runtime/worker/inference-worker.ts";
 import { siblingModule } from "../../../threads/start-thread.ts";
-import type { GeneratorDefinition } from "../../definition.ts";
-import { type GeneratorMethods, remoteGenerator } from "../../remote/session-calls.ts";
-import { loadInfinity, readInfinity } from "./open.ts";
+import { remoteGenerator, type SessionMethods } from "../../remote/session-calls.ts";
+import { infinityTraits, loadInfinity, readInfinity } from "./open.ts";
 
 /**
  * A generator of the Infinity family in a model folder: the embedded one, or an exported checkpoint.
@@ -11,13 +11,18 @@ import { loadInfinity, readInfinity } from "./open.ts";
  */
 export function infinityDefinition(dir: string): GeneratorDefinition {
   return {
-    describe: async (shape) => (await readInfinity(dir, shape)).description,
-    async open({ inProcess, lane = 0, ...options } = {}) {
-      if (inProcess) return loadInfinity(dir, options);
-      const { description, encodes } = await readInfinity(dir, options.shape);
+    describe: async ({ shape, settings } = {}) => infinityTraits(await readInfinity(dir, shape), settings),
+    async open({ shape, settings } = {}, { inProcess, lane = 0, ...options } = {}) {
+      if (inProcess) return loadInfinity(dir, { shape: shape ?? {}, settings }, options);
+      const model = await readInfinity(dir, shape);
+      const traits = infinityTraits(model, settings);
       const module = siblingModule(import.meta.url, "service");
-      const remote = await openRemote<GeneratorMethods>(module, { dir, ...options }, `generator ${lane}`);
-      return remoteGenerator(description, remote, { encodes });
+      const request = { dir, request: { shape: shape ?? {} }, options };
+      const remote = await openRemote<SessionMethods>(module, request, `generator ${lane}`);
+      return remoteGenerator(traits, remote, {
+        settings,
+        describe: async (others) => infinityTraits(model, others),
+      });
     },
   };
 }

@@ -1,8 +1,8 @@
-import type { SampleRequest } from "../../../core/generator.ts";
+import type { Task } from "../../../core/task.ts";
 import { sizeOf, type Tensor } from "../../../core/tensor.ts";
 import type { OrtSession } from "../../../inference/runtime/ort-session.ts";
 import { KvCache, type KvChunk } from "../kv-cache.ts";
-import type { StageInput, StageModel, StageOutput } from "../network.ts";
+import type { Network, Pass, PassOutput } from "../network.ts";
 import { Remembered } from "../remembered.ts";
 import { type RopeTable, ropeTable } from "../rope.ts";
 import { type Condition, createCondition, leadingGroups, type TextGraphs } from "./condition.ts";
@@ -22,7 +22,7 @@ export interface InfinityParts extends TextGraphs {
 interface Prompt {
   readonly condition: Condition;
   /** By number of groups. */
-  readonly first: Map<number, Promise<StageOutput<InfinityState>>>;
+  readonly first: Map<number, Promise<PassOutput<InfinityState>>>;
 }
 
 export interface InfinityState {
@@ -31,7 +31,7 @@ export interface InfinityState {
 }
 
 /** Infinity's transformer as five ONNX graphs (reference section 8), one graph for all stages. */
-export class StageGraph implements StageModel<InfinityState> {
+export class GraphNetwork implements Network<InfinityState> {
   readonly #parts: InfinityParts;
   readonly #schedule: Schedule;
   readonly #rope: readonly RopeTable[];
@@ -48,17 +48,17 @@ export class StageGraph implements StageModel<InfinityState> {
     this.#rope = schedule.scales.map((_, scale) => ropeTable(schedule, scale, embedDim / heads));
   }
 
-  async begin(request: SampleRequest): Promise<InfinityState> {
-    const key = JSON.stringify([request.prompt, request.negativePrompt ?? null]);
+  async begin(task: Task): Promise<InfinityState> {
+    const key = JSON.stringify([task.prompt, task.negativePrompt ?? null]);
     const prompt = await this.#prompts.get(key, async () => {
       const { manifest, sidecar } = this.#parts;
-      const condition = await createCondition(this.#parts, manifest, sidecar, request);
+      const condition = await createCondition(this.#parts, manifest, sidecar, task);
       return { condition, first: new Map() };
     });
     return { prompt, past: new KvCache() };
   }
 
-  async run(state: InfinityState, input: StageInput): Promise<StageOutput<InfinityState>> {
+  async run(state: InfinityState, input: Pass): Promise<PassOutput<InfinityState>> {
     const groups = input.guided ? 2 : 1;
     if (input.stage > 0) return this.#compute(state, input, groups);
     let first = state.prompt.first.get(groups);
@@ -82,9 +82,9 @@ export class StageGraph implements StageModel<InfinityState> {
   /** A stage, in as many blocks of rows as memory asks for: a row's bits do not depend on its block (decision 0003). */
   async #compute(
     state: InfinityState,
-    { stage, width, z }: StageInput,
+    { stage, width, z }: Pass,
     groups: number,
-  ): Promise<StageOutput<InfinityState>> {
+  ): Promise<PassOutput<InfinityState>> {
     const { tokenChannels } = this.#parts.manifest.architecture;
     const [h, w] = this.#schedule.scales[stage]!;
     const stride = h * w * tokenChannels;

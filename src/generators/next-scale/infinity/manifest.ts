@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import * as z from "zod";
 import { TtsVarError } from "../../../core/errors.ts";
+import type { ShapeWish } from "../../../core/generator.ts";
 import type { ModelFolder } from "../../../inference/folder/model-folder.ts";
 import { parseWith } from "../../../inference/folder/model-folder.ts";
-import { chooseShape, type NamedShape, type ShapeWish } from "../../choose-shape.ts";
+import { chooseShape, type NamedShape } from "../../choose-shape.ts";
+import type { Grid } from "../resize.ts";
 
 const size = z.int().positive();
 const file = z.looseObject({
@@ -132,11 +134,18 @@ export function infinityManifest(folder: ModelFolder): InfinityManifest {
   return manifest;
 }
 
-/** Shape of a schedule's image, in pixels. */
-export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): NamedShape {
+/** Cells of the latent that a schedule's picture is decoded from. */
+export function latentGrid(manifest: InfinityManifest, schedule: Schedule): Grid {
   const [h, w] = schedule.scales.at(-1)!;
-  const pixels = manifest.image.stride * (manifest.architecture.patchify ? 2 : 1);
-  return { id: schedule.id, width: w * pixels, height: h * pixels, label: schedule.pn };
+  const side = manifest.architecture.patchify ? 2 : 1;
+  return { h: h * side, w: w * side };
+}
+
+/** Shape of a schedule's picture, in pixels. */
+export function scheduleShape(manifest: InfinityManifest, schedule: Schedule): NamedShape {
+  const { h, w } = latentGrid(manifest, schedule);
+  const { stride } = manifest.image;
+  return { id: schedule.id, width: w * stride, height: h * stride, label: schedule.pn };
 }
 
 /**

@@ -1,13 +1,12 @@
-import type { GeneratorMemory, LatentSize } from "../../../core/generator.ts";
-import type { InfinityManifest, Schedule } from "./manifest.ts";
+import type { GeneratorMemory } from "../../../core/generator.ts";
+import type { SamplingSettings } from "../settings.ts";
+import { fullViewsAtOnce } from "../views-at-once.ts";
+import { type InfinityManifest, latentGrid, type Schedule } from "./manifest.ts";
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT;
 
 /** Conditioning of earlier prompts that is kept, in bytes. */
 export const REMEMBERED_BYTES = 256 * 2 ** 20;
-
-/** Latent cells that are decoded at once, at least one image: bounds the decoder's activations. */
-export const DECODE_CELLS = 1024;
 
 /**
  * Bytes in memory by stored byte. Half-precision weights are widened to float32, in which the CPU computes; the others
@@ -27,39 +26,39 @@ const FLOPS_PER_SQUARED_WIDTH = 143;
  * activations of one layer; the decoder's activations at full resolution. `scripts/measure-memory.ts` compares them with
  * reality.
  */
-export function infinityMemory(manifest: InfinityManifest, schedule: Schedule): GeneratorMemory {
+export function infinityMemory(
+  manifest: InfinityManifest,
+  schedule: Schedule,
+  { guidanceUntil }: Pick<SamplingSettings, "guidanceUntil">,
+): GeneratorMemory {
   const { depth, embedDim, heads, ffnHidden, textMaxLength } = manifest.architecture;
   const lengths = schedule.scales.map(([h, w]) => h * w);
+  const last = lengths.length - 1;
   const pastOf = lengths.map((_, stage) => lengths.slice(0, stage).reduce((sum, length) => sum + length, 0));
-  const rowsOf = (rows: number, guided: boolean): number => rows * (guided ? 2 : 1);
+  const groupsOf = (stage: number): number => (stage < guidanceUntil ? 2 : 1);
   /** Keys and values of so many tokens of one row, in all layers. */
   const cache = (tokens: number): number => FLOAT * 2 * depth * embedDim * tokens;
   const scoreMatrices = manifest.attention === "blockwise" ? 0 : 2;
+  // Nobody reads what the last stage would leave behind.
+  const left = lengths.map((tokens, stage) => (stage < last ? groupsOf(stage) * cache(tokens) : 0));
+  const latent = latentGrid(manifest, schedule);
   return {
     weights: weightBytes(manifest),
-    text: 2 * 2 * cache(Math.min(manifest.flops.nominalTokens, textMaxLength)),
-    kept: (stage, rows, guided) =>
-      stage < lengths.length - 1 ? rowsOf(rows, guided) * cache(lengths[stage]!) : 0,
-    working(stage, rows, guided) {
-      const tokens = lengths[stage]!;
+    prompt: 2 * 2 * cache(Math.min(manifest.flops.nominalTokens, textMaxLength)),
+    kept: left.map((_, stage) => left.slice(0, stage + 1).reduce((sum, bytes) => sum + bytes, 0)),
+    working: lengths.map((tokens, stage) => {
       const context = pastOf[stage]! + tokens;
       const scores = scoreMatrices * heads * tokens * context;
       const layer = tokens * (6 * embedDim + 2 * ffnHidden) + 3 * embedDim * context;
       // The past as the graph gets it, and what it gives back: nothing after the last stage.
-      const carried = cache(stage < lengths.length - 1 ? context : pastOf[stage]!);
-      return rowsOf(rows, guided) * (carried + FLOAT * (scores + layer));
-    },
-    decode(latent, count) {
-      const cells = latent.h * latent.w;
-      const images = Math.min(count, decodeBlock(latent));
-      return images * cells * decodeBytesPerCell(manifest);
+      const carried = cache(stage < last ? context : pastOf[stage]!);
+      return groupsOf(stage) * (carried + FLOAT * (scores + layer));
+    }),
+    view: {
+      bytes: latent.h * latent.w * decodeBytesPerCell(manifest),
+      atOnce: fullViewsAtOnce(latent),
     },
   };
-}
-
-/** Images of a size that are decoded at once. */
-export function decodeBlock({ h, w }: LatentSize): number {
-  return Math.max(1, Math.floor(DECODE_CELLS / (h * w)));
 }
 
 /**

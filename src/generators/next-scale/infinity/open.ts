@@ -1,27 +1,35 @@
 import { join } from "node:path";
 import { Disposal } from "../../../core/disposal.ts";
-import type { Generator } from "../../../core/generator.ts";
+import {
+  type Generator,
+  type GeneratorHost,
+  type GeneratorRequest,
+  type GeneratorTraits,
+  type ShapeWish,
+  SPECIFICATION_VERSION,
+} from "../../../core/generator.ts";
 import type { RgbImage } from "../../../core/image.ts";
+import type { Tokens } from "../../../core/tokens.ts";
 import { type ModelFolder, openModelFolder } from "../../../inference/folder/model-folder.ts";
 import { type OrtSession, openOrtSession } from "../../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../../inference/runtime/tokenizer.ts";
-import type { ShapeWish } from "../../choose-shape.ts";
-import { type GeneratorTraits, perScale } from "../../definition.ts";
 import { BitCode } from "../bit-code.ts";
 import { createEncoder } from "../encode.ts";
-import { startSession } from "../session.ts";
+import { startSession, tokenKindOf } from "../session.ts";
+import { resolveSettings } from "../settings.ts";
 import { infinityCost } from "./cost.ts";
-import { type InfinityParts, StageGraph } from "./graph-network.ts";
-import { findSchedule, type InfinityManifest, infinityManifest, type Schedule } from "./manifest.ts";
+import { GraphNetwork, type InfinityParts } from "./graph-network.ts";
+import {
+  findSchedule,
+  type InfinityManifest,
+  infinityManifest,
+  type Schedule,
+  scheduleShape,
+} from "./manifest.ts";
 import { infinityMemory } from "./memory.ts";
 import { readSidecar } from "./sidecar.ts";
 
-export interface InfinityOptions {
-  /** Aspect ratio and size; default: the first schedule of the manifest. */
-  readonly shape?: ShapeWish;
-  readonly threads?: number;
-  /** See `OpenGeneratorOptions`. */
-  readonly rowsAtOnce?: readonly number[];
+export interface InfinityOptions extends Pick<GeneratorHost, "threads" | "rowsAtOnce"> {
   /** Folder for the runtime's profiles, one per graph; see `OrtOptions`. */
   readonly profile?: string;
 }
@@ -31,9 +39,6 @@ export interface InfinityModel {
   readonly folder: ModelFolder;
   readonly manifest: InfinityManifest;
   readonly schedule: Schedule;
-  readonly description: GeneratorTraits;
-  /** Whether the folder has the graph that turns images into bits. */
-  readonly encodes: boolean;
 }
 
 /**
@@ -49,28 +54,34 @@ export async function readInfinity(
 ): Promise<InfinityModel> {
   const folder = await openModelFolder(dir, { verify });
   const manifest = infinityManifest(folder);
-  const schedule = findSchedule(manifest, shape);
-  const count = schedule.scales.length;
-  const { guidance, temperature, topP, topK, guidanceUntil } = manifest.sampling;
-  const description: GeneratorTraits = {
+  return { folder, manifest, schedule: findSchedule(manifest, shape) };
+}
+
+/** Everything about a model that needs no weights, under the given settings. @throws TtsVarError CONFIG_INVALID */
+export function infinityTraits(
+  { folder, manifest, schedule }: InfinityModel,
+  given?: unknown,
+): GeneratorTraits {
+  const settings = resolveSettings(manifest.sampling, given, schedule.scales.length);
+  const { id, width, height } = scheduleShape(manifest, schedule);
+  return {
+    specificationVersion: SPECIFICATION_VERSION,
     name: folder.name,
     version: folder.modelId,
-    scales: schedule.scales.map(([h, w], index) => ({ index, h, w })),
-    latent: createCode(manifest, schedule).latent,
-    pixelsPerLatent: manifest.image.stride,
-    cost: infinityCost(manifest, schedule),
-    memory: infinityMemory(manifest, schedule),
-    schedule: schedule.id,
-    bitsPerToken: manifest.architecture.tokenChannels,
-    defaults: {
-      guidance: perScale(guidance, count),
-      temperature: perScale(temperature, count),
-      topP,
-      ...(topK === undefined ? {} : { topK }),
-      guidanceUntil: Math.min(guidanceUntil ?? count, count),
-    },
+    shape: { id, width, height, frames: 1, grain: manifest.image.stride },
+    stages: schedule.scales.map(([h, w], index) => ({ index, label: `${h}x${w}`, tokens: h * w, final: 1 })),
+    tokens: tokenKindOf(createCode(manifest, schedule)),
+    looks: ["now"],
+    can: [
+      "keep",
+      "log-prob",
+      "negative-prompt",
+      ...(manifest.graphs.vae_encode === undefined ? [] : (["encode"] as const)),
+    ],
+    cost: infinityCost(manifest, schedule, settings),
+    memory: infinityMemory(manifest, schedule, settings),
+    settings: { ...settings },
   };
-  return { folder, manifest, schedule, description, encodes: manifest.graphs.vae_encode !== undefined };
 }
 
 function createCode(manifest: InfinityManifest, schedule: Schedule): BitCode {
@@ -86,12 +97,12 @@ function createCode(manifest: InfinityManifest, schedule: Schedule): BitCode {
 }
 
 /** The network of a model folder with its arithmetic, below the level of sessions. */
-export interface OpenStageModel {
-  readonly description: GeneratorTraits;
-  readonly model: StageGraph;
+export interface OpenNetwork {
+  readonly model: InfinityModel;
+  readonly network: GraphNetwork;
   readonly code: BitCode;
-  /** Bits of an image of the schedule's size; absent if the folder has no encoder. */
-  readonly encode?: (image: RgbImage) => Promise<Uint8Array[]>;
+  /** Tokens of an image of the schedule's size; absent if the folder has no encoder. */
+  readonly encode?: (image: RgbImage) => Promise<Tokens[]>;
   close(): Promise<void>;
 }
 
@@ -100,8 +111,13 @@ export interface OpenStageModel {
  *
  * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_RUNTIME, CONFIG_INVALID
  */
-export async function openStageModel(dir: string, options: InfinityOptions = {}): Promise<OpenStageModel> {
-  const { folder, manifest, schedule, description } = await readInfinity(dir, options.shape, true);
+export async function openNetwork(
+  dir: string,
+  shape: ShapeWish = {},
+  options: InfinityOptions = {},
+): Promise<OpenNetwork> {
+  const model = await readInfinity(dir, shape, true);
+  const { folder, manifest, schedule } = model;
   const disposal = new Disposal();
   const { threads, profile } = options;
   const open = async ({ file }: { readonly file: string }): Promise<OrtSession> => {
@@ -115,23 +131,40 @@ export async function openStageModel(dir: string, options: InfinityOptions = {})
   const code = createCode(manifest, schedule);
   const encoder = manifest.graphs.vae_encode;
   return {
-    description,
-    model: new StageGraph(parts, schedule, options.rowsAtOnce),
+    model,
+    network: new GraphNetwork(parts, schedule, options.rowsAtOnce),
     code,
     ...(encoder ? { encode: createEncoder(() => open(encoder), code, manifest.image.stride) } : {}),
     close: () => disposal[Symbol.asyncDispose](),
   };
 }
 
-/** Loads a generator of the Infinity family on the calling thread; see `openStageModel`. */
-export async function loadInfinity(dir: string, options: InfinityOptions = {}): Promise<Generator> {
-  const { description, model, code, encode, close } = await openStageModel(dir, options);
-  return {
-    ...description,
-    start: (request) => startSession(model, code, request),
-    ...(encode ? { encode } : {}),
-    [Symbol.asyncDispose]: close,
+/** Loads a generator of the Infinity family on the calling thread; see `openNetwork`. */
+export async function loadInfinity(
+  dir: string,
+  { shape, settings }: GeneratorRequest = {},
+  options: InfinityOptions = {},
+): Promise<Generator> {
+  // Wrong settings are told before anything is loaded.
+  infinityTraits(await readInfinity(dir, shape), settings);
+  const { model, network, code, encode, close } = await openNetwork(dir, shape, options);
+  const under = (given: unknown, dispose: () => Promise<void>): Generator => {
+    const traits = infinityTraits(model, given);
+    const context = {
+      network,
+      code,
+      shape: traits.shape,
+      settings: resolveSettings(model.manifest.sampling, given, code.stages),
+    };
+    return {
+      traits,
+      start: (task, ids) => startSession(context, task, ids),
+      ...(encode ? { encode } : {}),
+      withSettings: async (others) => under(others, async () => undefined),
+      [Symbol.asyncDispose]: dispose,
+    };
   };
+  return under(settings, close);
 }
 
 async function openParts(

@@ -1,54 +1,73 @@
-import type { Generator } from "../../../core/generator.ts";
+import {
+  type Generator,
+  type GeneratorDefinition,
+  type GeneratorTraits,
+  SPECIFICATION_VERSION,
+} from "../../../core/generator.ts";
 import { chooseShape } from "../../choose-shape.ts";
-import type { GeneratorDefinition, GeneratorTraits } from "../../definition.ts";
-import { startSession } from "../session.ts";
+import { startSession, tokenKindOf } from "../session.ts";
+import { resolveSettings } from "../settings.ts";
 import { TOY_SCALES, TOY_STRIDE, ToyModel, toyCode } from "./toy-model.ts";
 
 /** FLOPs are made up, in the proportions of a small network: cost per token and per decoded latent cell. */
 const TOKEN_FLOPS = 1000;
 const CELL_FLOPS = 200;
 
-const count = TOY_SCALES.length;
+const code = toyCode();
+const own = { guidance: [1], temperature: [1], topP: 1 };
+const { h, w } = code.latent;
+const shape = { id: "1:1", width: w * TOY_STRIDE, height: h * TOY_STRIDE, frames: 1, grain: TOY_STRIDE };
 
-const description: GeneratorTraits = {
-  name: "toy",
-  version: "1",
-  scales: TOY_SCALES.map(([h, w], index) => ({ index, h, w })),
-  latent: toyCode().latent,
-  pixelsPerLatent: TOY_STRIDE,
-  schedule: "1:1",
-  bitsPerToken: toyCode().tokenChannels,
-  cost: {
-    text: 0,
-    stage(index, guided) {
-      const [h, w] = TOY_SCALES[index] ?? [0, 0];
-      return TOKEN_FLOPS * h * w * (guided ? 2 : 1);
+/** Traits and settings as configured. @throws TtsVarError CONFIG_INVALID */
+function configure(given: unknown) {
+  const settings = resolveSettings(own, given, TOY_SCALES.length);
+  const traits: GeneratorTraits = {
+    specificationVersion: SPECIFICATION_VERSION,
+    name: "toy",
+    version: "1",
+    shape,
+    stages: TOY_SCALES.map(([rows, columns], index) => ({
+      index,
+      label: `${rows}x${columns}`,
+      tokens: rows * columns,
+      final: 1,
+    })),
+    tokens: tokenKindOf(code),
+    looks: ["now"],
+    can: ["keep", "log-prob"],
+    cost: {
+      prompt: 0,
+      stages: TOY_SCALES.map(
+        ([rows, columns], stage) => TOKEN_FLOPS * rows * columns * (stage < settings.guidanceUntil ? 2 : 1),
+      ),
+      shared: 1,
+      views: { now: CELL_FLOPS * h * w },
     },
-    sharedStages: 1,
-    decode: ({ h, w }) => CELL_FLOPS * h * w,
-  },
-  defaults: {
-    guidance: new Array<number>(count).fill(1),
-    temperature: new Array<number>(count).fill(1),
-    topP: 1,
-    guidanceUntil: count,
-  },
-};
+    memory: null,
+    settings: { ...settings },
+  };
+  return { traits, settings };
+}
+
+function openToy(given: unknown): Generator {
+  const { traits, settings } = configure(given);
+  const context = { network: new ToyModel(), code, shape, settings };
+  return {
+    traits,
+    start: (task, ids) => startSession(context, task, ids),
+    withSettings: async (others) => openToy(others),
+    async [Symbol.asyncDispose]() {},
+  };
+}
 
 /** A generator without weights for tutorials and contract tests (`--model toy`). */
 export const toyDefinition: GeneratorDefinition = {
-  async describe(shape = {}) {
-    const { h, w } = description.latent;
-    chooseShape([{ id: "1:1", width: w * TOY_STRIDE, height: h * TOY_STRIDE }], shape);
-    return description;
+  async describe({ shape: wish = {}, settings } = {}) {
+    chooseShape([shape], wish);
+    return configure(settings).traits;
   },
-  async open(): Promise<Generator> {
-    const model = new ToyModel();
-    const code = toyCode();
-    return {
-      ...description,
-      start: (request) => startSession(model, code, request),
-      async [Symbol.asyncDispose]() {},
-    };
+  async open({ shape: wish = {}, settings } = {}) {
+    chooseShape([shape], wish);
+    return openToy(settings);
   },
 };

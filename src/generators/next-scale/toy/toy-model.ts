@@ -1,10 +1,10 @@
-import type { LatentSize, SampleRequest } from "../../../core/generator.ts";
 import type { RgbImage } from "../../../core/image.ts";
 import { createRng } from "../../../core/rng.ts";
+import type { Task } from "../../../core/task.ts";
 import type { Tensor } from "../../../core/tensor.ts";
 import { BitCode } from "../bit-code.ts";
-import type { StageInput, StageModel, StageOutput } from "../network.ts";
-import { reduceArea } from "../resize.ts";
+import type { Network, Pass, PassOutput } from "../network.ts";
+import { type Grid, reduceArea } from "../resize.ts";
 import { toImage } from "../to-image.ts";
 
 /** Token grids of the toy, coarse to fine. */
@@ -40,7 +40,7 @@ export function toyBits(prompt: string): Uint8Array[] {
 }
 
 /** The one best image of a prompt: what the bits that it means decode to. */
-export function toyBest(prompt: string, size?: LatentSize): RgbImage {
+export function toyBest(prompt: string, size?: Grid): RgbImage {
   const code = toyCode();
   let latent = new Float32Array();
   toyBits(prompt).forEach((bits, scale) => {
@@ -70,12 +70,12 @@ interface ToyState {
  * A bitwise next-scale model in closed form: the conditional branch prefers the bits that the prompt means, the
  * unconditional branch has no opinion. It goes through the same session as the networks.
  */
-export class ToyModel implements StageModel<ToyState> {
-  async begin(request: SampleRequest): Promise<ToyState> {
-    return { target: toyBits(request.prompt) };
+export class ToyModel implements Network<ToyState> {
+  async begin(task: Task): Promise<ToyState> {
+    return { target: toyBits(task.prompt) };
   }
 
-  async run(state: ToyState, { stage, guided }: StageInput): Promise<StageOutput<ToyState>> {
+  async run(state: ToyState, { stage, guided }: Pass): Promise<PassOutput<ToyState>> {
     const bits = state.target[stage]!;
     const groups = guided ? 2 : 1;
     const data = new Float32Array(groups * bits.length);

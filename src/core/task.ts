@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+import { pixelHash, type RgbImage } from "./image.ts";
+import type { Tokens } from "./tokens.ts";
+
+/**
+ * What is to be drawn. Plain data that travels whole, from the configuration to the generator, across threads and
+ * servers. `seed` and `prompt` key every draw (with the candidate's id), so equal tasks give equal candidates.
+ */
+export interface Task {
+  readonly prompt: string;
+  readonly seed: number | string;
+  /** What guidance leads away from. */
+  readonly negativePrompt?: string;
+  /** Index of a class, for models that know classes only. */
+  readonly label?: number;
+  /** Image to edit, or to go on from. */
+  readonly source?: RgbImage;
+  /** Tokens to take instead of drawn ones, by stage; fewer stages than the model has leave the later ones free. */
+  readonly keep?: readonly Tokens[];
+  /** What rewards may know of the prompt beyond its text, such as a benchmark's row. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** A task as it stands in a trace: as given, with hashes in place of pixels and tokens. */
+export interface TaskRecord {
+  readonly prompt: string;
+  readonly seed: number | string;
+  readonly negativePrompt?: string;
+  readonly label?: number;
+  readonly source?: { readonly width: number; readonly height: number; readonly pixelHash: string };
+  readonly keep?: { readonly stages: number; readonly hash: string };
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** What a trace says of a task. Members that were not given are absent, so that records compare as text. */
+export function recordTask(task: Task): TaskRecord {
+  const { prompt, seed, negativePrompt, label, source, keep, metadata } = task;
+  return {
+    prompt,
+    seed,
+    ...(negativePrompt === undefined ? {} : { negativePrompt }),
+    ...(label === undefined ? {} : { label }),
+    ...(source === undefined
+      ? {}
+      : { source: { width: source.width, height: source.height, pixelHash: pixelHash(source) } }),
+    ...(keep === undefined ? {} : { keep: { stages: keep.length, hash: hashOf(keep) } }),
+    ...(metadata === undefined || Object.keys(metadata).length === 0 ? {} : { metadata }),
+  };
+}
+
+function hashOf(stages: readonly Tokens[]): string {
+  const hash = createHash("sha256");
+  for (const { count, data } of stages) {
+    hash.update(`${count}:`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex").slice(0, 16);
+}
