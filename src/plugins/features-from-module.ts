@@ -9,10 +9,8 @@ import {
   type PluginHost,
 } from "../core/plugin.ts";
 import { sizeOf } from "../core/tensor.ts";
-import { checkShape, featureShape } from "./check-shape.ts";
+import { checkShape, featureShape, parseOptions, runFactory } from "./check-shape.ts";
 import { type LoadedModule, type LoadedPlugin, loadModule } from "./load-module.ts";
-import { parseOptions } from "./parse-options.ts";
-import { runFactory } from "./run-factory.ts";
 
 /** An extractor as a plug-in gives it, with the time that one call may take. */
 export interface PluginFeatures extends FeatureExtractor {

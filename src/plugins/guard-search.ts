@@ -7,7 +7,7 @@ import type {
   SearchProgram,
   SearchSpace,
 } from "../core/strategy.ts";
-import { placeOf } from "./place-of.ts";
+import { placeOf } from "./check-shape.ts";
 
 /** Milliseconds that a program may think about one action. */
 const thinkingMs = 30_000;

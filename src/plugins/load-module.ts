@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { readFile, realpath } from "node:fs/promises";
-import { basename, extname, resolve } from "node:path";
+import { createRequire } from "node:module";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { TtsVarError } from "../core/errors.ts";
-import { importTypeScript } from "./import-typescript.ts";
-import { resolvePackage } from "./resolve-package.ts";
 
 /** Where a plug-in came from; goes to the run folder so that a result can be traced to the code behind it. */
 export interface PluginProvenance {
@@ -111,4 +110,78 @@ async function withTimeout<T>(work: Promise<T>, onTimeout: () => Error): Promise
     timer = setTimeout(() => reject(onTimeout()), moduleTimeoutMs);
   });
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
+}
+
+/**
+ * Imports a TypeScript module: natively where the running Node can, else through the optional package jiti. Types are
+ * stripped, not checked. What the module imports in turn is loaded natively where that works, so that it shares this
+ * process's own modules.
+ */
+async function importTypeScript(
+  path: string,
+  fail: (problem: string, cause?: unknown) => Error,
+): Promise<unknown> {
+  const { href } = pathToFileURL(path);
+  if ((process.features as { typescript?: unknown }).typescript) return import(href);
+  const { createJiti } = await import("jiti").catch((cause: unknown) => {
+    throw fail("TypeScript on this Node needs jiti: npm install jiti (or write the plug-in as .mjs)", cause);
+  });
+  return createJiti(href, { fsCache: false, tryNative: true }).import(path);
+}
+
+/**
+ * File behind an installed package's name (`pkg`, `@scope/pkg`, `pkg/sub`), looked up from `baseDir` upward as Node
+ * does. Node 20 has no public resolver for ES modules with another starting point, hence the second step, which reads
+ * the package's own `exports`.
+ */
+async function resolvePackage(
+  name: string,
+  baseDir: string,
+  fail: (problem: string, cause?: unknown) => Error,
+): Promise<string> {
+  const [, packageName, subpath] = /^((?:@[^/]+\/)?[^/]+)(?:\/(.+))?$/.exec(name) ?? [];
+  if (!packageName) throw fail(`"${name}" is no package name; write npm:package or npm:@scope/package/file`);
+  try {
+    return createRequire(join(baseDir, "x.js")).resolve(name);
+  } catch (error) {
+    const found = await fromManifest(packageName, subpath, baseDir);
+    if (found) return found;
+    throw fail(
+      `package "${name}" is not installed in ${baseDir} or above: npm install ${packageName}`,
+      error,
+    );
+  }
+}
+
+async function fromManifest(
+  name: string,
+  subpath: string | undefined,
+  baseDir: string,
+): Promise<string | undefined> {
+  for (let folder = baseDir; ; folder = dirname(folder)) {
+    const root = join(folder, "node_modules", name);
+    const text = await readFile(join(root, "package.json"), "utf8").catch(() => undefined);
+    if (text !== undefined) {
+      const exports = (JSON.parse(text) as { exports?: unknown }).exports;
+      const file = target(exports, subpath === undefined ? "." : `./${subpath}`);
+      return file === undefined ? undefined : join(root, file);
+    }
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+/** The `import` target of one entry of a package's exports. */
+function target(exports: unknown, entry: string): string | undefined {
+  if (typeof exports === "string") return entry === "." ? exports : undefined;
+  if (typeof exports !== "object" || exports === null) return undefined;
+  const table = exports as Record<string, unknown>;
+  const chosen = entry in table ? table[entry] : entry === "." && !("." in table) ? table : undefined;
+  return condition(chosen);
+}
+
+function condition(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null) return undefined;
+  const table = value as Record<string, unknown>;
+  return condition(table["node"]) ?? condition(table["import"]) ?? condition(table["default"]);
 }

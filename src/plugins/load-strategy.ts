@@ -1,11 +1,9 @@
 import { TtsVarError } from "../core/errors.ts";
 import type { Registry } from "../core/registry.ts";
 import type { SearchFunction, Strategy } from "../core/strategy.ts";
-import { checkShape, strategyShape } from "./check-shape.ts";
+import { checkShape, parseOptions, runFactory, strategyShape } from "./check-shape.ts";
 import { guardSearch } from "./guard-search.ts";
 import { type LoadedPlugin, loadModule, specKind } from "./load-module.ts";
-import { parseOptions } from "./parse-options.ts";
-import { runFactory } from "./run-factory.ts";
 
 export interface StrategyLoadHost {
   readonly registry: Registry<Strategy>;
