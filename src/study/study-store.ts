@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { canonicalJson } from "../config/resolve.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
 import { JsonlWriter, readJsonl } from "../io/jsonl.ts";
