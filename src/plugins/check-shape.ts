@@ -105,8 +105,8 @@ export function placeOf(error: unknown, path: string): string {
   if (stack === undefined || !/^\.[mc]?js$/.test(extname(path))) return "";
   for (const line of stack.split("\n")) {
     const at = line.indexOf(path);
-    const position = at < 0 ? null : /^:\d+:\d+/.exec(line.slice(at + path.length));
-    if (position) return ` (${basename(path)}${position[0]})`;
+    const position = at < 0 ? null : /^(?:\?\w+)?(:\d+:\d+)/.exec(line.slice(at + path.length));
+    if (position) return ` (${basename(path)}${position[1]})`;
   }
   return "";
 }

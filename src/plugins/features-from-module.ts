@@ -33,7 +33,7 @@ export async function featuresFromModule(
   const what = `features plug-in ${spec}`;
   const draft = await draftOf(module, options, host, what);
   checkShape(featureShape, draft, what);
-  const hash = module.provenance.sha256.slice(0, 16);
+  const hash = module.provenance.identity;
   const name = draft.name ?? module.name;
   const value: PluginFeatures = {
     name,

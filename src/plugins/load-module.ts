@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { readFile, realpath } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { TtsVarError } from "../core/errors.ts";
+import { identify, type ModuleIdentity } from "./module-identity.ts";
 
 /** Where a plug-in came from; goes to the run folder so that a result can be traced to the code behind it. */
 export interface PluginProvenance {
@@ -11,8 +11,12 @@ export interface PluginProvenance {
   readonly spec: string;
   /** Real path of the module; absent for names and servers. */
   readonly path?: string;
-  /** SHA-256 of the module's own file (not of what it imports). */
+  /** SHA-256 of the module's own file. */
   readonly sha256?: string;
+  /** SHA-256 of the local files that it imports, by their paths from its folder. */
+  readonly imports?: Readonly<Record<string, string>>;
+  /** Version of file and imports together. */
+  readonly identity?: string;
 }
 
 export interface LoadedPlugin<T> {
@@ -25,7 +29,7 @@ export interface LoadedModule {
   readonly value: unknown;
   /** The file's name without its extension: default name of the plug-in. */
   readonly name: string;
-  readonly provenance: PluginProvenance & { readonly path: string; readonly sha256: string };
+  readonly provenance: PluginProvenance & ModuleIdentity & { readonly path: string };
 }
 
 /** Milliseconds that a module may take to load. */
@@ -66,11 +70,10 @@ export async function loadModule(kind: string, spec: string, baseDir: string): P
   if (!javascript.has(extension) && !typescript.has(extension)) {
     throw fail(`a module ends in .mjs, .js, .cjs or .ts, this one in "${extension || basename(path)}"`);
   }
-  const sha256 = createHash("sha256")
-    .update(await readFile(path).catch((error: unknown) => Promise.reject(fail("cannot be read", error))))
-    .digest("hex");
+  const made = await identify(path).catch((error: unknown) => Promise.reject(fail("cannot be read", error)));
+  const href = addressOf(path, made, fail);
   const imported = await withTimeout(
-    typescript.has(extension) ? importTypeScript(path, fail) : import(pathToFileURL(path).href),
+    typescript.has(extension) ? importTypeScript(path, fail) : import(href),
     () =>
       fail(`did not finish loading within ${moduleTimeoutMs / 1000} s; remove what its top level waits for`),
   ).catch((error: unknown) => {
@@ -85,8 +88,27 @@ export async function loadModule(kind: string, spec: string, baseDir: string): P
   return {
     value,
     name: basename(path).replace(/\.[^.]+$/, ""),
-    provenance: { kind: specKind(spec) === "package" ? "package" : "file", spec, path, sha256 },
+    provenance: { kind: specKind(spec) === "package" ? "package" : "file", spec, path, ...made },
   };
+}
+
+/** What each module was made of when this process loaded it. */
+const known = new Map<string, ModuleIdentity>();
+
+/**
+ * Address to import a module from. Node keeps what it has loaded, so after an edit the module gets another address; what
+ * it imports, and TypeScript, would still be the old.
+ *
+ * @throws PLUGIN_INVALID where only a new process can load what the files now say
+ */
+function addressOf(path: string, made: ModuleIdentity, fail: (problem: string) => Error): string {
+  const { href } = pathToFileURL(path);
+  const first = known.get(path) ?? made;
+  known.set(path, first);
+  if (first.identity === made.identity) return href;
+  const sameImports = JSON.stringify(first.imports) === JSON.stringify(made.imports);
+  if (sameImports && !typescript.has(extname(path))) return `${href}?${made.identity}`;
+  throw fail("it or what it imports was edited after this process had loaded it; start the program again");
 }
 
 /** CommonJS compiled from ES modules arrives as `{ default: { default: ... } }`. */

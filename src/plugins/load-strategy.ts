@@ -14,6 +14,8 @@ export interface StrategyLoadHost {
 /** A strategy ready to run: its name for reports, its options after defaults, its search program. */
 export interface LoadedStrategy {
   readonly name: string;
+  /** Hash of a plug-in's file and imports; null for built-in strategies, whose version is this package's. */
+  readonly version: string | null;
   readonly options: unknown;
   readonly search: SearchFunction;
 }
@@ -40,16 +42,18 @@ export async function loadStrategy(
   if (kind === "name") {
     const strategy = await host.registry.load(spec);
     return {
-      value: await open(strategy, options, `strategy ${spec}`),
+      value: { ...(await open(strategy, options, `strategy ${spec}`)), version: null },
       provenance: { kind: "builtin", spec },
     };
   }
   const module = await loadModule("strategy", spec, host.baseDir);
   const what = `strategy plug-in ${spec}`;
   const { value, provenance } = module;
+  const version = provenance.identity;
   const guard = (search: SearchFunction) => guardSearch(search, what, provenance.path);
   if (typeof value === "function") {
-    return { value: { name: module.name, options: {}, search: guard(value as SearchFunction) }, provenance };
+    const search = guard(value as SearchFunction);
+    return { value: { name: module.name, version, options: {}, search }, provenance };
   }
   if (typeof value !== "object" || value === null) {
     throw new TtsVarError(
@@ -59,10 +63,10 @@ export async function loadStrategy(
   }
   checkShape(strategyShape, value, what);
   const strategy = await open(value as Strategy, options, what);
-  return { value: { ...strategy, search: guard(strategy.search) }, provenance };
+  return { value: { ...strategy, version, search: guard(strategy.search) }, provenance };
 }
 
-async function open(strategy: Strategy, options: unknown, what: string): Promise<LoadedStrategy> {
+async function open(strategy: Strategy, options: unknown, what: string) {
   const parsed = strategy.options ? await parseOptions(strategy.options, options, what) : (options ?? {});
   const search = await runFactory(() => strategy.create(parsed), what);
   if (typeof search !== "function") {

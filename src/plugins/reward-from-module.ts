@@ -62,7 +62,7 @@ function finish(draft: unknown, module: LoadedModule, what: string): Reward {
   checkShape(rewardShape, draft, what);
   return completeReward(draft as RewardDraft, {
     name: module.name,
-    version: module.provenance.sha256.slice(0, 16),
+    version: module.provenance.identity,
     source: module.provenance.spec,
   });
 }
@@ -70,7 +70,7 @@ function finish(draft: unknown, module: LoadedModule, what: string): Reward {
 /** TTS-VAR's own lambda, for rewards that name none. */
 const defaultLambda = 10;
 
-/** Fills in what a plug-in left out. `version` also carries the file's hash, so that an edited file is a new reward. */
+/** Fills in what a plug-in left out. `version` also carries the hash of the file and its imports: an edited one is a new reward. */
 function completeReward(
   draft: RewardDraft,
   defaults: { readonly name: string; readonly version: string; readonly source: string },
