@@ -8,10 +8,10 @@ import { createFeatureSource, type FeatureSource } from "../engine/feature-sourc
 import { reductionListings } from "../features/index.ts";
 import { modelFlops } from "../inference/folder/model-cost.ts";
 import { embeddedModelPath, openModelFolder } from "../inference/folder/model-folder.ts";
+import { parseOptions } from "../plugins/check-shape.ts";
 import type { KeptPlugins } from "../plugins/kept-plugins.ts";
 import { loadFeatures } from "../plugins/load-features.ts";
 import { specKind } from "../plugins/load-module.ts";
-import { parseOptions } from "../plugins/parse-options.ts";
 import { featureRegistry } from "./builtins.ts";
 
 type FeatureConfig = SearchConfig["features"];

@@ -9,7 +9,8 @@ import type { RuleOptions } from "../eval/geneval/rules.ts";
 import { classNames } from "../eval/geneval/vocabulary.ts";
 import { embeddedModelPath } from "../inference/folder/model-folder.ts";
 import { loadClip } from "../inference/vision/clip.ts";
-import { type Detection, loadDetector } from "../inference/vision/detector.ts";
+import type { Detection } from "../inference/vision/detection.ts";
+import { loadDetector } from "../inference/vision/detector.ts";
 
 export interface JudgeChoice {
   /** Name of an embedded model, or a folder. */

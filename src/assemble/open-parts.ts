@@ -12,6 +12,7 @@ export function partsOpener(hostOf: (allowDownload: boolean) => PluginHost): Ope
       reward: open.reward,
       features: open.features,
       strategy: planned.strategy,
+      versions: planned.versions,
       settings: planned.settings,
       calibration: planned.calibration,
       [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),

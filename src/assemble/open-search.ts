@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { memoryLimit } from "../config/memory-limit.ts";
 import type { SearchConfig } from "../config/schema.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
 import { Disposal } from "../core/disposal.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { Generator, SamplingSettings } from "../core/generator.ts";
@@ -39,6 +41,8 @@ export interface PlannedSearch extends AsyncDisposable {
   readonly fixed: FixedRequest;
   readonly strategy: SearchFunction;
   readonly strategyOptions: unknown;
+  /** Versions of what decides the search besides its models: code and files that stand in the configuration by name. */
+  readonly versions: Readonly<Record<string, string>>;
   readonly settings: SamplingSettings;
   readonly calibration: Calibration | null;
   /** What the plan was made of; a replay needs the same. */
@@ -109,6 +113,10 @@ async function planWith(config: SearchConfig, host: PluginHost, kept: KeptPlugin
     fixed,
     strategy: strategy.search,
     strategyOptions: strategy.options,
+    versions: {
+      ...(strategy.version === null ? {} : { [`strategy ${strategy.name}`]: strategy.version }),
+      ...(calibration && config.calibration !== undefined ? { calibration: hashOf(calibration) } : {}),
+    },
     settings,
     calibration,
     planInput,
@@ -116,6 +124,10 @@ async function planWith(config: SearchConfig, host: PluginHost, kept: KeptPlugin
     kept,
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   };
+}
+
+function hashOf(value: unknown): string {
+  return createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, 16);
 }
 
 /** The generator as configured: its shape, and what is forced on it. */

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { parse as parseYaml } from "yaml";
 import type { z } from "zod";
+import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { nearest } from "../core/registry.ts";
 import { type ConfigFile, expandNames } from "./load.ts";
-import { type ConfigTree, deletePath, getPath, isTree, leaves, setPath } from "./paths.ts";
+import { type ConfigTree, deletePath, getPath, leaves, setPath } from "./paths.ts";
 import { NAMED_PLUGINS, OUTPUT_SETTINGS, type SearchConfig, searchSchema } from "./schema.ts";
 
 /** What a configuration is made of, weakest first: defaults < file < flags < `--set`. */
@@ -70,15 +71,6 @@ export function configHash(config: SearchConfig): string {
     Object.entries(config).filter(([key]) => !(OUTPUT_SETTINGS as readonly string[]).includes(key)),
   );
   return createHash("sha256").update(canonicalJson(relevant)).digest("hex");
-}
-
-/** JSON with sorted keys and no spaces. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (!isTree(value)) return JSON.stringify(value) ?? "null";
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(",")}}`;
 }
 
 /** Options belong to the plug-in they were written for; naming another one leaves them behind. */

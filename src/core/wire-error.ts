@@ -1,6 +1,6 @@
 import { type ErrorCode, TtsVarError } from "./errors.ts";
 
-/** An error on its way between threads; coded errors arrive as what they were. */
+/** An error on its way between threads or processes, as plain data; coded errors arrive as what they were. */
 export interface WireError {
   readonly name: string;
   readonly message: string;

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { canonicalJson } from "../config/resolve.ts";
 import type { SearchConfig } from "../config/schema.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
 import type { GenevalMetadata } from "./geneval/rules.ts";

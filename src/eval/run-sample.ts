@@ -13,6 +13,8 @@ export interface SearchParts
   extends AsyncDisposable,
     Pick<SearchInput, "generator" | "strategy" | "features" | "settings" | "calibration"> {
   readonly reward: Reward;
+  /** Versions of what decides the search besides its models: a strategy's file, a calibration. */
+  readonly versions: Readonly<Record<string, string>>;
 }
 
 export type OpenParts = (config: SearchConfig) => Promise<SearchParts>;
@@ -22,12 +24,14 @@ export function modelVersions(parts: {
   readonly generator: Pick<Generator, "name" | "version">;
   readonly reward: Pick<Reward, "name" | "version">;
   readonly features: Pick<FeatureSource, "name" | "version"> | null;
+  readonly versions: Readonly<Record<string, string>>;
 }): Record<string, string> {
-  const { generator, reward, features } = parts;
+  const { generator, reward, features, versions } = parts;
   return {
     [`generator ${generator.name}`]: generator.version,
     [`reward ${reward.name}`]: reward.version,
     ...(features?.version == null ? {} : { [`features ${features.name}`]: features.version }),
+    ...versions,
   };
 }
 

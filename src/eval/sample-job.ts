@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../config/resolve.ts";
 import type { SearchConfig } from "../config/schema.ts";
 import type { Spending } from "../core/budget.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
 import type { CandidateId } from "../core/ids.ts";
 import type { GenevalMetadata } from "./geneval/rules.ts";
 

@@ -2,7 +2,11 @@ import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import type { FeatureExtractor } from "../core/features.ts";
 import type { FeatureDefinition } from "../core/plugin.ts";
-import { type LoadOptions, loadClip } from "../inference/vision/clip.ts";
+import { modelFlops } from "../inference/folder/model-cost.ts";
+import { openModelFolder } from "../inference/folder/model-folder.ts";
+import type { LoadOptions } from "../inference/vision/clip-types.ts";
+import { readImageTransform } from "../inference/vision/image-processor.ts";
+import { openVisionTower } from "../inference/vision/vision-tower.ts";
 import { splitTokens } from "./split-tokens.ts";
 
 const options = z.strictObject({
@@ -12,17 +16,19 @@ const options = z.strictObject({
 /**
  * Patch tokens of a CLIP vision tower (its last hidden state) as features for clustering.
  *
- * @param dir folder in transformers.js layout, as for `loadClip`
+ * @param dir folder in transformers.js layout, as for `loadClip`; only its vision tower is opened
  * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_RUNTIME
  */
 export async function openDualEncoder(dir: string, load: LoadOptions = {}): Promise<FeatureExtractor> {
-  const clip = await loadClip(dir, load);
+  const folder = await openModelFolder(dir, { allowBare: true });
+  const flops = await modelFlops(folder);
+  const tower = await openVisionTower(folder.dir, await readImageTransform(folder.dir), load);
   return {
-    name: clip.modelId.split("@")[0] ?? "dual-encoder",
-    version: clip.modelId,
-    flops: clip.flops.image,
+    name: folder.name,
+    version: folder.modelId,
+    flops,
     async extract(images) {
-      const { tokens } = await clip.encodeImages(images);
+      const { tokens } = await tower.encode(images);
       if (!tokens) {
         throw new TtsVarError(
           "MODEL_INVALID",
@@ -31,7 +37,7 @@ export async function openDualEncoder(dir: string, load: LoadOptions = {}): Prom
       }
       return splitTokens(tokens);
     },
-    [Symbol.asyncDispose]: () => clip.dispose(),
+    [Symbol.asyncDispose]: () => tower[Symbol.asyncDispose](),
   };
 }
 

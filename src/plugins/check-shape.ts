@@ -1,5 +1,7 @@
+import { basename, extname } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
+import type { StandardSchema } from "../core/standard-schema.ts";
 
 const functionOf = (words: string) =>
   z.custom<(...args: never[]) => unknown>((value) => typeof value === "function", {
@@ -56,4 +58,55 @@ export function checkShape(shape: z.ZodType, value: unknown, what: string): void
   if (result.success) return;
   const problems = result.error.issues.map(({ path, message }) => `${path.join(".") || "it"} ${message}`);
   throw new TtsVarError("PLUGIN_INVALID", `${what}: ${problems.join("; ")}`, { details: { problems } });
+}
+
+/**
+ * Validates a plug-in's options with the plug-in's own schema.
+ *
+ * @param what the plug-in as the user knows it: `reward clip`
+ * @throws CONFIG_INVALID listing every problem with its path
+ */
+export async function parseOptions<Options>(
+  schema: StandardSchema<Options>,
+  options: unknown,
+  what: string,
+): Promise<Options> {
+  const result = await schema["~standard"].validate(options ?? {});
+  if (result.issues === undefined) return result.value;
+  const problems = result.issues.map(({ message, path }) => {
+    const keys = (path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
+    return keys.length > 0 ? `${keys.join(".")}: ${message}` : message;
+  });
+  throw new TtsVarError("CONFIG_INVALID", `options of ${what}: ${problems.join("; ")}`, {
+    details: { problems },
+  });
+}
+
+/**
+ * Runs a plug-in's factory.
+ * @throws PLUGIN_INVALID naming the plug-in when the factory throws; coded errors pass unchanged
+ */
+export async function runFactory<T>(run: () => T | Promise<T>, what: string): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof TtsVarError) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new TtsVarError("PLUGIN_INVALID", `${what}: its factory failed: ${message}`, { cause: error });
+  }
+}
+
+/**
+ * Where in a plug-in's own file an error arose, as ` (my-reward.mjs:3:11)`; empty if the stack does not say, or for
+ * TypeScript, of which only a transpiled text is known.
+ */
+export function placeOf(error: unknown, path: string): string {
+  const stack = error instanceof Error ? error.stack : undefined;
+  if (stack === undefined || !/^\.[mc]?js$/.test(extname(path))) return "";
+  for (const line of stack.split("\n")) {
+    const at = line.indexOf(path);
+    const position = at < 0 ? null : /^(?:\?\w+)?(:\d+:\d+)/.exec(line.slice(at + path.length));
+    if (position) return ` (${basename(path)}${position[1]})`;
+  }
+  return "";
 }

@@ -9,10 +9,8 @@ import {
   type PluginHost,
 } from "../core/plugin.ts";
 import { sizeOf } from "../core/tensor.ts";
-import { checkShape, featureShape } from "./check-shape.ts";
+import { checkShape, featureShape, parseOptions, runFactory } from "./check-shape.ts";
 import { type LoadedModule, type LoadedPlugin, loadModule } from "./load-module.ts";
-import { parseOptions } from "./parse-options.ts";
-import { runFactory } from "./run-factory.ts";
 
 /** An extractor as a plug-in gives it, with the time that one call may take. */
 export interface PluginFeatures extends FeatureExtractor {
@@ -35,7 +33,7 @@ export async function featuresFromModule(
   const what = `features plug-in ${spec}`;
   const draft = await draftOf(module, options, host, what);
   checkShape(featureShape, draft, what);
-  const hash = module.provenance.sha256.slice(0, 16);
+  const hash = module.provenance.identity;
   const name = draft.name ?? module.name;
   const value: PluginFeatures = {
     name,

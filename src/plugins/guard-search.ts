@@ -2,7 +2,7 @@ import { Script } from "node:vm";
 import { TtsVarError } from "../core/errors.ts";
 import type { SearchAction, SearchOutcome, SearchProgram } from "../core/program.ts";
 import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
-import { placeOf } from "./place-of.ts";
+import { placeOf } from "./check-shape.ts";
 
 /** Milliseconds that a program may think about one action. */
 const thinkingMs = 30_000;

@@ -1,4 +1,4 @@
-import { canonicalJson } from "../scoring/score-memo.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
 import type { LoadedPlugin } from "./load-module.ts";
 
 /**

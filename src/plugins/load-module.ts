@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
 import { readFile, realpath } from "node:fs/promises";
-import { basename, extname, resolve } from "node:path";
+import { createRequire } from "node:module";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { TtsVarError } from "../core/errors.ts";
-import { importTypeScript } from "./import-typescript.ts";
-import { resolvePackage } from "./resolve-package.ts";
+import { identify, type ModuleIdentity } from "./module-identity.ts";
 
 /** Where a plug-in came from; goes to the run folder so that a result can be traced to the code behind it. */
 export interface PluginProvenance {
@@ -12,8 +11,12 @@ export interface PluginProvenance {
   readonly spec: string;
   /** Real path of the module; absent for names and servers. */
   readonly path?: string;
-  /** SHA-256 of the module's own file (not of what it imports). */
+  /** SHA-256 of the module's own file. */
   readonly sha256?: string;
+  /** SHA-256 of the local files that it imports, by their paths from its folder. */
+  readonly imports?: Readonly<Record<string, string>>;
+  /** Version of file and imports together. */
+  readonly identity?: string;
 }
 
 export interface LoadedPlugin<T> {
@@ -26,7 +29,7 @@ export interface LoadedModule {
   readonly value: unknown;
   /** The file's name without its extension: default name of the plug-in. */
   readonly name: string;
-  readonly provenance: PluginProvenance & { readonly path: string; readonly sha256: string };
+  readonly provenance: PluginProvenance & ModuleIdentity & { readonly path: string };
 }
 
 /** Milliseconds that a module may take to load. */
@@ -67,11 +70,10 @@ export async function loadModule(kind: string, spec: string, baseDir: string): P
   if (!javascript.has(extension) && !typescript.has(extension)) {
     throw fail(`a module ends in .mjs, .js, .cjs or .ts, this one in "${extension || basename(path)}"`);
   }
-  const sha256 = createHash("sha256")
-    .update(await readFile(path).catch((error: unknown) => Promise.reject(fail("cannot be read", error))))
-    .digest("hex");
+  const made = await identify(path).catch((error: unknown) => Promise.reject(fail("cannot be read", error)));
+  const href = addressOf(path, made, fail);
   const imported = await withTimeout(
-    typescript.has(extension) ? importTypeScript(path, fail) : import(pathToFileURL(path).href),
+    typescript.has(extension) ? importTypeScript(path, fail) : import(href),
     () =>
       fail(`did not finish loading within ${moduleTimeoutMs / 1000} s; remove what its top level waits for`),
   ).catch((error: unknown) => {
@@ -86,8 +88,27 @@ export async function loadModule(kind: string, spec: string, baseDir: string): P
   return {
     value,
     name: basename(path).replace(/\.[^.]+$/, ""),
-    provenance: { kind: specKind(spec) === "package" ? "package" : "file", spec, path, sha256 },
+    provenance: { kind: specKind(spec) === "package" ? "package" : "file", spec, path, ...made },
   };
+}
+
+/** What each module was made of when this process loaded it. */
+const known = new Map<string, ModuleIdentity>();
+
+/**
+ * Address to import a module from. Node keeps what it has loaded, so after an edit the module gets another address; what
+ * it imports, and TypeScript, would still be the old.
+ *
+ * @throws PLUGIN_INVALID where only a new process can load what the files now say
+ */
+function addressOf(path: string, made: ModuleIdentity, fail: (problem: string) => Error): string {
+  const { href } = pathToFileURL(path);
+  const first = known.get(path) ?? made;
+  known.set(path, first);
+  if (first.identity === made.identity) return href;
+  const sameImports = JSON.stringify(first.imports) === JSON.stringify(made.imports);
+  if (sameImports && !typescript.has(extname(path))) return `${href}?${made.identity}`;
+  throw fail("it or what it imports was edited after this process had loaded it; start the program again");
 }
 
 /** CommonJS compiled from ES modules arrives as `{ default: { default: ... } }`. */
@@ -111,4 +132,78 @@ async function withTimeout<T>(work: Promise<T>, onTimeout: () => Error): Promise
     timer = setTimeout(() => reject(onTimeout()), moduleTimeoutMs);
   });
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
+}
+
+/**
+ * Imports a TypeScript module: natively where the running Node can, else through the optional package jiti. Types are
+ * stripped, not checked. What the module imports in turn is loaded natively where that works, so that it shares this
+ * process's own modules.
+ */
+async function importTypeScript(
+  path: string,
+  fail: (problem: string, cause?: unknown) => Error,
+): Promise<unknown> {
+  const { href } = pathToFileURL(path);
+  if ((process.features as { typescript?: unknown }).typescript) return import(href);
+  const { createJiti } = await import("jiti").catch((cause: unknown) => {
+    throw fail("TypeScript on this Node needs jiti: npm install jiti (or write the plug-in as .mjs)", cause);
+  });
+  return createJiti(href, { fsCache: false, tryNative: true }).import(path);
+}
+
+/**
+ * File behind an installed package's name (`pkg`, `@scope/pkg`, `pkg/sub`), looked up from `baseDir` upward as Node
+ * does. Node 20 has no public resolver for ES modules with another starting point, hence the second step, which reads
+ * the package's own `exports`.
+ */
+async function resolvePackage(
+  name: string,
+  baseDir: string,
+  fail: (problem: string, cause?: unknown) => Error,
+): Promise<string> {
+  const [, packageName, subpath] = /^((?:@[^/]+\/)?[^/]+)(?:\/(.+))?$/.exec(name) ?? [];
+  if (!packageName) throw fail(`"${name}" is no package name; write npm:package or npm:@scope/package/file`);
+  try {
+    return createRequire(join(baseDir, "x.js")).resolve(name);
+  } catch (error) {
+    const found = await fromManifest(packageName, subpath, baseDir);
+    if (found) return found;
+    throw fail(
+      `package "${name}" is not installed in ${baseDir} or above: npm install ${packageName}`,
+      error,
+    );
+  }
+}
+
+async function fromManifest(
+  name: string,
+  subpath: string | undefined,
+  baseDir: string,
+): Promise<string | undefined> {
+  for (let folder = baseDir; ; folder = dirname(folder)) {
+    const root = join(folder, "node_modules", name);
+    const text = await readFile(join(root, "package.json"), "utf8").catch(() => undefined);
+    if (text !== undefined) {
+      const exports = (JSON.parse(text) as { exports?: unknown }).exports;
+      const file = target(exports, subpath === undefined ? "." : `./${subpath}`);
+      return file === undefined ? undefined : join(root, file);
+    }
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+/** The `import` target of one entry of a package's exports. */
+function target(exports: unknown, entry: string): string | undefined {
+  if (typeof exports === "string") return entry === "." ? exports : undefined;
+  if (typeof exports !== "object" || exports === null) return undefined;
+  const table = exports as Record<string, unknown>;
+  const chosen = entry in table ? table[entry] : entry === "." && !("." in table) ? table : undefined;
+  return condition(chosen);
+}
+
+function condition(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null) return undefined;
+  const table = value as Record<string, unknown>;
+  return condition(table["node"]) ?? condition(table["import"]) ?? condition(table["default"]);
 }

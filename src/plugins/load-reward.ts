@@ -1,11 +1,17 @@
 import type { PluginHost, RewardDefinition, RewardHost } from "../core/plugin.ts";
 import type { Registry } from "../core/registry.ts";
-import type { Reward, RewardTraits } from "../core/reward.ts";
+import type { Reward, RewardContext, RewardItem, RewardScores, RewardTraits } from "../core/reward.ts";
+import { listIds } from "../scoring/check-scores.ts";
 import { createScoring } from "../scoring/create-scoring.ts";
-import { isolatedReward } from "./isolated-reward.ts";
+import { parseOptions } from "./check-shape.ts";
 import type { KeptPlugins } from "./kept-plugins.ts";
 import { type LoadedPlugin, specKind } from "./load-module.ts";
-import { parseOptions } from "./parse-options.ts";
+import { callTimeoutMs, PluginThread } from "./plugin-thread.ts";
+
+/** Input of a call to a reward's thread: `score`'s arguments without what cannot be sent. */
+export interface RewardCall extends Pick<RewardContext, "stage" | "seed"> {
+  readonly batch: readonly RewardItem[];
+}
 
 /** What loading a reward needs: the named rewards, and the surroundings handed to factories. */
 export interface RewardLoadHost extends PluginHost {
@@ -102,4 +108,30 @@ async function fromDefinition(
     await parseOptions(definition.options, options, `reward ${definition.name}`),
     host,
   );
+}
+
+/**
+ * Loads a user's reward into a thread of its own.
+ *
+ * @throws PLUGIN_INVALID, CONFIG_INVALID
+ */
+async function isolatedReward(
+  spec: string,
+  options: unknown,
+  { baseDir, allowDownload, log }: PluginHost,
+): Promise<LoadedPlugin<Reward>> {
+  const thread = new PluginThread({ kind: "reward", spec, options, baseDir, allowDownload }, log);
+  const { traits, provenance } = await thread.ready();
+  const stated = traits as RewardTraits & { readonly maxBatch?: number; readonly timeoutMs?: number };
+  const value: Reward = {
+    ...stated,
+    timeoutMs: stated.timeoutMs ?? callTimeoutMs,
+    async score(batch, { signal, stage, seed }) {
+      const call: RewardCall = { batch, stage, seed };
+      const about = `candidates ${listIds(batch.map((item) => item.id))}`;
+      return (await thread.call(call, about, signal)) as RewardScores;
+    },
+    [Symbol.asyncDispose]: () => thread.dispose(),
+  };
+  return { value, provenance };
 }

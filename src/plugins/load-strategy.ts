@@ -1,11 +1,9 @@
 import { TtsVarError } from "../core/errors.ts";
 import type { Registry } from "../core/registry.ts";
 import type { SearchFunction, Strategy } from "../core/strategy.ts";
-import { checkShape, strategyShape } from "./check-shape.ts";
+import { checkShape, parseOptions, runFactory, strategyShape } from "./check-shape.ts";
 import { guardSearch } from "./guard-search.ts";
 import { type LoadedPlugin, loadModule, specKind } from "./load-module.ts";
-import { parseOptions } from "./parse-options.ts";
-import { runFactory } from "./run-factory.ts";
 
 export interface StrategyLoadHost {
   readonly registry: Registry<Strategy>;
@@ -16,6 +14,8 @@ export interface StrategyLoadHost {
 /** A strategy ready to run: its name for reports, its options after defaults, its search program. */
 export interface LoadedStrategy {
   readonly name: string;
+  /** Hash of a plug-in's file and imports; null for built-in strategies, whose version is this package's. */
+  readonly version: string | null;
   readonly options: unknown;
   readonly search: SearchFunction;
 }
@@ -42,16 +42,18 @@ export async function loadStrategy(
   if (kind === "name") {
     const strategy = await host.registry.load(spec);
     return {
-      value: await open(strategy, options, `strategy ${spec}`),
+      value: { ...(await open(strategy, options, `strategy ${spec}`)), version: null },
       provenance: { kind: "builtin", spec },
     };
   }
   const module = await loadModule("strategy", spec, host.baseDir);
   const what = `strategy plug-in ${spec}`;
   const { value, provenance } = module;
+  const version = provenance.identity;
   const guard = (search: SearchFunction) => guardSearch(search, what, provenance.path);
   if (typeof value === "function") {
-    return { value: { name: module.name, options: {}, search: guard(value as SearchFunction) }, provenance };
+    const search = guard(value as SearchFunction);
+    return { value: { name: module.name, version, options: {}, search }, provenance };
   }
   if (typeof value !== "object" || value === null) {
     throw new TtsVarError(
@@ -61,10 +63,10 @@ export async function loadStrategy(
   }
   checkShape(strategyShape, value, what);
   const strategy = await open(value as Strategy, options, what);
-  return { value: { ...strategy, search: guard(strategy.search) }, provenance };
+  return { value: { ...strategy, version, search: guard(strategy.search) }, provenance };
 }
 
-async function open(strategy: Strategy, options: unknown, what: string): Promise<LoadedStrategy> {
+async function open(strategy: Strategy, options: unknown, what: string) {
   const parsed = strategy.options ? await parseOptions(strategy.options, options, what) : (options ?? {});
   const search = await runFactory(() => strategy.create(parsed), what);
   if (typeof search !== "function") {

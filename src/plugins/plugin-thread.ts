@@ -2,35 +2,40 @@ import { createInterface } from "node:readline";
 import type { Worker } from "node:worker_threads";
 import { TtsVarError } from "../core/errors.ts";
 import type { PluginHost } from "../core/plugin.ts";
-import { fromWire } from "../core/wire-error.ts";
+import { Calls, type Reply } from "../threads/calls.ts";
 import { siblingModule, startThread } from "../threads/start-thread.ts";
 import { moduleTimeoutMs, type PluginProvenance } from "./load-module.ts";
-import type { FromThread, ThreadSetup, ToThread } from "./thread-protocol.ts";
 
 /** Milliseconds that a user's plug-in may take per call when it names no limit. */
 export const callTimeoutMs = 60_000;
 const disposeTimeoutMs = 5_000;
 
+/** Kinds of plug-ins that run in threads of their own. */
+export type ThreadKind = "reward" | "features";
+
+/** What a plug-in's thread is started with. */
+export interface ThreadSetup {
+  readonly kind: ThreadKind;
+  readonly spec: string;
+  readonly options: unknown;
+  readonly baseDir: string;
+  readonly allowDownload: boolean;
+}
+
+/** What a plug-in's thread tells of the plug-in once it is loaded. */
 export interface Ready {
   readonly traits: unknown;
   readonly provenance: PluginProvenance;
 }
 
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
-}
+export type ToThread =
+  | { readonly type: "load"; readonly id: number }
+  | { readonly type: "call"; readonly id: number; readonly input: unknown }
+  | { readonly type: "dispose" };
 
-function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
-}
+export type FromThread =
+  | ({ readonly type: "reply" } & Reply)
+  | { readonly type: "log"; readonly level: "debug" | "info" | "warn"; readonly message: string };
 
 /**
  * A user's plug-in in a thread of its own. An endless loop, `process.exit` or a print to stdout in it can then neither
@@ -38,13 +43,11 @@ function deferred<T>(): Deferred<T> {
  */
 export class PluginThread {
   readonly #worker: Worker;
-  readonly #kind: ThreadSetup["kind"];
+  readonly #calls: Calls;
+  readonly #kind: ThreadKind;
   readonly #what: string;
-  readonly #pending = new Map<number, Deferred<unknown> & { readonly about: string | null }>();
-  readonly #ready = deferred<Ready>();
   readonly #exited: Promise<void>;
-  #calls = 0;
-  #dead: Error | null = null;
+  #loaded = false;
 
   constructor(setup: ThreadSetup, log: PluginHost["log"]) {
     this.#kind = setup.kind;
@@ -55,17 +58,18 @@ export class PluginThread {
       stdout: true,
       stderr: true,
     });
+    this.#calls = new Calls(this.#worker);
     for (const stream of [this.#worker.stdout, this.#worker.stderr]) {
       createInterface({ input: stream }).on("line", (line) => log("info", `${setup.spec}: ${line}`));
     }
     this.#worker.on("message", (message: FromThread) => {
       if (message.type === "log") log(message.level, message.message);
-      else this.#receive(message);
+      else this.#calls.settle(message);
     });
-    this.#worker.on("error", (cause: NodeJS.ErrnoException) => this.#fail(breakdown(cause), cause));
+    this.#worker.on("error", (cause: NodeJS.ErrnoException) => this.#end(breakdown(cause), cause));
     this.#exited = new Promise((resolve) => {
       this.#worker.on("exit", (code) => {
-        this.#fail(`ended its thread (exit code ${code}); a plug-in must not call process.exit`);
+        this.#end(`ended its thread (exit code ${code}); a plug-in must not call process.exit`);
         resolve();
       });
     });
@@ -73,14 +77,13 @@ export class PluginThread {
 
   /** @throws PLUGIN_INVALID, CONFIG_INVALID when it cannot be loaded; the thread has ended then */
   async ready(): Promise<Ready> {
+    const seconds = moduleTimeoutMs / 1000;
     const timer = setTimeout(() => {
-      this.#fail(
-        `did not finish loading within ${moduleTimeoutMs / 1000} s; remove what its top level waits for`,
-      );
+      this.#end(`did not finish loading within ${seconds} s; remove what its top level waits for`);
     }, moduleTimeoutMs);
     try {
-      const ready = await this.#ready.promise;
-      this.#worker.unref();
+      const ready = (await this.#calls.ask({ type: "load" })) as Ready;
+      this.#loaded = true;
       return ready;
     } catch (error) {
       await this.#worker.terminate();
@@ -98,31 +101,21 @@ export class PluginThread {
    * @throws the plug-in's own error; REWARD_FAILED or MODEL_RUNTIME when its thread ended
    */
   async call(input: unknown, about: string | null, signal: AbortSignal): Promise<unknown> {
-    if (this.#dead) throw this.#dead;
-    signal.throwIfAborted();
-    const id = ++this.#calls;
-    const pending = { ...deferred<unknown>(), about };
-    this.#pending.set(id, pending);
-    this.#worker.ref();
-    const onAbort = (): void => {
-      pending.reject(signal.reason);
-      this.#fail("was stopped because it did not answer in time");
+    const stop = (): void => {
+      this.#end("was stopped because it did not answer in time");
       void this.#worker.terminate();
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    this.#post({ type: "call", id, input });
-    return pending.promise.finally(() => {
-      signal.removeEventListener("abort", onAbort);
-      this.#pending.delete(id);
-      if (this.#pending.size === 0) this.#worker.unref();
-    });
+    const answer = this.#calls.ask({ type: "call", input }, { signal, ...(about !== null && { about }) });
+    // After the call's own listener, so that the call that was given up ends with the signal's reason.
+    if (!signal.aborted) signal.addEventListener("abort", stop, { once: true });
+    return answer.finally(() => signal.removeEventListener("abort", stop));
   }
 
   async dispose(): Promise<void> {
-    if (!this.#dead) {
-      this.#dead = this.#error("is closed");
+    if (!this.#calls.ended) {
+      this.#end("is closed");
       this.#worker.ref();
-      this.#post({ type: "dispose" });
+      this.#worker.postMessage({ type: "dispose" } satisfies ToThread);
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, disposeTimeoutMs);
@@ -132,29 +125,13 @@ export class PluginThread {
     await this.#worker.terminate();
   }
 
-  #post(message: ToThread): void {
-    this.#worker.postMessage(message);
-  }
-
-  #receive(message: Exclude<FromThread, { type: "log" }>): void {
-    if (message.type === "ready") this.#ready.resolve(message);
-    else if (message.type === "refused") this.#ready.reject(fromWire(message.error));
-    else if (message.type === "failed") this.#pending.get(message.id)?.reject(fromWire(message.error));
-    else this.#pending.get(message.id)?.resolve(message.output);
-  }
-
-  #fail(problem: string, cause?: Error): void {
-    this.#ready.reject(new TtsVarError("PLUGIN_INVALID", `${this.#what} ${problem}`, { cause }));
-    this.#ready.promise.catch(() => undefined);
-    this.#dead ??= this.#error(problem, cause);
-    for (const { reject, about } of this.#pending.values()) {
-      reject(this.#error(about === null ? problem : `${problem} (${about})`, cause));
-    }
-  }
-
-  #error(problem: string, cause?: Error): TtsVarError {
-    const code = this.#kind === "reward" ? "REWARD_FAILED" : "MODEL_RUNTIME";
-    return new TtsVarError(code, `${this.#what} ${problem}`, { cause });
+  #end(problem: string, cause?: Error): void {
+    const used = this.#kind === "reward" ? "REWARD_FAILED" : "MODEL_RUNTIME";
+    const code = this.#loaded ? used : "PLUGIN_INVALID";
+    this.#calls.end((about) => {
+      const text = `${this.#what} ${problem}${about === undefined ? "" : ` (${about})`}`;
+      return new TtsVarError(code, text, { cause });
+    });
   }
 }
 

@@ -12,7 +12,7 @@ export interface Backend<Job, Result> extends AsyncDisposable {
   /**
    * Runs one job. A worker that dies is replaced and its job given to another one.
    *
-   * @throws whatever the job's handler threw, as a TtsVarError; the signal's reason when aborted
+   * @throws whatever the job's handler threw; the signal's reason when aborted
    */
   submit(job: Job, signal: AbortSignal): Promise<Result>;
 }
@@ -42,25 +42,4 @@ export async function withRetries<Result>(
       if (signal.aborted || count >= maxAttempts || !mayPass(error)) throw error;
     }
   }
-}
-
-/** An error as it travels between processes. */
-export interface ErrorMessage {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly details: Readonly<Record<string, unknown>>;
-}
-
-export function encodeError(error: unknown): ErrorMessage {
-  if (error instanceof TtsVarError)
-    return { code: error.code, message: error.message, details: error.details };
-  return {
-    code: "INTERNAL",
-    message: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    details: {},
-  };
-}
-
-export function decodeError({ code, message, details }: ErrorMessage): TtsVarError {
-  return new TtsVarError(code, message, { details: { ...details } });
 }

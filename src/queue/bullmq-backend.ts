@@ -1,5 +1,6 @@
 import { TtsVarError } from "../core/errors.ts";
-import { type Backend, decodeError, type ErrorMessage, maxAttempts } from "./backend.ts";
+import { fromWire, type WireError } from "../core/wire-error.ts";
+import { type Backend, maxAttempts } from "./backend.ts";
 import { connectionTo, defaultQueueName, loadBullmq, type QueuedJob } from "./bullmq.ts";
 import { parseRedisUrl } from "./redis-url.ts";
 
@@ -154,9 +155,9 @@ export async function createBullmqBackend<Job, Result>(
   };
 }
 
-function failureOf(reason: string): TtsVarError {
+function failureOf(reason: string): Error {
   try {
-    return decodeError(JSON.parse(reason) as ErrorMessage);
+    return fromWire(JSON.parse(reason) as WireError);
   } catch {
     return new TtsVarError("INTERNAL", `a worker of the queue failed: ${reason}`);
   }

@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from "bullmq";
 import { TtsVarError } from "../core/errors.ts";
-import { encodeError, mayPass } from "./backend.ts";
+import { toWire } from "../core/wire-error.ts";
+import { mayPass } from "./backend.ts";
 import { parseRedisUrl, type RedisAddress } from "./redis-url.ts";
 
 /** Name of the queue when none is given. Coordinators and workers must use the same one. */
@@ -77,7 +78,7 @@ export async function serveQueue<Job, Result>(
       try {
         return await handler(data.job, { signal: abort.signal, folder: data.folder });
       } catch (error) {
-        const message = JSON.stringify(encodeError(error));
+        const message = JSON.stringify(toWire(error));
         throw mayPass(error) ? new Error(message) : new UnrecoverableError(message);
       }
     },

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { TtsVarError } from "../core/errors.ts";
-import { type Backend, decodeError, withRetries } from "./backend.ts";
+import { fromWire } from "../core/wire-error.ts";
+import { type Backend, withRetries } from "./backend.ts";
 import type { FromWorker, ToWorker } from "./worker-protocol.ts";
 
 export interface WorkerPoolOptions {
@@ -54,7 +55,7 @@ export function createWorkerPool<Job, Result>(options: WorkerPoolOptions): Backe
         running.delete(child);
         idle.add(child);
         if (message.type === "done") current.task.resolve(message.result);
-        else current.task.reject(decodeError(message.error));
+        else current.task.reject(fromWire(message.error));
       }
       dispatch();
     });

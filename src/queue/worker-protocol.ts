@@ -1,11 +1,12 @@
-import { type ErrorMessage, encodeError, type JobHandler } from "./backend.ts";
+import { toWire, type WireError } from "../core/wire-error.ts";
+import type { JobHandler } from "./backend.ts";
 
 /** What the parent sends to a worker process, and what comes back. */
 export type ToWorker<Job> = { readonly type: "job"; readonly key: number; readonly job: Job };
 export type FromWorker<Result> =
   | { readonly type: "ready" }
   | { readonly type: "done"; readonly key: number; readonly result: Result }
-  | { readonly type: "failed"; readonly key: number; readonly error: ErrorMessage };
+  | { readonly type: "failed"; readonly key: number; readonly error: WireError };
 
 /**
  * Serves jobs of the parent process over the IPC channel, one at a time, until the channel closes. A worker whose
@@ -31,7 +32,7 @@ export async function serveParent<Job, Result>(handler: JobHandler<Job, Result>)
       try {
         send({ type: "done", key, result: await handler(job, abort.signal) });
       } catch (error) {
-        send({ type: "failed", key, error: encodeError(error) });
+        send({ type: "failed", key, error: toWire(error) });
       }
     });
   });

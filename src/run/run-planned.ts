@@ -78,6 +78,7 @@ async function search(
       [generator.name]: generator.version,
       [reward.name]: reward.version,
       ...(features.version === null ? {} : { [features.name]: features.version }),
+      ...planned.versions,
     });
     const images = new Map<string, RgbImage>();
     const events: TraceEvent[] = [];

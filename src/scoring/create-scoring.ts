@@ -1,8 +1,9 @@
+import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { Reward, RewardContext, RewardItem, RewardScores } from "../core/reward.ts";
 import { checkScores, listIds } from "./check-scores.ts";
 import { withDeadline } from "./deadline.ts";
-import { canonicalJson, type ScoredItem, ScoreMemo } from "./score-memo.ts";
+import { type ScoredItem, ScoreMemo } from "./score-memo.ts";
 
 export interface ScoringOptions {
   /** What the user calls the reward (`./my-reward.mjs`), for messages; default: its name. */

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { canonicalJson } from "../core/canonical-json.ts";
 import { pixelHash, type RgbImage } from "../core/image.ts";
 import type { RewardItem } from "../core/reward.ts";
 
@@ -37,15 +38,4 @@ export class ScoreMemo {
       .update(canonicalJson(item.metadata))
       .digest("base64");
   }
-}
-
-/** JSON with sorted keys, so that equal metadata gives equal text. */
-export function canonicalJson(value: unknown): string {
-  return (
-    JSON.stringify(value, (_key, inner: unknown) =>
-      typeof inner === "object" && inner !== null && !Array.isArray(inner)
-        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
-        : inner,
-    ) ?? "null"
-  );
 }

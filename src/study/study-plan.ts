@@ -28,6 +28,8 @@ export interface StudyArm {
   readonly search: SearchFunction;
   /** Options of the strategy, defaults filled in: what tells its stored rows from those of another version. */
   readonly options?: unknown;
+  /** Hash of a strategy that is a plug-in. */
+  readonly version?: string | undefined;
   /** In units of the study's own settings, whatever the arm's: equal budgets are equal FLOPs. */
   readonly budgets: readonly number[];
   /** Searches are run even where a tree could tell. */

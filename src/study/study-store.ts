@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { canonicalJson } from "../config/resolve.ts";
+import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
 import { JsonlWriter, readJsonl } from "../io/jsonl.ts";
@@ -97,10 +97,15 @@ function stampOf(config: StudyConfig, parts: StudyParts, arms: readonly StudyArm
       config.arms.map(({ budgets: _, ...arm }, index) => [
         arm.name,
         // Defaults belong to the arm: another version of a strategy may have others.
-        hashOf({ arm, options: arms[index]!.options, decisive }),
+        hashOf({ arm, ...identityOf(arms[index]!), decisive }),
       ]),
     ),
   };
+}
+
+/** What an arm is besides its lines in the study: a plug-in's code may change under the same name. */
+function identityOf({ options, version, features }: StudyArm) {
+  return { options, version, features: features?.version };
 }
 
 function hashOf(value: unknown): string {

@@ -22,7 +22,7 @@ describe("detector folders in transformers.js layout", { timeout: 120_000 }, () 
     ["yolos", "softmax"],
     ["rt-detr", "sigmoid"],
   ])("%s: scores by %s, the last class included", async (name, kind) => {
-    const detector = await loadDetector(folder(name), { inProcess: true });
+    const detector = await loadDetector(folder(name));
     try {
       const [found] = await detector.detect([grey(64, 64)]);
       const expected =
@@ -57,7 +57,7 @@ describe("detector folders in transformers.js layout", { timeout: 120_000 }, () 
     ["yolos", [50, 100], [24, 48]],
     ["rt-detr", [200, 100], [64, 64]],
   ])("%s: an image of %j is given to the graph at %j, as Python resizes it", async (name, given, wanted) => {
-    const detector = await loadDetector(folder(name), { inProcess: true });
+    const detector = await loadDetector(folder(name));
     try {
       const [found] = await detector.detect([grey(...given)]);
       const [, , right, bottom] = found!.find(({ label }) => label === "toothbrush")!.box;

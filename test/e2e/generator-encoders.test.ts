@@ -6,8 +6,11 @@ import { rowOf } from "../../src/core/tensor.ts";
 import { openDualEncoder } from "../../src/features/dual-encoder.ts";
 import { pca } from "../../src/features/reduce.ts";
 import { embeddedModelsDir } from "../../src/inference/folder/model-folder.ts";
-import { type Clip, loadClip } from "../../src/inference/vision/clip.ts";
-import { type Detector, loadDetector } from "../../src/inference/vision/detector.ts";
+import { loadClip } from "../../src/inference/vision/clip.ts";
+import type { Clip } from "../../src/inference/vision/clip-types.ts";
+import type { Detector } from "../../src/inference/vision/detection.ts";
+import { loadDetector } from "../../src/inference/vision/detector.ts";
+import { stockClip } from "./support/stock-clip.ts";
 
 const HOOK_MS = 120_000;
 const dualEncoder = join(embeddedModelsDir(), "dual-encoder");
@@ -48,6 +51,18 @@ describe("embedded dual encoder", () => {
     const together = await clip.encodeText(texts);
     expect(rowOf(together, 0)).toEqual((await clip.encodeText([texts[0]!])).data);
     expect(rowOf(together, 0)).not.toEqual(rowOf(together, 1));
+  });
+
+  it("is to the last bit what transformers.js makes of the folder", async () => {
+    const stock = await stockClip(dualEncoder);
+    for (const image of images) {
+      const { embeds, tokens } = await stock.image(image);
+      const ours = await clip.encodeImages([image]);
+      expect(ours.embeds.data).toEqual(embeds);
+      expect(ours.tokens!.data).toEqual(tokens);
+    }
+    expect((await clip.encodeText(["a photo of a dog"])).data).toEqual(await stock.text("a photo of a dog"));
+    await stock.dispose();
   });
 
   it("takes images of other sizes", async () => {

@@ -2,14 +2,13 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import type { RewardItem } from "../../src/core/reward.ts";
-import { rowOf } from "../../src/core/tensor.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
-import { loadClip } from "../../src/inference/vision/clip.ts";
 import { dot, unit } from "../../src/inference/vision/cosine.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { createScoring } from "../../src/scoring/create-scoring.ts";
 import { formulaImage } from "../fixtures/formula-image.ts";
 import { rewardContext, rewardHost } from "../fixtures/reward-host.ts";
+import { stockClip } from "./support/stock-clip.ts";
 
 interface ScoreVector {
   reward: string;
@@ -92,14 +91,13 @@ describe("the field's rewards, whole path on tiny random models of their archite
       (prompt, i): RewardItem => ({ id: `c${i}`, prompt, metadata: {}, image: small }),
     );
     const { scores } = await value.score(batch, rewardContext());
-    const stock = await loadClip(await embeddedModelPath("dual-encoder"));
-    const texts = await stock.encodeText(prompts);
-    const { embeds } = await stock.encodeImages([small]);
-    await stock.dispose();
+    const stock = await stockClip(await embeddedModelPath("dual-encoder"));
+    const { embeds } = await stock.image(small);
     for (const [i, score] of Array.from(scores).entries()) {
-      const cosine = dot(unit(rowOf(texts, i), "text"), unit(rowOf(embeds, 0), "image"));
+      const cosine = dot(unit(await stock.text(prompts[i]!), "text"), unit(embeds, "image"));
       expect(score).toBeCloseTo(cosine, 6);
     }
+    await stock.dispose();
   });
 
   test("geneval scores by the embedded detector, explains, and refuses prompts it cannot read", async () => {

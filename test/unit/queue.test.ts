@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TtsVarError } from "../../src/core/errors.ts";
-import { decodeError, encodeError, maxAttempts, mayPass, withRetries } from "../../src/queue/backend.ts";
+import { fromWire, toWire } from "../../src/core/wire-error.ts";
+import { maxAttempts, mayPass, withRetries } from "../../src/queue/backend.ts";
 import { createInProcessBackend } from "../../src/queue/in-process.ts";
 import { parseRedisUrl } from "../../src/queue/redis-url.ts";
 import { createWorkerPool } from "../../src/queue/worker-pool.ts";
@@ -46,16 +47,17 @@ describe("retries", () => {
 describe("errors between processes", () => {
   it("keep code, message and details", () => {
     const error = new TtsVarError("MODEL_INVALID", "bad hash", { details: { file: "x" } });
-    const back = decodeError(JSON.parse(JSON.stringify(encodeError(error))));
+    const back = fromWire(JSON.parse(JSON.stringify(toWire(error))));
     expect(back).toMatchObject({
       code: "MODEL_INVALID",
       message: "bad hash",
       details: { file: "x" },
       exitCode: 3,
     });
-    expect(decodeError(encodeError(new RangeError("oops")))).toMatchObject({
-      code: "INTERNAL",
-      message: expect.stringContaining("oops"),
+    expect(fromWire(JSON.parse(JSON.stringify(toWire(new RangeError("oops")))))).toMatchObject({
+      name: "RangeError",
+      message: "oops",
+      stack: expect.stringContaining("queue.test.ts"),
     });
   });
 });

@@ -4,7 +4,7 @@ import { weighted } from "../../rewards/weighted.ts";
 import { Disposal } from "../../src/core/disposal.ts";
 import type { RewardDefinition, RewardHost } from "../../src/core/plugin.ts";
 import type { Reward, RewardItem } from "../../src/core/reward.ts";
-import { parseOptions } from "../../src/plugins/parse-options.ts";
+import { parseOptions } from "../../src/plugins/check-shape.ts";
 import { createScoring } from "../../src/scoring/create-scoring.ts";
 import { ScoreMemo } from "../../src/scoring/score-memo.ts";
 import { greyItems, rewardContext } from "../fixtures/reward-host.ts";

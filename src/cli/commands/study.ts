@@ -170,6 +170,7 @@ async function openStudy(
       name: arm.name,
       search: value.search,
       options: value.options,
+      version: value.version ?? undefined,
       budgets: arm.budgets ?? config.budgets,
       live: arm.live,
       ...(arm.sampling

@@ -11,11 +11,14 @@ export interface Graph extends AsyncDisposable {
   run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
 }
 
-/** @throws TtsVarError MODEL_RUNTIME if the runtime refuses the file */
-export async function openGraph(file: string): Promise<Graph> {
+/**
+ * @param load threads of one operator, if not the usual number
+ * @throws TtsVarError MODEL_RUNTIME if the runtime refuses the file
+ */
+export async function openGraph(file: string, load: { readonly threads?: number } = {}): Promise<Graph> {
   const remote = await openRemote<GraphMethods>(
     siblingModule(import.meta.url, "./graph-service"),
-    { file },
+    { file, ...load },
     "scoring",
   );
   const { inputs, outputs } = await remote.call("describe");

@@ -1,5 +1,5 @@
 import type { Tensor } from "../../core/tensor.ts";
-import type { Detection } from "./detector.ts";
+import type { Detection } from "./detection.ts";
 
 /** Model types whose class logits are independent (sigmoid); all others end with a "no object" column (softmax). */
 const SIGMOID_TYPES = new Set([

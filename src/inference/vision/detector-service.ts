@@ -1,17 +1,15 @@
 /** Detectors through transformers.js, and the service module that runs them inside an inference worker. */
 import { join } from "node:path";
 import * as z from "zod";
-import { TtsVarError } from "../../core/errors.ts";
 import type { RgbImage } from "../../core/image.ts";
 import { openModelFolder, parseWith } from "../folder/model-folder.ts";
 import { readJson } from "../folder/read-json.ts";
-import { sessionOptions } from "../runtime/ort-session.ts";
-import { transformers } from "../runtime/transformers.ts";
+import { notLoaded, openPretrained, transformers } from "../runtime/transformers.ts";
 import type { Service } from "../runtime/worker/protocol.ts";
-import type { Detection, Detector, DetectorMethods } from "./detector.ts";
+import type { Detection, Detector, DetectorMethods } from "./detection.ts";
 import { readDetections } from "./detector-output.ts";
 import { createFolderDetector, floatOutput } from "./folder-detector.ts";
-import { fitImage, readInputSize } from "./image-input.ts";
+import { fitImage, readInputSize } from "./image-processor.ts";
 import { MASK_TYPES, openMaskDetector } from "./mask-detector-service.ts";
 
 const configSchema = z.looseObject({ model_type: z.string(), id2label: z.record(z.string(), z.string()) });
@@ -33,19 +31,14 @@ export async function openDetector({
   const config = parseWith(configSchema, await readJson(configPath), configPath);
   const labels = labelsOf(config.id2label);
   if (MASK_TYPES.has(config.model_type)) {
-    return openMaskDetector(folder, labels, { minimumScore, ...(threads === undefined ? {} : { threads }) });
+    return openMaskDetector(folder, labels, minimumScore, threads);
   }
   const layout = { modelType: config.model_type, labels };
   const library = await transformers();
-  const failed = (cause: unknown): never => {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new TtsVarError("MODEL_RUNTIME", `transformers.js cannot load ${folder.dir}: ${message}`, {
-      cause,
-    });
-  };
-  const options = { session_options: sessionOptions(threads === undefined ? {} : { threads }) };
-  const processor = await library.AutoImageProcessor.from_pretrained(folder.dir).catch(failed);
-  const model = await library.AutoModelForObjectDetection.from_pretrained(folder.dir, options).catch(failed);
+  const processor = await library.AutoImageProcessor.from_pretrained(folder.dir).catch((cause) =>
+    notLoaded(folder.dir, cause),
+  );
+  const { model, leave } = await openPretrained("AutoModelForObjectDetection", folder.dir, threads);
   const size = await readInputSize(folder.dir);
   // `fitImage` does it: the stock resizing scales up to the longest edge, 2.8 times the pixels of DETR's 800 x 800.
   processor.do_resize = false;
@@ -63,7 +56,7 @@ export async function openDetector({
     return readDetections(tensors, layout, image, minimumScore);
   }
 
-  return createFolderDetector({ folder, labels, detectOne, dispose: () => model.dispose() });
+  return createFolderDetector({ folder, labels, detectOne, dispose: leave });
 }
 
 /** Names by class number; a number that the model's list leaves out has none. */

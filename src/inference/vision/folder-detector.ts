@@ -2,7 +2,7 @@ import { TtsVarError } from "../../core/errors.ts";
 import type { RgbImage } from "../../core/image.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { ModelFolder } from "../folder/model-folder.ts";
-import type { Detection, Detector } from "./detector.ts";
+import type { Detection, Detector } from "./detection.ts";
 
 /** What one model adds to a detector in a folder. */
 export interface FolderDetectorParts {

@@ -1,14 +1,12 @@
 import { join } from "node:path";
 import * as z from "zod";
-import { TtsVarError } from "../../core/errors.ts";
 import type { RgbImage } from "../../core/image.ts";
 import { type ModelFolder, parseWith } from "../folder/model-folder.ts";
 import { readJson } from "../folder/read-json.ts";
-import { sessionOptions } from "../runtime/ort-session.ts";
-import { transformers } from "../runtime/transformers.ts";
-import type { Detection, Detector } from "./detector.ts";
+import { openPretrained } from "../runtime/transformers.ts";
+import type { Detection, Detector } from "./detection.ts";
 import { createFolderDetector, floatOutput } from "./folder-detector.ts";
-import { fitImage, type InputSize, targetSize } from "./image-input.ts";
+import { fitImage, type InputSize, targetSize } from "./image-processor.ts";
 import { readMasks } from "./mask-output.ts";
 
 /** Model types whose outputs are masks and classes per query, without boxes. */
@@ -42,21 +40,13 @@ type Processor = z.output<typeof processorSchema>;
 export async function openMaskDetector(
   folder: ModelFolder,
   labels: readonly string[],
-  options: { readonly threads?: number; readonly minimumScore: number },
+  minimumScore: number,
+  threads?: number,
 ): Promise<Detector> {
   const processorPath = join(folder.dir, "preprocessor_config.json");
   const processor = parseWith(processorSchema, await readJson(processorPath), processorPath);
-  const library = await transformers();
-  const session = sessionOptions(options.threads === undefined ? {} : { threads: options.threads });
   // The base class passes all outputs through, whatever the architecture.
-  const model = await library.PreTrainedModel.from_pretrained(folder.dir, { session_options: session }).catch(
-    (cause: unknown) => {
-      const message = cause instanceof Error ? cause.message : String(cause);
-      throw new TtsVarError("MODEL_RUNTIME", `transformers.js cannot load ${folder.dir}: ${message}`, {
-        cause,
-      });
-    },
-  );
+  const { library, model, leave } = await openPretrained("PreTrainedModel", folder.dir, threads);
   const wantsMask = Object.values(model.sessions).some(({ inputNames }) => inputNames.includes("pixel_mask"));
 
   async function detectOne(image: RgbImage): Promise<Detection[]> {
@@ -72,10 +62,10 @@ export async function openMaskDetector(
       classes: floatOutput(output, "class_queries_logits", folder),
       masks: floatOutput(output, "masks_queries_logits", folder),
     };
-    return readMasks(tensors, labels, image, options.minimumScore);
+    return readMasks(tensors, labels, image, minimumScore);
   }
 
-  return createFolderDetector({ folder, labels, detectOne, dispose: () => model.dispose() });
+  return createFolderDetector({ folder, labels, detectOne, dispose: leave });
 }
 
 /** The processor's size for an image, each side rounded up to a multiple of the divisor as in Python. */

@@ -1,5 +1,5 @@
 import type { Tensor } from "../../core/tensor.ts";
-import type { Detection } from "./detector.ts";
+import type { Detection } from "./detection.ts";
 
 /** Pairs of query and class that are kept per image, as in mmdetection's instance mode. */
 const maxPairs = 100;

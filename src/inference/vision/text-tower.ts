@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { parseWith } from "../folder/model-folder.ts";
 import { readJson } from "../folder/read-json.ts";
 import { type Graph, openGraph } from "../runtime/graph.ts";
 import { loadTokenizer } from "../runtime/tokenizer.ts";
+import type { LoadOptions } from "./clip-types.ts";
 import { unit } from "./cosine.ts";
 
 const configSchema = z.looseObject({
@@ -12,8 +14,11 @@ const configSchema = z.looseObject({
   text_config: z.looseObject({ max_position_embeddings: z.int().positive().optional() }).optional(),
 });
 
-/** Prompts to unit vectors. Each prompt is encoded once: a search asks for one prompt again and again. */
+/** Prompts to vectors. Each prompt is encoded once: a search asks for one prompt again and again. */
 export interface TextTower extends AsyncDisposable {
+  /** [1, channels], as the graph gives it. */
+  encode(prompt: string): Promise<Tensor>;
+  /** The unit vector along it. */
   embed(prompt: string): Promise<Float64Array>;
 }
 
@@ -29,39 +34,40 @@ const siglipPad = 1;
  * trained on text padded to its full length without a mask and pools at the last place, so it gets its pad token, and a
  * mask of ones if its graph asks for one.
  */
-export async function openTextTower(dir: string): Promise<TextTower> {
+export async function openTextTower(dir: string, load: LoadOptions = {}): Promise<TextTower> {
   const config = await readConfig(dir);
   const family = config.model_type.startsWith("siglip") ? "siglip" : "clip";
   const length = config.text_config?.max_position_embeddings ?? usualLength[family];
   const tokenizer = await loadTokenizer(dir, length);
-  const graph = await openGraph(join(dir, "onnx", "text_model.onnx"));
+  const graph = await openGraph(join(dir, "onnx", "text_model.onnx"), load);
   const padded = family === "siglip" || !graph.inputs.includes("attention_mask");
   const pad = family === "siglip" ? (tokenizer.padding ?? siglipPad) : 0;
-  const known = new Map<string, Promise<Float64Array>>();
+  const output = outputOf(graph, ["text_embeds", "pooler_output"]);
+  const known = new Map<string, Promise<Tensor>>();
+
+  async function compute(prompt: string): Promise<Tensor> {
+    const ids = tokenizer.encode(prompt);
+    const missing = padded ? length - ids.length : 0;
+    const data = BigInt64Array.from([...ids, ...Array<number>(missing).fill(pad)], BigInt);
+    const dims = [1, data.length];
+    const mask = graph.inputs.includes("attention_mask")
+      ? { attention_mask: { dims, data: data.map(() => 1n) } }
+      : {};
+    return (await graph.run({ input_ids: { dims, data }, ...mask }, [output]))[output]!;
+  }
+
+  function encode(prompt: string): Promise<Tensor> {
+    const found = known.get(prompt) ?? compute(prompt);
+    known.set(prompt, found);
+    found.catch(() => known.delete(prompt));
+    return found;
+  }
+
   return {
-    embed(prompt) {
-      let embedding = known.get(prompt);
-      if (!embedding) {
-        const ids = tokenizer.encode(prompt);
-        const missing = padded ? length - ids.length : 0;
-        embedding = encode(graph, [...ids, ...Array<number>(missing).fill(pad)]);
-        known.set(prompt, embedding);
-        embedding.catch(() => known.delete(prompt));
-      }
-      return embedding;
-    },
+    encode,
+    embed: async (prompt) => unit((await encode(prompt)).data, "text embedding"),
     [Symbol.asyncDispose]: () => graph[Symbol.asyncDispose](),
   };
-}
-
-async function encode(graph: Graph, ids: readonly number[]): Promise<Float64Array> {
-  const data = BigInt64Array.from(ids, BigInt);
-  const mask = graph.inputs.includes("attention_mask")
-    ? { attention_mask: { dims: [1, ids.length], data: data.map(() => 1n) } }
-    : {};
-  const output = outputOf(graph, ["text_embeds", "pooler_output"]);
-  const result = await graph.run({ input_ids: { dims: [1, ids.length], data }, ...mask }, [output]);
-  return unit(result[output]!.data, "text embedding");
 }
 
 /** The first of the wanted outputs that a graph has. @throws MODEL_INVALID */

@@ -1,28 +1,50 @@
 import { join } from "node:path";
 import type { RgbImage } from "../../core/image.ts";
+import { rowOf, type Tensor } from "../../core/tensor.ts";
 import { openGraph } from "../runtime/graph.ts";
+import { stackTensors } from "../runtime/stack-tensors.ts";
+import type { ClipImages, LoadOptions } from "./clip-types.ts";
 import { unit } from "./cosine.ts";
 import { type ImageTransform, toPixelValues } from "./preprocess.ts";
 import { outputOf } from "./text-tower.ts";
 
-/** Images to unit vectors. */
+/** Images to vectors. */
 export interface VisionTower extends AsyncDisposable {
+  /** Embeddings and patch tokens, as the graph gives them. */
+  encode(images: readonly RgbImage[]): Promise<ClipImages>;
+  /** Unit vectors along the embeddings. */
   embed(images: readonly RgbImage[]): Promise<Float64Array[]>;
 }
 
+const patchTokens = "last_hidden_state";
+
 /** Opens `onnx/vision_model.onnx`; `image_embeds` (CLIP) or `pooler_output` (SigLIP) is its embedding. */
-export async function openVisionTower(dir: string, transform: ImageTransform): Promise<VisionTower> {
-  const graph = await openGraph(join(dir, "onnx", "vision_model.onnx"));
+export async function openVisionTower(
+  dir: string,
+  transform: ImageTransform,
+  load: LoadOptions = {},
+): Promise<VisionTower> {
+  const graph = await openGraph(join(dir, "onnx", "vision_model.onnx"), load);
   const output = outputOf(graph, ["image_embeds", "pooler_output"]);
+
+  /** One image at a time: a row's bits could otherwise depend on the number of rows (see decision record 0003). */
+  async function run(images: readonly RgbImage[], fetches: readonly string[]): Promise<Tensor[]> {
+    const rows: Record<string, Tensor>[] = [];
+    for (const image of images) {
+      rows.push(await graph.run({ pixel_values: toPixelValues([image], transform) }, fetches));
+    }
+    return fetches.map((name) => stackTensors(rows.map((row) => row[name]!)));
+  }
+
   return {
+    async encode(images) {
+      const given = graph.outputs.includes(patchTokens);
+      const [embeds, tokens] = await run(images, given ? [output, patchTokens] : [output]);
+      return { embeds: embeds!, tokens: tokens ?? null };
+    },
     async embed(images) {
-      const vectors: Float64Array[] = [];
-      // One at a time: a row's bits could otherwise depend on the number of rows.
-      for (const image of images) {
-        const result = await graph.run({ pixel_values: toPixelValues([image], transform) }, [output]);
-        vectors.push(unit(result[output]!.data, "image embedding"));
-      }
-      return vectors;
+      const [embeds] = await run(images, [output]);
+      return images.map((_, row) => unit(rowOf(embeds!, row), "image embedding"));
     },
     [Symbol.asyncDispose]: () => graph[Symbol.asyncDispose](),
   };

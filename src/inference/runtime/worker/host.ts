@@ -1,7 +1,7 @@
 /** Entry of the inference worker: loads service modules and answers calls. Runs in its own thread only. */
 import { parentPort } from "node:worker_threads";
-import { toWire } from "../../../core/wire-error.ts";
-import { Moved, type Request, type Response, type Service } from "./protocol.ts";
+import { answerCall, type Reply } from "../../../threads/calls.ts";
+import { Moved, type Request, type Service } from "./protocol.ts";
 
 const port = parentPort;
 if (!port) throw new Error("this module is the entry of a worker thread");
@@ -28,18 +28,11 @@ async function answer(request: Request): Promise<unknown> {
   return method(...request.args);
 }
 
-port.on("message", async (request: Request) => {
-  let response: Response;
-  let buffers: readonly ArrayBuffer[] = [];
-  try {
-    let value = await answer(request);
-    if (value instanceof Moved) {
-      buffers = value.buffers;
-      value = value.value;
-    }
-    response = { id: request.id, ok: true, value };
-  } catch (error) {
-    response = { id: request.id, ok: false, error: toWire(error) };
-  }
-  port.postMessage(response, buffers as ArrayBuffer[]);
-});
+function send(reply: Reply): void {
+  if (reply.ok && reply.value instanceof Moved) {
+    const { value, buffers } = reply.value;
+    port!.postMessage({ ...reply, value }, buffers as ArrayBuffer[]);
+  } else port!.postMessage(reply);
+}
+
+port.on("message", (request: Request) => void answerCall(send, request.id, () => answer(request)));

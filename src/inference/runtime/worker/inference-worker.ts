@@ -1,79 +1,47 @@
 import type { Worker } from "node:worker_threads";
 import { TtsVarError } from "../../../core/errors.ts";
-import { fromWire } from "../../../core/wire-error.ts";
+import { Calls, type Reply } from "../../../threads/calls.ts";
 import { siblingModule, startThread } from "../../../threads/start-thread.ts";
-import type { Methods, Request, Response } from "./protocol.ts";
+import type { Methods, Request } from "./protocol.ts";
 
 /** A service that lives in a worker thread. */
 export interface Remote<M extends Methods> extends AsyncDisposable {
   call<K extends keyof M & string>(method: K, ...args: Parameters<M[K]>): ReturnType<M[K]>;
 }
 
-interface Pending {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
-}
-
 // Request is a union; removing a key from it must be done member by member.
 type Draft = Request extends infer R ? (R extends Request ? Omit<R, "id"> : never) : never;
 
-/** One thread that hosts any number of services. It keeps the process alive only while a call is under way. */
+/** One thread that hosts any number of services. */
 class InferenceWorker {
   readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending>();
-  #calls = 0;
-  #dead: Error | null = null;
+  readonly #calls: Calls;
 
   constructor(name: string) {
     this.#worker = startThread(siblingModule(import.meta.url, "./host"), { name });
     this.#worker.unref();
-    this.#worker.on("message", (response: Response) => this.#settle(response));
+    this.#calls = new Calls(this.#worker);
+    this.#worker.on("message", (reply: Reply) => this.#calls.settle(reply));
     this.#worker.on("error", (cause: Error) => this.#fail(`failed: ${cause.message}`, cause));
     this.#worker.on("exit", (code) => this.#fail(`stopped with code ${code}`));
   }
 
   get alive(): boolean {
-    return this.#dead === null;
+    return !this.#calls.ended;
   }
 
   request(draft: Draft): Promise<unknown> {
-    if (this.#dead) return Promise.reject(this.#dead);
-    const id = ++this.#calls;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      if (this.#pending.size === 1) this.#worker.ref();
-      try {
-        this.#worker.postMessage({ ...draft, id });
-      } catch (error) {
-        this.#forget(id);
-        reject(error as Error);
-      }
-    });
+    return this.#calls.ask(draft);
   }
 
   async terminate(): Promise<void> {
-    this.#dead ??= new TtsVarError("MODEL_RUNTIME", "the inference worker was closed");
+    this.#calls.end(() => new TtsVarError("MODEL_RUNTIME", "the inference worker was closed"));
     await this.#worker.terminate();
   }
 
-  #settle(response: Response): void {
-    const pending = this.#pending.get(response.id);
-    this.#forget(response.id);
-    if (response.ok) pending?.resolve(response.value);
-    else pending?.reject(fromWire(response.error));
-  }
-
-  #forget(id: number): void {
-    this.#pending.delete(id);
-    if (this.#pending.size === 0) this.#worker.unref();
-  }
-
   #fail(what: string, cause?: Error): void {
-    this.#dead ??= new TtsVarError("MODEL_RUNTIME", `the inference worker ${what}; is there enough memory?`, {
-      cause,
-    });
-    for (const { reject } of this.#pending.values()) reject(this.#dead);
-    this.#pending.clear();
+    const message = `the inference worker ${what}; is there enough memory?`;
+    this.#calls.end(() => new TtsVarError("MODEL_RUNTIME", message, { cause }));
   }
 }
 

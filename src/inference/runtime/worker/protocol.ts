@@ -1,5 +1,3 @@
-import type { WireError } from "../../../core/wire-error.ts";
-
 /** A service's functions. Arguments and results must survive structured cloning. */
 // biome-ignore lint/suspicious/noExplicitAny: the bound of a function type; concrete services are fully typed.
 export type Methods = Record<string, (...args: any[]) => Promise<unknown>>;
@@ -20,10 +18,6 @@ export type Request =
       readonly args: readonly unknown[];
     }
   | { readonly id: number; readonly type: "close"; readonly service: number };
-
-export type Response =
-  | { readonly id: number; readonly ok: true; readonly value: unknown }
-  | { readonly id: number; readonly ok: false; readonly error: WireError };
 
 /** A result whose buffers move to the other thread instead of being copied; the sender loses them. */
 export class Moved {
