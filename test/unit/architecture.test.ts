@@ -264,6 +264,13 @@ describe("architecture", () => {
     expect(matches(/\bconsole \./, CONSOLE_ALLOWED)).toEqual([]);
   });
 
+  it("loads the inference runtime through the door that silences it", () => {
+    const loads = /import\("(onnxruntime-node|@xenova\/transformers)"\)/;
+    expect(
+      files.filter((file) => loads.test(sources.get(file)!.replace(/typeof import\([^)]*\)/g, ""))),
+    ).toEqual(["src/inference/runtime/native.ts"]);
+  });
+
   it("keeps search programs synchronous", () => {
     const inSearch = files.filter((file) => file.startsWith("search/") && file !== "search/index.ts");
     expect(

@@ -1,13 +1,13 @@
-type Transformers = typeof import("@xenova/transformers");
+import { importTransformers } from "./native.ts";
 
-let loaded: Promise<Transformers> | undefined;
+let loaded: ReturnType<typeof importTransformers> | undefined;
 
 /**
  * transformers.js, set up for local folders only: nothing is fetched, nothing is cached on disk, and messages below
- * warnings stay silent. It is imported on first use, because importing it takes longer than loading an embedded model.
+ * warnings stay silent.
  */
-export function transformers(): Promise<Transformers> {
-  loaded ??= import("@xenova/transformers").then((library) => {
+export function transformers(): ReturnType<typeof importTransformers> {
+  loaded ??= importTransformers().then((library) => {
     const { env, LogLevel } = library;
     env.allowRemoteModels = false;
     env.allowLocalModels = true;
