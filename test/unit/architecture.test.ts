@@ -260,6 +260,10 @@ describe("architecture", () => {
     ).toEqual([]);
   });
 
+  it("waits for no signal that may be collected before it fires", () => {
+    expect(matches(/\bAbortSignal \. (any|timeout)\b/, [])).toEqual([]);
+  });
+
   it("prints only from the command line", () => {
     expect(matches(/\bconsole \./, CONSOLE_ALLOWED)).toEqual([]);
   });

@@ -42,6 +42,8 @@ export const ERROR_STATUS = {
 export type WireErrorCode = keyof typeof ERROR_STATUS;
 
 const count = z.int().positive();
+/** Longest side of an image: what a server claims, its clients will take the memory for. */
+const MOST_PIXELS = 8192;
 const flops = z.number().min(0);
 const grid = z.object({ h: count, w: count });
 
@@ -78,19 +80,29 @@ const scheduleSchema = z
   });
 
 /** The answer of `GET /v1/info`: everything that planning needs. */
-export const infoSchema = z.object({
-  protocol: z.literal(PROTOCOL),
-  name: z.string().min(1),
-  /** Changes whenever the same request could give other pixels. */
-  version: z.string().min(1),
-  pixelsPerLatent: count,
-  bitsPerToken: count.optional(),
-  /** Whether `encode` is answered. */
-  encodes: z.boolean(),
-  /** Aspect ratios and sizes; the first is the default. */
-  schedules: z.array(scheduleSchema).min(1),
-  limits: z.object({ rows: count, requestBytes: count, idleSeconds: z.number().positive() }),
-});
+export const infoSchema = z
+  .object({
+    protocol: z.literal(PROTOCOL),
+    name: z.string().min(1),
+    /** Changes whenever the same request could give other pixels. */
+    version: z.string().min(1),
+    pixelsPerLatent: count,
+    bitsPerToken: count.optional(),
+    /** Whether `encode` is answered. */
+    encodes: z.boolean(),
+    /** Aspect ratios and sizes; the first is the default. */
+    schedules: z.array(scheduleSchema).min(1),
+    limits: z.object({ rows: count, requestBytes: count, idleSeconds: z.number().positive() }),
+  })
+  .superRefine(({ pixelsPerLatent, schedules }, context) => {
+    for (const { id, latent } of schedules) {
+      if (Math.max(latent.h, latent.w) * pixelsPerLatent <= MOST_PIXELS) continue;
+      context.addIssue({
+        code: "custom",
+        message: `${id.slice(0, 40)}: images must not be over ${MOST_PIXELS} pixels wide or high`,
+      });
+    }
+  });
 export type Info = z.output<typeof infoSchema>;
 export type InfoSchedule = Info["schedules"][number];
 
