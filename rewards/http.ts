@@ -61,7 +61,7 @@ export const http: RewardDefinition<HttpOptions> = {
         if (!parsed.success) {
           throw new TtsVarError(
             "REWARD_FAILED",
-            `${what} answered in another form than {"scores": [numbers], "details": [objects]}: ${z.prettifyError(parsed.error)}`,
+            `${what} answered in another form than {"scores": [numbers], "details": [objects]}: ${z.prettifyError({ issues: parsed.error.issues.slice(0, 8) })}`,
           );
         }
         const { scores, details } = parsed.data;

@@ -12,6 +12,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import ttsvar  # noqa: F401  (silences ONNX Runtime, which is imported next)
 import numpy as np
 import onnxruntime as ort
 import torch

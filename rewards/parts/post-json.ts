@@ -1,4 +1,6 @@
+import { withDeadline } from "../../src/core/deadline.ts";
 import { TtsVarError } from "../../src/core/errors.ts";
+import { readAtMost } from "../../src/core/read-at-most.ts";
 
 export interface PostOptions {
   /** What the user calls the service, for messages. */
@@ -11,6 +13,8 @@ export interface PostOptions {
   readonly signal: AbortSignal;
 }
 
+/** Scores, and what a reward may want to tell of each image. Nobody needs more; a peer could send without end. */
+const mostAnswerBytes = 4 * 2 ** 20;
 const firstPauseMs = 200;
 /** Longest pause that a server may ask for by Retry-After. */
 const longestPauseMs = 60_000;
@@ -49,28 +53,44 @@ type Outcome =
 
 async function once(url: string, payload: string, options: PostOptions): Promise<Outcome> {
   const { timeoutMs } = options;
+  const late = new Error(`it did not answer within ${timeoutMs / 1000} s`);
   try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/json", ...options.headers },
-      body: payload,
-      signal: AbortSignal.any([options.signal, AbortSignal.timeout(timeoutMs)]),
+    return await withDeadline((signal) => exchange(url, payload, options.headers, signal), {
+      signal: options.signal,
+      timeoutMs,
+      late: () => late,
     });
-    const text = await response.text();
-    if (response.ok) return { answer: text };
-    const final = response.status < 500 && response.status !== 408 && response.status !== 429;
-    const retryAfterMs = pauseAsked(response.headers.get("retry-after"));
-    return { problem: `it answered ${response.status}: ${excerpt(text)}`, final, retryAfterMs };
   } catch (error) {
-    if (error instanceof Error && error.name === "TimeoutError") {
-      return { problem: `it did not answer within ${timeoutMs / 1000} s`, final: false };
-    }
+    if (error === late) return { problem: late.message, final: false };
     const { message, cause } = error as Error;
     return {
       problem: `it cannot be reached (${cause instanceof Error ? cause.message : message})`,
       final: false,
     };
   }
+}
+
+async function exchange(
+  url: string,
+  payload: string,
+  headers: PostOptions["headers"],
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: payload,
+    signal,
+  });
+  const { bytes, whole } = await readAtMost(response.body, mostAnswerBytes);
+  const text = bytes.toString("utf8");
+  if (!response.ok) {
+    const final = response.status < 500 && response.status !== 408 && response.status !== 429;
+    const retryAfterMs = pauseAsked(response.headers.get("retry-after"));
+    return { problem: `it answered ${response.status}: ${excerpt(text)}`, final, retryAfterMs };
+  }
+  if (whole) return { answer: text };
+  return { problem: `its answer is longer than ${mostAnswerBytes / 2 ** 20} MiB`, final: true };
 }
 
 /** Milliseconds of a Retry-After header in seconds. Dates would need the server's clock; they count as not given. */
@@ -102,7 +122,7 @@ function failed(what: string, problem: string, attempts: number): TtsVarError {
 }
 
 function excerpt(text: string): string {
-  const line = text.replace(/\s+/g, " ").trim();
+  const line = text.replace(/[\s\p{Cc}]+/gu, " ").trim();
   return line.length > 160 ? `${line.slice(0, 160)}...` : line || "(empty)";
 }
 

@@ -24,6 +24,11 @@ const EXIT_CODES = {
 
 export type ErrorCode = keyof typeof EXIT_CODES;
 
+/** Whether this is one of ours; codes arrive from other threads, processes and machines, too. */
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(EXIT_CODES, code);
+}
+
 /** The one error class of the project. `details` are JSON-safe and go to the run folder and to `--json` output. */
 export class TtsVarError extends Error {
   readonly code: ErrorCode;
@@ -36,7 +41,7 @@ export class TtsVarError extends Error {
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "TtsVarError";
-    this.code = code;
+    this.code = isErrorCode(code) ? code : "INTERNAL";
     this.details = options.details ?? {};
   }
 

@@ -1,7 +1,7 @@
+import { withDeadline } from "../core/deadline.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { FeatureExtractor, ImageFeatures } from "../core/features.ts";
 import type { PluginHost } from "../core/plugin.ts";
-import { withDeadline } from "../scoring/deadline.ts";
 import type { PluginFeatures } from "./features-from-module.ts";
 import type { LoadedPlugin } from "./load-module.ts";
 import { callTimeoutMs, PluginThread } from "./plugin-thread.ts";

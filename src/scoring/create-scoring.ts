@@ -1,8 +1,8 @@
 import { canonicalJson } from "../core/canonical-json.ts";
+import { withDeadline } from "../core/deadline.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { Reward, RewardContext, RewardItem, RewardScores } from "../core/reward.ts";
 import { checkScores, listIds } from "./check-scores.ts";
-import { withDeadline } from "./deadline.ts";
 import { type ScoredItem, ScoreMemo } from "./score-memo.ts";
 
 export interface ScoringOptions {

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { Worker, type WorkerOptions } from "node:worker_threads";
+import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
+import { silenceRuntime } from "./quiet-runtime.ts";
 
 /**
  * URL of a module beside the caller's: TypeScript next to TypeScript, JavaScript next to JavaScript.
@@ -14,6 +15,8 @@ export function siblingModule(from: string, name: string): URL {
 
 /** Starts a module of this package as a thread, compiled or from source. */
 export function startThread(entry: URL, options: WorkerOptions): Worker {
+  // The thread may load the runtime, and could not silence it any more.
+  if (isMainThread) silenceRuntime();
   const own = { ...options, execArgv: [] };
   return entry.pathname.endsWith(".js")
     ? new Worker(entry, own)

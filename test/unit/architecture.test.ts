@@ -260,8 +260,19 @@ describe("architecture", () => {
     ).toEqual([]);
   });
 
+  it("waits for no signal that may be collected before it fires", () => {
+    expect(matches(/\bAbortSignal \. (any|timeout)\b/, [])).toEqual([]);
+  });
+
   it("prints only from the command line", () => {
     expect(matches(/\bconsole \./, CONSOLE_ALLOWED)).toEqual([]);
+  });
+
+  it("loads the inference runtime through the door that silences it", () => {
+    const loads = /import\("(onnxruntime-node|@xenova\/transformers)"\)/;
+    expect(
+      files.filter((file) => loads.test(sources.get(file)!.replace(/typeof import\([^)]*\)/g, ""))),
+    ).toEqual(["src/inference/runtime/native.ts"]);
   });
 
   it("keeps search programs synchronous", () => {

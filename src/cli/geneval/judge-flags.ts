@@ -49,7 +49,7 @@ export function parseOptions(given: readonly string[] = []): JudgeSettings {
   let crop = officialCrop;
   for (const text of given) {
     const [name = "", value = ""] = text.split("=");
-    const key = ruleNames[name];
+    const key = Object.hasOwn(ruleNames, name) ? ruleNames[name] : undefined;
     if (key !== undefined) rules[key] = parseNumber(text, value);
     else if (name === "bgcolor") crop = { ...crop, background: parseColor(text, value) };
     else if (name === "crop") crop = { ...crop, cut: parseSwitch(text, value) };

@@ -2,7 +2,9 @@ import * as http from "node:http";
 import * as https from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
+import { withDeadline } from "../../core/deadline.ts";
 import { type ErrorCode, TtsVarError } from "../../core/errors.ts";
+import { readAtMost } from "../../core/read-at-most.ts";
 import { errorSchema, PREFIX, type WireErrorCode } from "./protocol.ts";
 
 /** Where a server is and how it is spoken to. */
@@ -16,16 +18,22 @@ export interface Endpoint {
 /** Pauses before further attempts. Every call of the protocol may be repeated, so all of them are. */
 const PAUSES_MS = [200, 800];
 
-const ERROR_CODES: Partial<Record<WireErrorCode, ErrorCode>> = {
-  "invalid-request": "CONFIG_INVALID",
-  unauthorized: "CONFIG_INVALID",
-  "wrong-host": "CONFIG_INVALID",
-};
+/** What this side did wrong; whatever else a server calls its failures, they are the server's. */
+const OURS: readonly WireErrorCode[] = ["invalid-request", "unauthorized", "wrong-host"];
+
+/** Answers in JSON: bits of an image are the longest, less than a MiB for Infinity's largest. */
+const MOST_JSON_BYTES = 16 * 2 ** 20;
+const MOST_ERROR_BYTES = 64 * 2 ** 10;
+/** Problems and characters of a server's own words that a message repeats. */
+const MOST_ISSUES = 8;
+const MOST_WORDS = 1000;
 
 interface Reply {
   readonly status: number;
   readonly type: string;
   readonly body: Buffer;
+  /** Whether the body is all that came; what is longer than expected is not read to its end. */
+  readonly whole: boolean;
 }
 
 /**
@@ -54,27 +62,39 @@ export class HttpCalls {
     body: unknown,
     schema: Schema,
   ): Promise<z.output<Schema>> {
-    const reply = await this.#answer(path, body);
+    const reply = await this.#answer(path, body, MOST_JSON_BYTES);
+    if (!reply.whole) {
+      throw new TtsVarError(
+        "MODEL_INVALID",
+        `${this.name} answered ${path} with more than ${MOST_JSON_BYTES / 2 ** 20} MiB; is it a generator's address?`,
+      );
+    }
     const parsed = schema.safeParse(parseJson(reply));
     if (parsed.success) return parsed.data;
     throw new TtsVarError(
       "MODEL_INVALID",
-      `${this.name} answered ${path} in another form than the protocol's:\n${z.prettifyError(parsed.error)}`,
+      `${this.name} answered ${path} in another form than the protocol's:\n${z.prettifyError({ issues: parsed.error.issues.slice(0, MOST_ISSUES) })}`,
     );
   }
 
   /**
    * A binary answer.
    *
+   * @param most bytes; what is longer is not read
    * @param read what the bytes mean; null: they are not of the form that was asked for
    */
-  async bytes<Value>(path: string, body: unknown, read: (bytes: Buffer) => Value | null): Promise<Value> {
-    const reply = await this.#answer(path, body);
-    const value = read(reply.body);
+  async bytes<Value>(
+    path: string,
+    body: unknown,
+    most: number,
+    read: (bytes: Buffer) => Value | null,
+  ): Promise<Value> {
+    const reply = await this.#answer(path, body, most);
+    const value = reply.whole ? read(reply.body) : null;
     if (value !== null) return value;
     throw new TtsVarError(
       "MODEL_INVALID",
-      `${this.name} answered ${path} with ${reply.body.length} bytes that are not what was asked for`,
+      `${this.name} answered ${path} with ${reply.whole ? "" : "more than "}${reply.body.length} bytes that are not what was asked for`,
     );
   }
 
@@ -83,13 +103,13 @@ export class HttpCalls {
     this.#agent.destroy();
   }
 
-  async #answer(path: string, body: unknown): Promise<Reply> {
+  async #answer(path: string, body: unknown, most: number): Promise<Reply> {
     const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
     for (let attempt = 0; ; attempt++) {
-      const outcome = await this.#once(path, payload).catch((error: Error) => error);
+      const outcome = await this.#once(path, payload, most).catch((error: Error) => error);
       const failed = outcome instanceof Error;
       if (!failed && outcome.status === 200) return outcome;
-      const again = failed ? !this.#closed && !isTimeout(outcome) : outcome.status === 503;
+      const again = failed ? !this.#closed && !(outcome instanceof Late) : outcome.status === 503;
       const wait = PAUSES_MS[attempt];
       if (!again || wait === undefined) {
         throw failed ? this.#unreachable(outcome, attempt + 1) : this.#refusal(path, outcome);
@@ -98,7 +118,7 @@ export class HttpCalls {
     }
   }
 
-  #once(path: string, payload: Buffer | null): Promise<Reply> {
+  #once(path: string, payload: Buffer | null, most: number): Promise<Reply> {
     const { address, token, timeoutMs } = this.#endpoint;
     const url = new URL(`${address.pathname === "/" ? "" : address.pathname}${PREFIX}${path}`, address);
     const headers: http.OutgoingHttpHeaders = {
@@ -106,29 +126,18 @@ export class HttpCalls {
       ...(payload ? { "content-type": "application/json", "content-length": payload.length } : {}),
     };
     const { request } = url.protocol === "https:" ? https : http;
-    return new Promise((resolve, reject) => {
-      const sent = request(
-        url,
-        {
-          method: payload ? "POST" : "GET",
-          agent: this.#agent,
-          headers,
-          signal: AbortSignal.timeout(timeoutMs),
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.on("error", reject);
-          response.on("end", () => {
-            const { statusCode = 0, headers: received } = response;
-            const type = received["content-type"] ?? "";
-            resolve({ status: statusCode, type, body: Buffer.concat(chunks) });
-          });
-        },
-      );
-      sent.on("error", reject);
-      sent.end(payload ?? undefined);
-    });
+    const method = payload ? "POST" : "GET";
+    const exchange = async (signal: AbortSignal): Promise<Reply> => {
+      const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+        request(url, { method, agent: this.#agent, headers, signal }, resolve)
+          .on("error", reject)
+          .end(payload ?? undefined);
+      });
+      const { statusCode: status = 0, headers: received } = response;
+      const { bytes, whole } = await readAtMost(response, status === 200 ? most : MOST_ERROR_BYTES);
+      return { status, type: received["content-type"] ?? "", body: bytes, whole };
+    };
+    return withDeadline(exchange, { timeoutMs, late: () => new Late() });
   }
 
   #refusal(path: string, reply: Reply): TtsVarError {
@@ -136,7 +145,7 @@ export class HttpCalls {
     if (!parsed.success) {
       return new TtsVarError(
         "MODEL_INVALID",
-        `${this.name} answered ${path} with ${reply.status} (${reply.type || "no type"}), not as the protocol says; ` +
+        `${this.name} answered ${path} with ${reply.status} (${printable(reply.type) || "no type"}), not as the protocol says; ` +
           "is it a generator's address?",
       );
     }
@@ -146,15 +155,16 @@ export class HttpCalls {
         ? this.#endpoint.token === undefined
           ? `${this.name} wants a token; put it into the environment as TTSVAR_SAMPLER_TOKEN`
           : `${this.name} does not accept the token in TTSVAR_SAMPLER_TOKEN; it must be the server's own`
-        : `${this.name}: ${message}`;
-    return new TtsVarError(ERROR_CODES[code as WireErrorCode] ?? "MODEL_RUNTIME", text, {
+        : `${this.name}: ${printable(message)}`;
+    const family: ErrorCode = OURS.some((known) => known === code) ? "CONFIG_INVALID" : "MODEL_RUNTIME";
+    return new TtsVarError(family, text, {
       details: { ...details, remoteCode: code },
     });
   }
 
   #unreachable(error: NodeJS.ErrnoException, attempts: number): TtsVarError {
     if (this.#closed) return new TtsVarError("MODEL_RUNTIME", `${this.name} was closed`);
-    if (isTimeout(error)) {
+    if (error instanceof Late) {
       const seconds = this.#endpoint.timeoutMs / 1000;
       return new TtsVarError(
         "MODEL_RUNTIME",
@@ -171,8 +181,13 @@ export class HttpCalls {
   }
 }
 
-function isTimeout(error: Error): boolean {
-  return error.name === "AbortError";
+/** An attempt took too long. */
+class Late extends Error {}
+
+/** A server's words without what would steer the terminal, and not too many of them. */
+function printable(text: string): string {
+  const plain = text.replace(/(?!\n)\p{Cc}/gu, " ");
+  return plain.length > MOST_WORDS ? `${plain.slice(0, MOST_WORDS)}...` : plain;
 }
 
 function parseJson({ body }: Reply): unknown {

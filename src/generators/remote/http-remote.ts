@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { GeneratorTraits, StageSignals } from "../../core/generator.ts";
+import { type GeneratorTraits, type Picture, type StageSignals, sidesOf } from "../../core/generator.ts";
 import type { Remote } from "../../inference/runtime/worker/inference-worker.ts";
 import { type Endpoint, HttpCalls } from "./http-calls.ts";
 import { type Answers, answerSchemas, type Info, type Requests } from "./protocol.ts";
@@ -8,6 +8,9 @@ import { picturesOf, tokensOf, wireImage, wireTask } from "./wire.ts";
 
 /** Closing waits no longer than this for sessions to be released; what is left expires on the server. */
 const RELEASE_MS = 2000;
+
+/** What a picture may take in the line before the pixels. */
+const HEAD_BYTES = 200;
 
 /** A session as both sides know it. */
 interface RemoteState {
@@ -59,11 +62,16 @@ export class HttpRemote implements Remote<SessionMethods> {
       });
       return this.#add({ handle, revision });
     },
-    view: async (key, rows, view) =>
-      this.#calls.bytes("view", { ...this.#at(key), rows: [...rows], view: { ...view } }, (bytes) => {
+    view: async (key, rows, view) => {
+      const { width, height } = sidesOf(this.#traits.shape, view.size);
+      const pixels = rows.length * this.#traits.shape.frames * width * height * 3;
+      const request = { ...this.#at(key), rows: [...rows], view: { ...view } };
+      return this.#calls.bytes("view", request, pixels + HEAD_BYTES * (1 + rows.length), (bytes) => {
         const pictures = picturesOf(bytes);
-        return pictures?.length === rows.length ? pictures : null;
-      }),
+        const fits = ({ frames }: Picture) => frames.every((frame) => frame.width === width && frame.height === height);
+        return pictures?.length === rows.length && pictures.every(fits) ? pictures : null;
+      });
+    },
     tokens: async (key, rows, stage) => {
       const { tokens } = await this.#post("tokens", { ...this.#at(key), rows: [...rows], stage });
       return tokens.map((wired) => tokensOf(this.#traits.tokens, wired));

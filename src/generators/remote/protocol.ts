@@ -46,6 +46,10 @@ export const ERROR_STATUS = {
 export type WireErrorCode = keyof typeof ERROR_STATUS;
 
 const count = z.int().positive();
+/** Longest side of an image: what a server claims, its clients will take the memory for. */
+const MOST_PIXELS = 8192;
+const MOST_FRAMES = 4096;
+const side = count.max(MOST_PIXELS, `images must not be over ${MOST_PIXELS} pixels wide or high`);
 const flops = z.number().min(0);
 const bytes = z.number().min(0);
 const look = z.enum(["now", "ahead"]);
@@ -58,7 +62,7 @@ export const traitsSchema = z
     name: z.string().min(1),
     /** Changes whenever an equal task could give other pixels under equal settings. */
     version: z.string().min(1),
-    shape: z.object({ id: z.string().min(1), width: count, height: count, frames: count, grain: count }),
+    shape: z.object({ id: z.string().min(1), width: side, height: side, frames: count.max(MOST_FRAMES), grain: side }),
     stages: z
       .array(
         z.object({

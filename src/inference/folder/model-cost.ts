@@ -18,10 +18,10 @@ const vision = z.looseObject({
 
 const vitB = { image_size: 224, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12 };
 /** What configurations leave out, because it is the default of transformers' towers. */
-const usual: Readonly<Record<string, object>> = {
-  clip: { ...vitB, patch_size: 32 },
-  siglip: { ...vitB, patch_size: 16 },
-};
+const usual: ReadonlyMap<string, object> = new Map([
+  ["clip", { ...vitB, patch_size: 32 }],
+  ["siglip", { ...vitB, patch_size: 16 }],
+]);
 
 /**
  * FLOPs per scored image of a vision tower or detector: what its manifest states, else an estimate from the sizes in
@@ -35,7 +35,10 @@ export async function modelFlops(folder: ModelFolder): Promise<number> {
     unknown
   >;
   const family = String(config["model_type"]).replace(/_vision_model$/, "");
-  const parsed = vision.safeParse({ ...usual[family], ...((config["vision_config"] as object) ?? config) });
+  const parsed = vision.safeParse({
+    ...usual.get(family),
+    ...((config["vision_config"] as object) ?? config),
+  });
   if (!parsed.success) return 0;
   const {
     image_size,

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { TtsVarError } from "../../core/errors.ts";
 import { sizeOf, type Tensor } from "../../core/tensor.ts";
+import { importOnnxRuntime } from "./native.ts";
 
 /** Token ids and the like; only inputs have them. */
 export interface IntTensor {
@@ -55,8 +56,7 @@ export function sessionOptions(options: OrtOptions): InferenceSession.SessionOpt
  * @throws TtsVarError MODEL_RUNTIME if the runtime refuses it
  */
 export async function openOrtSession(file: string, options: OrtOptions = {}): Promise<OrtSession> {
-  // The package is CommonJS behind a namespace object; loading it late keeps commands without inference fast.
-  const ort = await import("onnxruntime-node");
+  const ort = await importOnnxRuntime();
   let session: InferenceSession;
   try {
     session = await ort.InferenceSession.create(file, sessionOptions(options));

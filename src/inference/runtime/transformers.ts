@@ -1,17 +1,18 @@
 import { TtsVarError } from "../../core/errors.ts";
+import { importTransformers } from "./native.ts";
 import { sessionOptions } from "./ort-session.ts";
 import { Shared } from "./shared.ts";
 
-type Transformers = typeof import("@xenova/transformers");
+type Transformers = Awaited<ReturnType<typeof importTransformers>>;
 
 let loaded: Promise<Transformers> | undefined;
 
 /**
  * transformers.js, set up for local folders only: nothing is fetched, nothing is cached on disk, and messages below
- * warnings stay silent. It is imported on first use, because importing it takes longer than loading an embedded model.
+ * warnings stay silent.
  */
 export function transformers(): Promise<Transformers> {
-  loaded ??= import("@xenova/transformers").then((library) => {
+  loaded ??= importTransformers().then((library) => {
     const { env, LogLevel } = library;
     env.allowRemoteModels = false;
     env.allowLocalModels = true;
