@@ -9,7 +9,7 @@ if (!port) throw new Error("this module is the entry of a worker thread");
 const services = new Map<number, Service>();
 let opened = 0;
 
-async function answer(request: Request): Promise<unknown> {
+async function answer(request: Exclude<Request, { type: "quit" }>): Promise<unknown> {
   if (request.type === "open") {
     const module = (await import(request.module)) as { openService(options: unknown): Promise<Service> };
     const key = ++opened;
@@ -29,6 +29,8 @@ async function answer(request: Request): Promise<unknown> {
 }
 
 port.on("message", async (request: Request) => {
+  // Messages arrive between computations only, so no native code is on the stack. (Ends this thread, not the program.)
+  if (request.type === "quit") process.exit();
   let response: Response;
   let buffers: readonly ArrayBuffer[] = [];
   try {

@@ -17,10 +17,14 @@ interface Pending {
 // Request is a union; removing a key from it must be done member by member.
 type Draft = Request extends infer R ? (R extends Request ? Omit<R, "id"> : never) : never;
 
+/** Threads that have not ended. */
+const living = new Set<InferenceWorker>();
+
 /** One thread that hosts any number of services. It keeps the process alive only while a call is under way. */
 class InferenceWorker {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
+  readonly #exited: Promise<void>;
   #calls = 0;
   #dead: Error | null = null;
 
@@ -29,7 +33,14 @@ class InferenceWorker {
     this.#worker.unref();
     this.#worker.on("message", (response: Response) => this.#settle(response));
     this.#worker.on("error", (cause: Error) => this.#fail(`failed: ${cause.message}`, cause));
-    this.#worker.on("exit", (code) => this.#fail(`stopped with code ${code}`));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on("exit", (code) => {
+        living.delete(this);
+        this.#fail(`stopped with code ${code}`);
+        resolve();
+      });
+    });
+    living.add(this);
   }
 
   get alive(): boolean {
@@ -51,9 +62,15 @@ class InferenceWorker {
     });
   }
 
-  async terminate(): Promise<void> {
+  /**
+   * Ends the thread when it has finished what it computes. It is never terminated by force: ONNX Runtime's native code
+   * cannot be stopped, and when it returns into a terminated thread, the whole program is aborted.
+   */
+  async quit(): Promise<void> {
     this.#dead ??= new TtsVarError("MODEL_RUNTIME", "the inference worker was closed");
-    await this.#worker.terminate();
+    this.#worker.postMessage({ id: 0, type: "quit" } satisfies Request);
+    this.#worker.ref();
+    await this.#exited;
   }
 
   #settle(response: Response): void {
@@ -75,6 +92,21 @@ class InferenceWorker {
     for (const { reject } of this.#pending.values()) reject(this.#dead);
     this.#pending.clear();
   }
+}
+
+/**
+ * Ends all inference threads, waiting for what they compute. A program must not exit before, see `quit`.
+ *
+ * @returns whether all have ended within the time
+ */
+export async function quitInference(patienceMs = Number.POSITIVE_INFINITY): Promise<boolean> {
+  const ended = Promise.all([...living].map((worker) => worker.quit())).then(() => true);
+  if (patienceMs === Number.POSITIVE_INFINITY) return ended;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), patienceMs);
+  });
+  return Promise.race([ended, late]).finally(() => clearTimeout(timer));
 }
 
 /** Threads by lane, shared by the services that ask for the same lane and closed with the last of them. */
@@ -102,7 +134,7 @@ export async function openRemote<M extends Methods>(
   const leave = async (): Promise<void> => {
     if (--held.users > 0) return;
     if (lanes.get(lane) === held) lanes.delete(lane);
-    await worker.terminate();
+    await worker.quit();
   };
   let service: number;
   try {

@@ -19,7 +19,9 @@ export type Request =
       readonly method: string;
       readonly args: readonly unknown[];
     }
-  | { readonly id: number; readonly type: "close"; readonly service: number };
+  | { readonly id: number; readonly type: "close"; readonly service: number }
+  /** Ends the thread as soon as it computes nothing; there is no answer. */
+  | { readonly id: number; readonly type: "quit" };
 
 export type Response =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
