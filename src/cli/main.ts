@@ -1,11 +1,9 @@
+import { leave } from "./leave.ts";
 import { runCommandLine } from "./run.ts";
+import { finishStdout, guardStreams } from "./streams.ts";
 
-// A closed pipe (`tts-var list | head -1`) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
-});
-
+guardStreams();
 const code = await runCommandLine(process.argv.slice(2));
+const interrupted = code === 130 ? "SIGINT" : code === 143 ? "SIGTERM" : undefined;
 // Plug-ins may leave timers or sockets behind; the results are written, so the program ends here.
-process.stdout.write("", () => process.exit(code));
+await leave(await finishStdout(code, interrupted !== undefined), interrupted);

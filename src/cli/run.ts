@@ -4,6 +4,7 @@ import { nearest } from "../core/registry.ts";
 import { packageVersion } from "../io/package-root.ts";
 import { Interrupted } from "../run/interrupt.ts";
 import { COMMANDS } from "./command-table.ts";
+import { untilInterrupted, watchInterrupts } from "./interrupt.ts";
 import { errorObject, printJson, printNote } from "./output.ts";
 
 const EXAMPLES = `
@@ -37,20 +38,27 @@ export async function buildProgram(argv: readonly string[]): Promise<Command> {
   return program;
 }
 
-/** Runs one command line and returns its exit code. */
+/** Runs one command line and returns its exit code. A signal ends it soon, whatever it waits for. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const interrupts = watchInterrupts();
   try {
-    await expectKnownCommand(argv);
-    const program = await buildProgram(argv);
-    if (argv.length === 0) {
-      program.outputHelp({ error: true });
-      return 2;
-    }
-    await program.parseAsync(argv, { from: "user" });
-    return 0;
+    return await untilInterrupted(perform(argv));
   } catch (error) {
     return report(error, argv);
+  } finally {
+    interrupts.stop();
   }
+}
+
+async function perform(argv: readonly string[]): Promise<number> {
+  await expectKnownCommand(argv);
+  const program = await buildProgram(argv);
+  if (argv.length === 0) {
+    program.outputHelp({ error: true });
+    return 2;
+  }
+  await program.parseAsync(argv, { from: "user" });
+  return 0;
 }
 
 async function expectKnownCommand(argv: readonly string[]): Promise<void> {

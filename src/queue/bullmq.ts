@@ -49,7 +49,7 @@ export interface QueueWorkerOptions {
   onDone?(): void;
 }
 
-/** A worker of the queue. Disposing of it lets the running job finish. */
+/** A worker of the queue. Disposing of it stops the running job, which goes back into the queue. */
 export interface QueueWorker extends AsyncDisposable {
   readonly name: string;
 }
@@ -68,16 +68,22 @@ export async function serveQueue<Job, Result>(
   options: QueueWorkerOptions,
 ): Promise<QueueWorker> {
   const connection = connectionTo(parseRedisUrl(options.url));
-  const { Worker, UnrecoverableError } = await loadBullmq();
+  const { Worker, UnrecoverableError, WaitingError } = await loadBullmq();
   const abort = new AbortController();
   const lock = (options.lockSeconds ?? 20) * 1000;
   const name = options.name ?? defaultQueueName;
   const worker = new Worker<QueuedJob<Job>, Result>(
     name,
-    async ({ data }) => {
+    async (taken, token) => {
+      const { data } = taken;
       try {
         return await handler(data.job, { signal: abort.signal, folder: data.folder });
       } catch (error) {
+        if (abort.signal.aborted) {
+          // Given back at once, so that another worker need not wait until this one counts as dead.
+          await taken.moveToWait(token);
+          throw new WaitingError();
+        }
         const message = JSON.stringify(toWire(error));
         throw mayPass(error) ? new Error(message) : new UnrecoverableError(message);
       }
@@ -96,8 +102,8 @@ export async function serveQueue<Job, Result>(
   return {
     name,
     async [Symbol.asyncDispose]() {
-      await worker.close();
       abort.abort();
+      await worker.close();
     },
   };
 }

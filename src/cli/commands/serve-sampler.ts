@@ -27,6 +27,9 @@ interface Options {
   readonly idleSeconds: number;
 }
 
+/** Requests under way are finished, if they can be by then. */
+const STOP_MS = 5000;
+
 /** `tts-var serve-sampler`: a model of this machine for searches on others. */
 export function register(program: Command): void {
   program
@@ -55,7 +58,7 @@ async function serve(options: Options): Promise<void> {
   const { findGenerator } = await import("../../assemble/find-generator.ts");
   const { serveOverHttp } = await import("../../generators/remote/serve.ts");
   const { model, ratio, size, schedule, threads, host, port, maxRows, maxSessions, idleSeconds } = options;
-  const interrupts = watchInterrupts();
+  const interrupts = watchInterrupts(STOP_MS);
   try {
     const { definition } = await findGenerator(model);
     const generator = await definition.open({

@@ -9,7 +9,7 @@ if (!port) throw new Error("this module is the entry of a worker thread");
 const services = new Map<number, Service>();
 let opened = 0;
 
-async function answer(request: Request): Promise<unknown> {
+async function answer(request: Exclude<Request, { type: "quit" }>): Promise<unknown> {
   if (request.type === "open") {
     const module = (await import(request.module)) as { openService(options: unknown): Promise<Service> };
     const key = ++opened;
@@ -35,4 +35,8 @@ function send(reply: Reply): void {
   } else port!.postMessage(reply);
 }
 
-port.on("message", (request: Request) => void answerCall(send, request.id, () => answer(request)));
+port.on("message", (request: Request) => {
+  // Messages arrive between computations only, so no native code is on the stack. (Ends this thread, not the program.)
+  if (request.type === "quit") process.exit();
+  void answerCall(send, request.id, () => answer(request));
+});

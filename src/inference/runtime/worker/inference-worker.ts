@@ -12,10 +12,14 @@ export interface Remote<M extends Methods> extends AsyncDisposable {
 // Request is a union; removing a key from it must be done member by member.
 type Draft = Request extends infer R ? (R extends Request ? Omit<R, "id"> : never) : never;
 
+/** Threads that have not ended. */
+const living = new Set<InferenceWorker>();
+
 /** One thread that hosts any number of services. */
 class InferenceWorker {
   readonly #worker: Worker;
   readonly #calls: Calls;
+  readonly #exited: Promise<void>;
 
   constructor(name: string) {
     this.#worker = startThread(siblingModule(import.meta.url, "./host"), { name });
@@ -23,7 +27,14 @@ class InferenceWorker {
     this.#calls = new Calls(this.#worker);
     this.#worker.on("message", (reply: Reply) => this.#calls.settle(reply));
     this.#worker.on("error", (cause: Error) => this.#fail(`failed: ${cause.message}`, cause));
-    this.#worker.on("exit", (code) => this.#fail(`stopped with code ${code}`));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on("exit", (code) => {
+        living.delete(this);
+        this.#fail(`stopped with code ${code}`);
+        resolve();
+      });
+    });
+    living.add(this);
   }
 
   get alive(): boolean {
@@ -34,15 +45,36 @@ class InferenceWorker {
     return this.#calls.ask(draft);
   }
 
-  async terminate(): Promise<void> {
+  /**
+   * Ends the thread when it has finished what it computes. It is never terminated by force: ONNX Runtime's native code
+   * cannot be stopped, and when it returns into a terminated thread, the whole program is aborted.
+   */
+  async quit(): Promise<void> {
     this.#calls.end(() => new TtsVarError("MODEL_RUNTIME", "the inference worker was closed"));
-    await this.#worker.terminate();
+    this.#worker.postMessage({ id: 0, type: "quit" } satisfies Request);
+    this.#worker.ref();
+    await this.#exited;
   }
 
   #fail(what: string, cause?: Error): void {
     const message = `the inference worker ${what}; is there enough memory?`;
     this.#calls.end(() => new TtsVarError("MODEL_RUNTIME", message, { cause }));
   }
+}
+
+/**
+ * Ends all inference threads, waiting for what they compute. A program must not exit before, see `quit`.
+ *
+ * @returns whether all have ended within the time
+ */
+export async function quitInference(patienceMs = Number.POSITIVE_INFINITY): Promise<boolean> {
+  const ended = Promise.all([...living].map((worker) => worker.quit())).then(() => true);
+  if (patienceMs === Number.POSITIVE_INFINITY) return ended;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), patienceMs);
+  });
+  return Promise.race([ended, late]).finally(() => clearTimeout(timer));
 }
 
 /** Threads by lane, shared by the services that ask for the same lane and closed with the last of them. */
@@ -70,7 +102,7 @@ export async function openRemote<M extends Methods>(
   const leave = async (): Promise<void> => {
     if (--held.users > 0) return;
     if (lanes.get(lane) === held) lanes.delete(lane);
-    await worker.terminate();
+    await worker.quit();
   };
   let service: number;
   try {

@@ -17,7 +17,9 @@ export type Request =
       readonly method: string;
       readonly args: readonly unknown[];
     }
-  | { readonly id: number; readonly type: "close"; readonly service: number };
+  | { readonly id: number; readonly type: "close"; readonly service: number }
+  /** Ends the thread as soon as it computes nothing; there is no answer. */
+  | { readonly id: number; readonly type: "quit" };
 
 /** A result whose buffers move to the other thread instead of being copied; the sender loses them. */
 export class Moved {
