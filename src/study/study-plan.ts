@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
+import type { BenchmarkItem, Judge } from "../core/benchmark.ts";
 import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import type { Calibration, SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import type { PlanInput } from "../engine/plan.ts";
 import { createSpace } from "../engine/plan.ts";
-import type { Judge } from "../eval/geneval/judge.ts";
-import type { GenevalMetadata } from "../eval/geneval/rules.ts";
 import type { Tree } from "./record-tree.ts";
 import { virtualTraits } from "./virtual-rewards.ts";
 
@@ -37,7 +36,7 @@ export interface StudyArm {
 
 export interface StudyPlan {
   readonly seed: string;
-  readonly prompts: readonly GenevalMetadata[];
+  readonly prompts: readonly BenchmarkItem[];
   readonly replicates: number;
   readonly tree: {
     readonly width: number;

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openJudge } from "../../src/assemble/open-judge.ts";
 import type { RgbImage } from "../../src/core/image.ts";
-import { officialOptions } from "../../src/eval/geneval/rules.ts";
+import { type DetectionsByClass, officialOptions } from "../../src/eval/geneval/rules.ts";
 import { runHere } from "./support/run-here.ts";
 
 let dir: string;
@@ -46,25 +46,26 @@ describe("a MaskFormer folder", () => {
       });
       const image = halves();
       const judged = await judge.judge([
-        { image, metadata: relation("right of") },
-        { image, metadata: relation("left of") },
-        { image, metadata: { tag: "single_object", include: [{ class: "person", count: 1 }], prompt: "p" } },
+        { image, item: relation("right of") },
+        { image, item: relation("left of") },
+        { image, item: { tag: "single_object", include: [{ class: "person", count: 1 }], prompt: "p" } },
         {
           image,
-          metadata: {
+          item: {
             tag: "colors",
             include: [{ class: "tv remote", count: 1, color: "green" }],
             prompt: "p",
           },
         },
       ]);
-      expect(judged.map(({ verdict }) => verdict.reason)).toEqual([
+      expect(judged.map(({ reason }) => reason)).toEqual([
         "",
         "expected tv remote left of target, found right of target",
         "expected person>=1, found 0",
         "",
       ]);
-      const [[x0, y0, x1, y1, score] = []] = judged[0]!.details["dog"]!;
+      const details = judged[0]!.details as DetectionsByClass;
+      const [[x0, y0, x1, y1, score] = []] = details["dog"]!;
       // Logits are +5 and -15 in cells of 4 pixels; between the cells' centres the sign changes a pixel early.
       expect([x0, y0, x1, y1]).toEqual([0, 0, 47, 48]);
       // Class probability (dog e^9, cat e^8, 79 others e^0) times the mean probability of the mask, below sigmoid(5).
@@ -75,7 +76,7 @@ describe("a MaskFormer folder", () => {
         judged[0]!.details,
         "a query counts under each of its classes; 0.27 does not",
       ).not.toHaveProperty("cat");
-      expect(judged[0]!.details["tv remote"]![0]!.slice(0, 4)).toEqual([49, 0, 96, 48]);
+      expect(details["tv remote"]![0]!.slice(0, 4)).toEqual([49, 0, 96, 48]);
     } finally {
       await judge[Symbol.asyncDispose]();
     }

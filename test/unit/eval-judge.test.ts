@@ -3,11 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parseOptions } from "../../src/cli/geneval/judge-flags.ts";
+import type { Judge } from "../../src/core/benchmark.ts";
 import type { RgbImage } from "../../src/core/image.ts";
+import { geneval } from "../../src/eval/geneval/benchmark.ts";
 import { genevalClass } from "../../src/eval/geneval/class-aliases.ts";
 import { clipColors, detectorColors } from "../../src/eval/geneval/color-classifiers.ts";
 import { cropObject } from "../../src/eval/geneval/crop.ts";
-import { createJudge, type Judge } from "../../src/eval/geneval/judge.ts";
+import { createJudge } from "../../src/eval/geneval/judge.ts";
 import { judgeDetectionsFile } from "../../src/eval/geneval/judge-file.ts";
 import type { DetectedObject, Detector } from "../../src/eval/geneval/judge-ports.ts";
 import { officialOptions } from "../../src/eval/geneval/rules.ts";
@@ -149,8 +151,15 @@ describe("judging a folder", () => {
   let judge: Judge;
   const out = (): string => join(dir, "results.jsonl");
   const run = async (allowPartial = false) => {
-    const set = await openImageSet(dir, allowPartial);
-    return judgeFolder({ dir, set, out: out(), judge, signal: new AbortController().signal });
+    const set = await openImageSet(geneval, dir, allowPartial);
+    return judgeFolder({
+      benchmark: geneval,
+      dir,
+      set,
+      out: out(),
+      judge,
+      signal: new AbortController().signal,
+    });
   };
 
   beforeAll(async () => {

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
+import type { Judge } from "../../core/benchmark.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { nearest } from "../../core/registry.ts";
 import { type CropOptions, officialCrop } from "../../eval/geneval/crop.ts";
-import type { Judge } from "../../eval/geneval/judge.ts";
+import type { GenevalMetadata } from "../../eval/geneval/rules.ts";
 import { officialOptions, type RuleOptions } from "../../eval/geneval/rules.ts";
 
 export interface JudgeFlags {
@@ -90,7 +91,7 @@ function parseSwitch(text: string, value: string): boolean {
 }
 
 /** @throws USAGE; and whatever opening its models throws */
-export async function openJudgeOf(flags: JudgeFlags): Promise<Judge> {
+export async function openJudgeOf(flags: JudgeFlags): Promise<Judge<GenevalMetadata>> {
   const { rules, crop } = parseOptions(flags.options);
   if (crop !== officialCrop && flags.colorModel === undefined) {
     throw new TtsVarError("USAGE", "--options bgcolor and crop are about the crops that --color-model sees");
