@@ -62,7 +62,12 @@ const recordFile = z.looseObject({
 /** Reads `evaluation.json`; null if the folder has none. @throws EVAL_DATA if it is damaged, or none of ours */
 export async function readEvaluation(dir: string): Promise<EvaluationRecord | null> {
   const path = join(dir, layout.evaluation);
-  const text = await readFile(path, "utf8").catch(() => null);
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    throw new TtsVarError("EVAL_DATA", `cannot read ${path} (${error.code ?? error.message})`, {
+      cause: error,
+    });
+  });
   if (text === null) return null;
   let value: unknown;
   try {

@@ -119,7 +119,7 @@ export async function readResults(path: string): Promise<ResultsFile> {
       cause: error,
     });
   });
-  const lines = text.split("\n");
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
   const tail = lines.pop()!;
   const rows = lines.map((line, index) => parseResult(line, `${path}:${index + 1}`));
   // A file that does not end with a line feed (an editor, an old pandas) is whole if its last line parses.

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { benchmarkRegistry } from "../../src/assemble/builtins.ts";
 import { partsOpener } from "../../src/assemble/open-parts.ts";
 import { expandNames } from "../../src/config/load.ts";
 import { configHash } from "../../src/config/resolve.ts";
@@ -21,6 +22,7 @@ import { modelVersions, SampleRunner } from "../../src/eval/run-sample.ts";
 import { summarize } from "../../src/eval/summary.ts";
 import { formatSummary } from "../../src/eval/summary-table.ts";
 import { createInProcessBackend } from "../../src/queue/in-process.ts";
+import { runHere } from "./support/run-here.ts";
 
 /** A benchmark that asks about halves of a picture: "bright" first, and only then "brighter than the other one". */
 interface HalvesItem extends BenchmarkItem {
@@ -221,6 +223,12 @@ describe("a second benchmark, with its own layout and questions that depend on o
       a.filter((row) => row.tag === tag).length;
     expect(overall.newPrompts.estimate).toBeCloseTo((gain("both sides") + gain("one side")) / 2, 12);
     expect(overall.newPrompts.estimate, "more is searched for what the judge asks about").toBeGreaterThan(0);
+  });
+
+  it("leaves GenEval in its place in the list", async () => {
+    const { stdout } = await runHere(["list", "benchmarks", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject([{ name: "geneval" }]);
+    expect((await benchmarkRegistry.load("geneval")).title).toBe("GenEval");
   });
 
   it("does not go on with another benchmark's folder", async () => {

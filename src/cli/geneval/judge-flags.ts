@@ -13,14 +13,14 @@ export interface JudgeFlags {
 }
 
 /** GenEval's names of the rules' options, and ours. */
-const ruleNames: Readonly<Record<string, keyof RuleOptions>> = {
-  threshold: "threshold",
-  counting_threshold: "countingThreshold",
-  max_objects: "maxObjects",
-  max_overlap: "maxOverlap",
-  position_threshold: "positionThreshold",
-};
-const optionNames = [...Object.keys(ruleNames), "bgcolor", "crop"];
+const ruleNames: ReadonlyMap<string, keyof RuleOptions> = new Map([
+  ["threshold", "threshold"],
+  ["counting_threshold", "countingThreshold"],
+  ["max_objects", "maxObjects"],
+  ["max_overlap", "maxOverlap"],
+  ["position_threshold", "positionThreshold"],
+]);
+const optionNames = [...ruleNames.keys(), "bgcolor", "crop"];
 
 /** Adds the flags that choose the judge. */
 export function addJudgeFlags(command: Command): Command {
@@ -33,7 +33,7 @@ export function addJudgeFlags(command: Command): Command {
     .option("--color-model <dir>", "CLIP folder that names colours (default: the detector's own colour head)")
     .option(
       "--options <name=value...>",
-      `GenEval's options: ${Object.entries(ruleNames)
+      `GenEval's options: ${[...ruleNames]
         .map(([name, key]) => `${name}=${officialOptions[key]}`)
         .join(" ")}; with --color-model bgcolor=#999 (or original) crop=1`,
     );
@@ -50,7 +50,7 @@ export function parseOptions(given: readonly string[] = []): JudgeSettings {
   let crop = officialCrop;
   for (const text of given) {
     const [name = "", value = ""] = text.split("=");
-    const key = ruleNames[name];
+    const key = ruleNames.get(name);
     if (key !== undefined) rules[key] = parseNumber(text, value);
     else if (name === "bgcolor") crop = { ...crop, background: parseColor(text, value) };
     else if (name === "crop") crop = { ...crop, cut: parseSwitch(text, value) };

@@ -23,6 +23,7 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
   if ((dir === undefined) === (flags.detections === undefined)) {
     throw new TtsVarError("USAGE", "give either a folder of images or --detections FILE");
   }
+  if (flags.out === "") throw new TtsVarError("USAGE", "--out is empty; name the file of the verdicts");
   if (flags.detections !== undefined) return judgeRecorded(flags.detections, flags);
   if (flags.out === undefined) throw new TtsVarError("USAGE", "--out FILE is needed: where the verdicts go");
   await probeWritable(dirname(flags.out));

@@ -31,7 +31,7 @@ export function inOwnWords(metadata: GenevalMetadata, where: string): GenevalMet
 export function className(word: string, where: string): string {
   const name = genevalClass(word);
   if (name !== null) return name;
-  const close = nearest(word, knownNames);
+  const close = nearestOf(word, knownNames);
   throw unknownWord("class", word, where, close && genevalClass(close), `${classNames.length} COCO classes`);
 }
 
@@ -47,7 +47,13 @@ function relationName(word: string, where: string): string {
 function oneOf(known: readonly string[], kind: string, word: string, where: string): string {
   const plain = word.trim().toLowerCase();
   if (known.includes(plain)) return plain;
-  throw unknownWord(kind, word, where, nearest(plain, known), known.join(", "));
+  throw unknownWord(kind, word, where, nearestOf(plain, known), known.join(", "));
+}
+
+/** Of equally near words the one that begins alike: "green" for "grey", not "red". */
+function nearestOf(word: string, known: readonly string[]): string | undefined {
+  const alike = known.filter((name) => name[0] === word[0]?.toLowerCase());
+  return nearest(word, alike) ?? nearest(word, known);
 }
 
 function unknownWord(

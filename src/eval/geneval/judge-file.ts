@@ -43,6 +43,7 @@ export async function judgeDetectionsFile(path: string, rules?: RuleOptions): Pr
     });
   });
   const judged = text
+    .replace(/^\uFEFF/, "")
     .split("\n")
     .flatMap((line, index) => (line.trim() === "" ? [] : [judgeLine(line, `${path}:${index + 1}`, rules)]));
   if (judged.length === 0)

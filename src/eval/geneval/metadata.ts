@@ -61,7 +61,11 @@ export function parseMetadata(value: unknown, where: string): GenevalMetadata {
  * @throws EVAL_DATA naming the first bad line by its number (1-based), or the lines of a duplicate
  */
 export function parseMetadataFile(content: string, name: string): GenevalMetadata[] {
-  const lines = content.replace(/\s+$/, "").split(/\r?\n/);
+  // Some editors begin a file with a byte order mark.
+  const lines = content
+    .replace(/^\uFEFF/, "")
+    .replace(/\s+$/, "")
+    .split(/\r?\n/);
   if (lines.length === 1 && lines[0] === "") {
     throw new TtsVarError("EVAL_DATA", `${name}: no prompts; the file is empty`);
   }

@@ -124,7 +124,7 @@ async function whyNoFile(path: string, entry: Dirent): Promise<string | null> {
 }
 
 async function readPromptMetadata(path: string): Promise<GenevalMetadata> {
-  const text = await readText(path);
+  const text = (await readText(path)).replace(/^\uFEFF/, "");
   let value: unknown;
   try {
     value = JSON.parse(text);
