@@ -2,6 +2,8 @@ import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
 import type { RewardDefinition, RewardHost } from "../src/core/plugin.ts";
 import type { Reward, RewardItem, RewardTraits } from "../src/core/reward.ts";
+import { genevalLabels } from "../src/eval/geneval/class-aliases.ts";
+import { inOwnWords } from "../src/eval/geneval/closed-vocabulary.ts";
 import { parseMetadata } from "../src/eval/geneval/metadata.ts";
 import { type GenevalMetadata, officialOptions } from "../src/eval/geneval/rules.ts";
 import { modelFolder } from "../src/inference/folder/find-folder.ts";
@@ -47,6 +49,13 @@ export const geneval: RewardDefinition<GenevalOptions> = {
 async function createGeneval(settings: GenevalOptions, host: RewardHost): Promise<Reward> {
   // Even faint detections count: they are what an unsatisfied condition is graded by.
   const detector = await loadDetector(await modelFolder(settings.detector, host), { minimumScore: 0.001 });
+  let names: ReturnType<typeof genevalLabels>;
+  try {
+    names = genevalLabels(detector.labels, settings.detector);
+  } catch (error) {
+    await detector.dispose();
+    throw error;
+  }
   const rules = {
     ...officialOptions,
     threshold: settings.threshold,
@@ -59,9 +68,10 @@ async function createGeneval(settings: GenevalOptions, host: RewardHost): Promis
       const wanted = batch.map(metadataOf);
       const found = await detector.detect(batch.map((item) => item.image));
       const verdicts = found.map((detections, index) => {
-        const colored = detections.map(({ label, score, box, colors }) => {
+        const colored = detections.flatMap(({ label: word, score, box, colors }) => {
           if (!colors) throw withoutColors(settings.detector);
-          return { label, score, box, colors };
+          const label = names.get(word);
+          return label ? [{ label, score, box, colors }] : [];
         });
         return denseScore(wanted[index]!, colored, rules);
       });
@@ -90,10 +100,8 @@ function metadataOf(item: RewardItem): GenevalMetadata {
   const { metadata } = item;
   const { include } = metadata;
   if (!Array.isArray(include) || include.length === 0) return parsePrompt(item.prompt);
-  return parseMetadata(
-    { tag: "single_object", prompt: item.prompt, ...metadata },
-    `metadata of "${item.prompt}"`,
-  );
+  const where = `metadata of "${item.prompt}"`;
+  return inOwnWords(parseMetadata({ tag: "single_object", prompt: item.prompt, ...metadata }, where), where);
 }
 
 function withoutColors(detector: string): TtsVarError {

@@ -1,31 +1,19 @@
+import { otherNames } from "../../src/eval/geneval/class-aliases.ts";
 import { genevalPlural } from "../../src/eval/geneval/vocabulary.ts";
 
 /** English words around GenEval's vocabulary. Longest match wins when a prompt is read. */
 
-const irregular: Readonly<Record<string, readonly string[]>> = {
-  person: ["people"],
-  sheep: ["sheep"],
-  knife: ["knives"],
-  skis: ["skis"],
-  scissors: ["scissors"],
-  "computer mouse": ["computer mice"],
-  broccoli: ["broccoli"],
-  skateboard: ["skate boards"],
-};
-
-/** Names by which users call a class beside GenEval's own. */
-const synonyms: Readonly<Record<string, readonly string[]>> = {
-  couch: ["sofa"],
-  tv: ["television"],
-  "hair drier": ["hair dryer"],
-  "cell phone": ["mobile phone"],
-  airplane: ["aeroplane", "plane"],
-  motorcycle: ["motorbike"],
-  bicycle: ["bike"],
-  refrigerator: ["fridge"],
-  donut: ["doughnut"],
-  "tv remote": ["remote control"],
-};
+const irregular: ReadonlyMap<string, readonly string[]> = new Map([
+  ["person", ["people"]],
+  ["sheep", ["sheep"]],
+  ["knife", ["knives"]],
+  ["skis", ["skis"]],
+  ["scissors", ["scissors"]],
+  ["computer mouse", ["computer mice"]],
+  ["mouse", ["mice"]],
+  ["broccoli", ["broccoli"]],
+  ["skateboard", ["skate boards"]],
+]);
 
 /** A word form of a class: whether it says "several" by itself. */
 export interface NounForm {
@@ -37,12 +25,12 @@ export interface NounForm {
 export function nounForms(classes: readonly string[]): Map<string, NounForm> {
   const forms = new Map<string, NounForm>();
   for (const name of classes) {
-    for (const base of [name, ...(synonyms[name] ?? [])]) {
+    for (const base of [name, ...(otherNames.get(name) ?? [])]) {
       for (const plural of [
         `${base}s`,
         genevalPlural(base),
         englishPlural(base),
-        ...(irregular[base] ?? []),
+        ...(irregular.get(base) ?? []),
       ]) {
         forms.set(plural, { class: name, plural: true });
       }
@@ -50,7 +38,8 @@ export function nounForms(classes: readonly string[]): Map<string, NounForm> {
   }
   // Singular last: "sheep" and "scissors" alone do not say "several".
   for (const name of classes) {
-    for (const base of [name, ...(synonyms[name] ?? [])]) forms.set(base, { class: name, plural: false });
+    for (const base of [name, ...(otherNames.get(name) ?? [])])
+      forms.set(base, { class: name, plural: false });
   }
   return forms;
 }

@@ -1,5 +1,6 @@
 import { type RewardListing, rewards } from "../../rewards/index.ts";
 import { strategies } from "../../search/index.ts";
+import type { Benchmark } from "../core/benchmark.ts";
 import type { FeatureDefinition, RewardDefinition } from "../core/plugin.ts";
 import { type Listing, Registry } from "../core/registry.ts";
 import type { Strategy } from "../core/strategy.ts";
@@ -30,3 +31,11 @@ export const featureRegistry: Registry<FeatureDefinition> = registryOf<FeatureDe
   "features",
   features,
 );
+export const benchmarkRegistry: Registry<Benchmark> = registryOf<Benchmark>("benchmark", [
+  {
+    name: "geneval",
+    summary: "objects, counts, colours and positions in six tasks, judged by a detector",
+    source: "Ghosh et al. 2023; github.com/djghosh13/geneval",
+    load: async () => (await import("../eval/geneval/benchmark.ts")).geneval,
+  },
+]);

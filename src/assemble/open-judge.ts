@@ -1,12 +1,11 @@
 import { resolve } from "node:path";
-import { TtsVarError } from "../core/errors.ts";
-import { genevalClass } from "../eval/geneval/class-aliases.ts";
+import type { Judge } from "../core/benchmark.ts";
+import { genevalLabels } from "../eval/geneval/class-aliases.ts";
 import { type ClipEncoder, clipColors, detectorColors } from "../eval/geneval/color-classifiers.ts";
 import type { CropOptions } from "../eval/geneval/crop.ts";
-import { createJudge, type Judge } from "../eval/geneval/judge.ts";
+import { createJudge } from "../eval/geneval/judge.ts";
 import type { ColorClassifier, DetectedObject, Detector } from "../eval/geneval/judge-ports.ts";
-import type { RuleOptions } from "../eval/geneval/rules.ts";
-import { classNames } from "../eval/geneval/vocabulary.ts";
+import type { GenevalMetadata, RuleOptions } from "../eval/geneval/rules.ts";
 import { embeddedModelPath } from "../inference/folder/model-folder.ts";
 import { loadClip } from "../inference/vision/clip.ts";
 import type { Detection } from "../inference/vision/detection.ts";
@@ -27,7 +26,12 @@ export interface JudgeChoice {
  *
  * @throws MODEL_NOT_FOUND, MODEL_INVALID (also when the detector does not know all of GenEval's classes), PLUGIN_UNKNOWN
  */
-export async function openJudge({ detector, colorModel, rules, crop }: JudgeChoice): Promise<Judge> {
+export async function openJudge({
+  detector,
+  colorModel,
+  rules,
+  crop,
+}: JudgeChoice): Promise<Judge<GenevalMetadata>> {
   const opened = await openDetector(detector);
   try {
     const colors = colorModel === null ? detectorColors() : await openClipColors(colorModel, crop);
@@ -44,15 +48,12 @@ async function modelDir(name: string): Promise<string> {
 
 async function openDetector(name: string): Promise<Detector> {
   const model = await loadDetector(await modelDir(name));
-  const names = new Map(model.labels.map((label) => [label, genevalClass(label)]));
-  const mapped = new Set([...names.values()].filter((label) => label !== null));
-  if (mapped.size < classNames.length) {
+  let names: ReturnType<typeof genevalLabels>;
+  try {
+    names = genevalLabels(model.labels, name);
+  } catch (error) {
     await model.dispose();
-    const lacking = classNames.filter((label) => !mapped.has(label));
-    throw new TtsVarError(
-      "MODEL_INVALID",
-      `the detector ${name} cannot judge GenEval: it has no label for ${lacking.length} of ${classNames.length} classes (${lacking.slice(0, 5).join(", ")}, ...)`,
-    );
+    throw error;
   }
   const translate = (detection: Detection, width: number, height: number): DetectedObject[] => {
     const label = names.get(detection.label) ?? null;

@@ -86,7 +86,7 @@ export async function runAdaptive(input: AdaptiveRunInput): Promise<Allocation[]
     allocations.push({
       promptIndex: job.promptIndex,
       sample: job.sample,
-      prompt: job.metadata.prompt,
+      prompt: job.item.prompt,
       rounds: mine.length,
       units: mine.length * settings.roundUnits,
       flops: mine.reduce((sum, { spending }) => sum + spending.total, 0),
@@ -109,7 +109,7 @@ async function writeBest(
   rounds: readonly SampleRecord[],
   scoreOf: (record: SampleRecord) => number,
 ): Promise<void> {
-  const png = await readFile(store.imagePath(best));
+  const png = await readFile(store.imagePath({ ...job, round: best.round }));
   const record: SampleRecord = {
     ...best,
     round: null,

@@ -1,8 +1,9 @@
+import { type Benchmark, itemKey } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
-import { promptKey, type ResultRow } from "./results.ts";
+import type { ResultRow } from "./results.ts";
 import { bootstrap, type Cell, type Interval, type Intervals } from "./statistics/bootstrap.ts";
 import { holm, type McNemar, mcnemarP } from "./statistics/mcnemar.ts";
-import { scoreTags } from "./summary.ts";
+import { scoreOf, scoreTags } from "./summary.ts";
 
 /** B minus A on the same prompts and samples. */
 export interface TagDifference {
@@ -46,10 +47,11 @@ export interface Comparison {
 export function compareResults(
   rowsA: readonly ResultRow[],
   rowsB: readonly ResultRow[],
-  options: { readonly seed?: number | string; readonly draws?: number } = {},
+  options: { readonly benchmark: Benchmark; readonly seed?: number | string; readonly draws?: number },
 ): Comparison {
-  const a = indexRows(rowsA);
-  const b = indexRows(rowsB);
+  const { tags, layout } = options.benchmark;
+  const a = indexRows(rowsA, layout);
+  const b = indexRows(rowsB, layout);
   const prompts = [...a.keys()].filter((key) => b.has(key));
   if (prompts.length === 0) {
     throw new TtsVarError(
@@ -62,14 +64,14 @@ export function compareResults(
     .filter(({ a: kept }) => kept.length > 0);
   const cells: Cell[] = pairs.map(({ a: left, b: right }) => ({
     stratum: left[0]!.tag,
-    values: left.map((row, index) => Number(right[index]!.correct) - Number(row.correct)),
+    values: left.map((row, index) => scoreOf(right[index]!) - scoreOf(row)),
   }));
   const draw = (scope: Intervals["scope"]): Intervals =>
     bootstrap(cells, { seed: options.seed ?? 0, scope, ...(options.draws ? { draws: options.draws } : {}) });
   const [fresh, fixed] = [draw("new-prompts"), draw("these-prompts")];
   const left = pairs.flatMap((pair) => pair.a);
   const right = pairs.flatMap((pair) => pair.b);
-  const [scoresA, scoresB] = [scoreTags(left), scoreTags(right)];
+  const [scoresA, scoresB] = [scoreTags(left, tags), scoreTags(right, tags)];
   const discordant = scoresA.map(({ tag }) => countDiscordant(left, right, tag));
   const ps = discordant.map(([onlyA, onlyB]) => mcnemarP(onlyA, onlyB));
   const adjusted = holm(ps);
@@ -106,16 +108,14 @@ export function compareResults(
 
 type Samples = ReadonlyMap<string, ResultRow>;
 
-/** Rows by prompt, then by sample name (the file's name without folders). */
-function indexRows(rows: readonly ResultRow[]): Map<string, Samples> {
+/** Rows by item, then by sample: 0000.png and 00000.png are the same one, both occur. */
+function indexRows(rows: readonly ResultRow[], layout: Benchmark["layout"]): Map<string, Samples> {
   const index = new Map<string, Map<string, ResultRow>>();
   for (const row of rows) {
-    const key = promptKey(row);
+    const key = itemKey(row.metadata);
     const samples = index.get(key) ?? new Map<string, ResultRow>();
     index.set(key, samples);
-    // 0000.png and 00000.png are the same sample: both layouts occur.
-    const name = row.filename.split(/[\\/]/).at(-1)!;
-    samples.set(String(Number.parseInt(name, 10)), row);
+    samples.set(String(layout.place(row.filename).sample ?? row.filename), row);
   }
   return index;
 }

@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import type { SearchConfig } from "../config/schema.ts";
+import type { Benchmark, BenchmarkItem } from "../core/benchmark.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
-import type { GenevalMetadata } from "./geneval/rules.ts";
 import { layout } from "./layout.ts";
 
 /** Settings of an adaptive evaluation: see `adaptive.ts`. */
@@ -21,6 +23,8 @@ export interface AdaptiveSettings {
 /** What an evaluation is: `evaluation.json`. Equal records give byte-equal folders, timing left out. */
 export interface EvaluationRecord {
   readonly schemaVersion: 1;
+  /** Missing in GenEval's, the first there was. */
+  readonly benchmark?: string;
   readonly configHash: string;
   readonly config: SearchConfig;
   readonly models: Readonly<Record<string, string>>;
@@ -34,49 +38,112 @@ export interface EvaluationRecord {
   readonly adaptive: AdaptiveSettings | null;
 }
 
-export function hashPrompts(prompts: readonly GenevalMetadata[]): string {
+export function hashPrompts(prompts: readonly BenchmarkItem[]): string {
   return createHash("sha256").update(canonicalJson(prompts)).digest("hex");
 }
 
-/** Reads `evaluation.json`; null if the folder has none. @throws EVAL_DATA if it is damaged */
+const count = z.int().positive();
+const recordFile = z.looseObject({
+  schemaVersion: z.literal(1),
+  benchmark: z.string().optional(),
+  configHash: z.string(),
+  config: z.record(z.string(), z.unknown()),
+  models: z.record(z.string(), z.string()),
+  rewardModel: z.string().nullable(),
+  seed: z.union([z.number(), z.string()]),
+  prompts: count,
+  promptsHash: z.string(),
+  samples: count,
+  adaptive: z
+    .looseObject({ totalUnits: z.number(), roundUnits: z.number(), stopAt: z.number().nullable() })
+    .nullable(),
+});
+
+/** Reads `evaluation.json`; null if the folder has none. @throws EVAL_DATA if it is damaged, or none of ours */
 export async function readEvaluation(dir: string): Promise<EvaluationRecord | null> {
   const path = join(dir, layout.evaluation);
-  const text = await readFile(path, "utf8").catch(() => null);
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    throw new TtsVarError("EVAL_DATA", `cannot read ${path} (${error.code ?? error.message})`, {
+      cause: error,
+    });
+  });
   if (text === null) return null;
+  let value: unknown;
   try {
-    return JSON.parse(text) as EvaluationRecord;
+    value = JSON.parse(text);
   } catch (error) {
     throw new TtsVarError("EVAL_DATA", `${path} is damaged; remove it and run the evaluation again`, {
       cause: error,
     });
   }
+  const parsed = recordFile.safeParse(value);
+  if (parsed.success) return value as EvaluationRecord;
+  const { path: field, message } = parsed.error.issues[0]!;
+  throw new TtsVarError(
+    "EVAL_DATA",
+    `${path} is not the record of an evaluation by tts-var (${field.join(".") || "file"}: ${message}); ` +
+      "if another program wrote it, move it elsewhere to judge the images beside it, or choose another folder",
+  );
 }
 
 /**
  * Begins an evaluation in `dir`, or continues the same one.
  *
  * @returns whether it is continued
- * @throws USAGE when the folder holds another evaluation, naming what differs; OUTPUT_UNWRITABLE
+ * @throws USAGE when the folder holds another evaluation, naming what differs, or other work; OUTPUT_UNWRITABLE
  */
 export async function beginEvaluation(
+  benchmark: Benchmark,
   dir: string,
   record: EvaluationRecord,
-  prompts: readonly GenevalMetadata[],
+  prompts: readonly BenchmarkItem[],
 ): Promise<boolean> {
   const before = await readEvaluation(dir);
   if (before !== null) expectSame(dir, before, record);
-  await writeFileAtomic(join(dir, layout.prompts), prompts.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  for (const [index, metadata] of prompts.entries()) {
-    const path = join(dir, layout.metadata(index));
-    const content = `${JSON.stringify(metadata)}\n`;
-    if ((await readFile(path, "utf8").catch(() => null)) !== content) await writeFileAtomic(path, content);
+  const files = [
+    [layout.prompts, prompts.map((row) => `${JSON.stringify(row)}\n`).join("")] as const,
+    ...prompts.flatMap((item, index) => benchmark.layout.files(index, item)),
+  ];
+  const missing: typeof files = [];
+  for (const [name, content] of files) {
+    const there = await readFile(join(dir, name), "utf8").catch(() => null);
+    if (there !== null && there !== content && before === null) throw foreign(dir, name);
+    if (there !== content) missing.push([name, content]);
   }
+  if (before === null) await expectNoOthersWork(benchmark, dir, record, prompts);
+  for (const [name, content] of missing) await writeFileAtomic(join(dir, name), content);
   if (before === null) await writeJsonAtomic(join(dir, layout.evaluation), record);
   return before !== null;
 }
 
+/** Refuses a folder with a search, or with images that no record of ours describes: they would be replaced. */
+async function expectNoOthersWork(
+  benchmark: Benchmark,
+  dir: string,
+  { samples }: EvaluationRecord,
+  prompts: readonly BenchmarkItem[],
+): Promise<void> {
+  if (existsSync(join(dir, "run.json"))) throw foreign(dir, "run.json");
+  for (const [index, item] of prompts.entries()) {
+    for (let sample = 0; sample < samples; sample++) {
+      const image = benchmark.layout.image(index, sample, item);
+      if (existsSync(join(dir, image)) && !existsSync(join(dir, layout.record(index, sample))))
+        throw foreign(dir, image);
+    }
+  }
+}
+
+function foreign(dir: string, name: string): TtsVarError {
+  return new TtsVarError(
+    "USAGE",
+    `${dir} holds other work (${name}), which this evaluation would replace or mix with; choose another --out`,
+    { details: { dir, name } },
+  );
+}
+
 function expectSame(dir: string, before: EvaluationRecord, now: EvaluationRecord): void {
-  const keys = ["configHash", "models", "seed", "promptsHash", "samples", "adaptive"] as const;
+  const keys = ["benchmark", "configHash", "models", "seed", "promptsHash", "samples", "adaptive"] as const;
   const differing = keys.filter((key) => canonicalJson(before[key]) !== canonicalJson(now[key]));
   if (differing.length === 0) return;
   const detail = differing.includes("configHash") ? settingsThatDiffer(before.config, now.config) : [];

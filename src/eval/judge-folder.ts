@@ -1,14 +1,23 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type Benchmark, type FoundImage, itemKey, type Judge } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
 import { decodePng } from "../io/png.ts";
-import type { Judge } from "./geneval/judge.ts";
 import type { ImageSet, SetFacts } from "./image-set.ts";
-import { type FoundImage, layout } from "./layout.ts";
-import { promptKey, type ResultRow, readResults, toFileRow, writeResults } from "./results.ts";
+import { layout } from "./layout.ts";
+import { type ResultRow, readResults, toFileRow, writeResults } from "./results.ts";
 import type { SampleRecord } from "./sample-job.ts";
 import { parseRecord, sha256Of } from "./sample-store.ts";
+
+export interface VerdictLogInput {
+  readonly benchmark: Benchmark;
+  readonly judge: Judge;
+  readonly dir: string;
+  readonly facts: SetFacts;
+  /** The results file that will be written in the end. */
+  readonly out: string;
+}
 
 /**
  * Verdicts as they are made, kept beside the results file until that is complete, so that an interrupted judge goes on
@@ -16,22 +25,18 @@ import { parseRecord, sha256Of } from "./sample-store.ts";
  */
 export class VerdictLog {
   readonly #known = new Map<string, ResultRow>();
-  readonly #judge: Judge;
-  readonly #dir: string;
-  readonly #facts: SetFacts;
+  readonly #input: VerdictLogInput;
   readonly #partial: string;
   #writer: JsonlWriter | null = null;
 
-  private constructor(judge: Judge, dir: string, facts: SetFacts, partial: string) {
-    this.#judge = judge;
-    this.#dir = dir;
-    this.#facts = facts;
-    this.#partial = partial;
+  private constructor(input: VerdictLogInput) {
+    this.#input = input;
+    this.#partial = `${input.out}.partial`;
   }
 
-  /** @param out the results file that will be written in the end */
-  static async open(judge: Judge, dir: string, facts: SetFacts, out: string): Promise<VerdictLog> {
-    const log = new VerdictLog(judge, dir, facts, `${out}.partial`);
+  static async open(input: VerdictLogInput): Promise<VerdictLog> {
+    const log = new VerdictLog(input);
+    const { judge, facts, out } = input;
     for (const path of [out, log.#partial]) {
       const earlier = await readResults(path).catch(() => null);
       for (const row of earlier?.rows ?? []) {
@@ -43,29 +48,31 @@ export class VerdictLog {
 
   /** Verdicts on images of the folder, in order. @throws EVAL_DATA naming an image that cannot be read */
   async judge(images: readonly FoundImage[]): Promise<ResultRow[]> {
+    const { benchmark, judge, dir, facts } = this.#input;
     const loaded = await Promise.all(images.map((image) => this.#load(image)));
     const fresh = loaded.filter((entry) => entry.known === null);
     const pixels = await Promise.all(
-      fresh.map(({ image, bytes }) => decodeNamed(bytes, join(this.#dir, image.filename))),
+      fresh.map(({ image, bytes }) => decodeNamed(bytes, join(dir, image.filename))),
     );
-    const judged = await this.#judge.judge(
-      fresh.map(({ image }, index) => ({ image: pixels[index]!, metadata: image.metadata })),
+    const judged = await judge.judge(
+      fresh.map(({ image }, index) => ({ image: pixels[index]!, item: image.item })),
     );
     fresh.forEach((entry, index) => {
-      const { verdict, details } = judged[index]!;
-      const { metadata, filename } = entry.image;
+      const { correct, reason, atoms, details } = judged[index]!;
+      const { item, filename } = entry.image;
       const row: ResultRow = {
         filename,
-        tag: metadata.tag,
-        prompt: metadata.prompt,
-        correct: verdict.correct,
-        reason: verdict.reason,
-        metadata,
+        tag: item.tag,
+        prompt: item.prompt,
+        correct,
+        reason,
+        metadata: item,
         details,
-        judge: this.#judge.id,
+        ...(benchmark.atomsInResults ? { score: benchmark.aggregate(atoms), atoms } : {}),
+        judge: judge.id,
         sha256: entry.sha256,
-        expected: this.#facts.expected,
-        ...(this.#facts.rewardModel === null ? {} : { rewardModel: this.#facts.rewardModel }),
+        expected: facts.expected,
+        ...(facts.rewardModel === null ? {} : { rewardModel: facts.rewardModel }),
         ...(entry.flops === null ? {} : { flops: entry.flops }),
       };
       this.#writer ??= new JsonlWriter(this.#partial);
@@ -87,10 +94,14 @@ export class VerdictLog {
   }
 
   async #load(image: FoundImage) {
-    const path = join(this.#dir, image.filename);
-    const bytes = await readFile(path);
+    const path = join(this.#input.dir, image.filename);
+    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+      throw new TtsVarError("EVAL_DATA", `cannot read ${path} (${error.code ?? error.message})`, {
+        cause: error,
+      });
+    });
     const sha256 = sha256Of(bytes);
-    const record = await readRecord(this.#dir, image);
+    const record = await readRecord(this.#input.dir, image);
     if (record !== null && record.sha256 !== sha256) {
       throw new TtsVarError(
         "EVAL_DATA",
@@ -98,7 +109,7 @@ export class VerdictLog {
       );
     }
     const earlier = this.#known.get(image.filename);
-    const same = earlier?.sha256 === sha256 && promptKey(earlier) === promptKey(image);
+    const same = earlier?.sha256 === sha256 && itemKey(earlier.metadata) === itemKey(image.item);
     return { image, bytes, sha256, flops: record?.spending.total ?? null, known: same ? earlier : null };
   }
 }
@@ -113,7 +124,7 @@ async function decodeNamed(bytes: Uint8Array, path: string) {
 }
 
 async function readRecord(dir: string, image: FoundImage): Promise<SampleRecord | null> {
-  const path = join(dir, layout.record(image.promptIndex, image.sample));
+  const path = join(dir, layout.record(image.index, image.sample));
   const text = await readFile(path, "utf8").catch(() => null);
   if (text === null) return null;
   const record = parseRecord(text);
@@ -124,23 +135,20 @@ async function readRecord(dir: string, image: FoundImage): Promise<SampleRecord 
   );
 }
 
-export interface JudgeFolderInput {
-  readonly dir: string;
+export interface JudgeFolderInput extends Omit<VerdictLogInput, "facts"> {
   readonly set: ImageSet;
-  readonly out: string;
-  readonly judge: Judge;
   readonly signal: AbortSignal;
   onProgress?(done: number, total: number): void;
 }
 
 /**
- * Judges the images of a folder in GenEval's layout and writes the results file, sorted, when all are done.
+ * Judges the images of a folder and writes the results file, sorted, when all are done.
  *
  * @throws EVAL_DATA for bad images
  */
 export async function judgeFolder(input: JudgeFolderInput): Promise<ResultRow[]> {
   const { images } = input.set;
-  const log = await VerdictLog.open(input.judge, input.dir, input.set, input.out);
+  const log = await VerdictLog.open({ ...input, facts: input.set });
   const rows: ResultRow[] = [];
   const step = 32;
   try {

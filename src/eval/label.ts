@@ -3,19 +3,19 @@ import type { ResultRow } from "./results.ts";
 
 /** How a table must be called, and what its reader must be told. */
 export interface Provenance {
-  /** "GenEval" for files of the official judge, otherwise "GenEval-protocol (judge=NAME@sha8)". */
+  /** The benchmark's title for files of its official judge, otherwise "TITLE-protocol (judge=NAME@sha8)". */
   readonly label: string;
   readonly judge: string | null;
   readonly warnings: readonly string[];
 }
 
 /**
- * Names the protocol honestly: only the official judge gives a GenEval score, and a reward that shares the judge's
+ * Names the protocol honestly: only the official judge gives the benchmark's score, and a reward that shares the judge's
  * weights makes the benchmark its own oracle.
  *
  * @throws EVAL_DATA when rows of different judges are mixed
  */
-export function provenanceOf(rows: readonly ResultRow[]): Provenance {
+export function provenanceOf(rows: readonly ResultRow[], title: string): Provenance {
   const judges = [...new Set(rows.map((row) => row.judge ?? null))];
   if (judges.length > 1) {
     throw new TtsVarError(
@@ -28,7 +28,7 @@ export function provenanceOf(rows: readonly ResultRow[]): Provenance {
   const warnings = [...rewards]
     .filter((model) => judge !== null && sharesModel(model, judge))
     .map((model) => `reward shares the judge's model (${model}): these figures are an oracle's, not a test`);
-  return { label: judge === null ? "GenEval" : `GenEval-protocol (judge=${judge})`, judge, warnings };
+  return { label: judge === null ? title : `${title}-protocol (judge=${judge})`, judge, warnings };
 }
 
 /**

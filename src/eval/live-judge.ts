@@ -1,5 +1,5 @@
+import type { FoundImage } from "../core/benchmark.ts";
 import type { VerdictLog } from "./judge-folder.ts";
-import type { FoundImage } from "./layout.ts";
 import type { ResultRow } from "./results.ts";
 
 const batch = 16;

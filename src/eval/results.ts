@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
+import { type Atom, type BenchmarkItem, itemKey } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
-import { parseMetadata } from "./geneval/metadata.ts";
-import type { DetectionsByClass, GenevalMetadata } from "./geneval/rules.ts";
 
-/** The verdict on one image. The first seven are GenEval's own; files of the official judge have no others. */
+/**
+ * The verdict on one image. The first seven are those of GenEval's results, whose form all benchmarks share; files of its
+ * official judge have no others.
+ */
 export interface ResultRow {
   /** Path of the image; ours are relative to the evaluation's folder. */
   readonly filename: string;
@@ -13,9 +15,12 @@ export interface ResultRow {
   readonly prompt: string;
   readonly correct: boolean;
   readonly reason: string;
-  readonly metadata: GenevalMetadata;
-  /** Detections that counted, by class. */
-  readonly details: DetectionsByClass;
+  readonly metadata: BenchmarkItem;
+  /** What else the judge saw: GenEval's detections that counted, by class. */
+  readonly details: unknown;
+  /** From 0 to 1, where an image is not just right or wrong. */
+  readonly score?: number;
+  readonly atoms?: readonly Atom[];
   /** Who judged: `name@sha8`. Missing in files of the official judge. */
   readonly judge?: string;
   /** SHA-256 of the image file. */
@@ -28,6 +33,15 @@ export interface ResultRow {
   readonly flops?: number;
 }
 
+const itemRow = z.looseObject({ prompt: z.string(), tag: z.string() });
+const atomRow = z.object({
+  question: z.string(),
+  expected: z.string(),
+  p: z.number().min(0).max(1),
+  skill: z.string(),
+  parent: z.array(z.int().min(0)),
+});
+
 const fileRow = z.looseObject({
   filename: z.string(),
   tag: z.string(),
@@ -36,6 +50,8 @@ const fileRow = z.looseObject({
   reason: z.string(),
   metadata: z.string(),
   details: z.string(),
+  score: z.number().min(0).max(1).optional(),
+  atoms: z.array(atomRow).optional(),
   judge: z.string().optional(),
   sha256: z.string().optional(),
   expected: z.int().optional(),
@@ -56,6 +72,8 @@ export function toFileRow(row: ResultRow): Record<string, unknown> {
     ...{ filename, tag, prompt, correct, reason },
     metadata: JSON.stringify(metadata),
     details: JSON.stringify(details),
+    score: own.score,
+    atoms: own.atoms,
     judge: own.judge,
     sha256: own.sha256,
     expected: own.expected,
@@ -64,20 +82,27 @@ export function toFileRow(row: ResultRow): Record<string, unknown> {
   };
 }
 
+/** The item as it stands in the file: verdicts of other judges may be about more than we can judge. */
+function parseItem(text: string): BenchmarkItem {
+  const value: unknown = JSON.parse(text);
+  itemRow.parse(value);
+  return value as BenchmarkItem;
+}
+
 /** Parses one line. @throws EVAL_DATA naming `where` */
 export function parseResult(line: string, where: string): ResultRow {
   try {
     const { metadata, details, ...row } = fileRow.parse(JSON.parse(line));
     return {
       ...(row as Omit<ResultRow, "metadata" | "details">),
-      metadata: parseMetadata(JSON.parse(metadata), where),
-      details: JSON.parse(details) as DetectionsByClass,
+      metadata: parseItem(metadata),
+      details: JSON.parse(details),
     };
   } catch (error) {
     if (error instanceof TtsVarError) throw error;
     const issue = error instanceof z.ZodError ? error.issues[0] : undefined;
     const reason = issue ? `${issue.path.join(".")}: ${issue.message}` : (error as Error).message;
-    throw new TtsVarError("EVAL_DATA", `${where}: not a line of a GenEval results file (${reason})`, {
+    throw new TtsVarError("EVAL_DATA", `${where}: not a line of a results file (${reason})`, {
       cause: error,
     });
   }
@@ -94,7 +119,7 @@ export async function readResults(path: string): Promise<ResultsFile> {
       cause: error,
     });
   });
-  const lines = text.split("\n");
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
   const tail = lines.pop()!;
   const rows = lines.map((line, index) => parseResult(line, `${path}:${index + 1}`));
   // A file that does not end with a line feed (an editor, an old pandas) is whole if its last line parses.
@@ -110,16 +135,11 @@ export async function writeResults(path: string, rows: readonly ResultRow[]): Pr
   await writeFileAtomic(path, rows.map((row) => `${JSON.stringify(toFileRow(row))}\n`).join(""));
 }
 
-/** What GenEval groups images by: the metadata, whatever the spacing of its text. */
-export function promptKey(row: Pick<ResultRow, "metadata">): string {
-  return JSON.stringify(row.metadata);
-}
-
 /** Images by prompt, in order of first appearance. */
 export function groupByPrompt(rows: readonly ResultRow[]): Map<string, ResultRow[]> {
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
-    const key = promptKey(row);
+    const key = itemKey(row.metadata);
     const group = groups.get(key) ?? [];
     groups.set(key, group);
     group.push(row);

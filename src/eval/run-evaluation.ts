@@ -1,6 +1,7 @@
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
+import type { Benchmark, BenchmarkItem, Judge } from "../core/benchmark.ts";
 import { temporaryName, writeFileAtomic } from "../io/atomic.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
 import { decodePng, encodePng } from "../io/png.ts";
@@ -8,8 +9,6 @@ import type { Backend } from "../queue/backend.ts";
 import { affordableRounds } from "./adaptive.ts";
 import { runAdaptive } from "./adaptive-run.ts";
 import { beginEvaluation, type EvaluationRecord } from "./evaluation-record.ts";
-import type { Judge } from "./geneval/judge.ts";
-import type { GenevalMetadata } from "./geneval/rules.ts";
 import { gridOf } from "./grid.ts";
 import { openImageSet } from "./image-set.ts";
 import { judgeFolder, VerdictLog } from "./judge-folder.ts";
@@ -33,9 +32,10 @@ export interface EvaluationProgress {
 }
 
 export interface EvaluationInput {
+  readonly benchmark: Benchmark;
   readonly dir: string;
   readonly record: EvaluationRecord;
-  readonly prompts: readonly GenevalMetadata[];
+  readonly prompts: readonly BenchmarkItem[];
   readonly backend: Backend<SampleJob, SampleResult>;
   /** Null: make images only. */
   readonly judge: Judge | null;
@@ -46,14 +46,14 @@ export interface EvaluationInput {
 }
 
 /**
- * Makes (and judges) all images of an evaluation in GenEval's folder layout. What is already there is kept, so that the
+ * Makes (and judges) all images of an evaluation in its benchmark's folder layout. What is already there is kept, so that the
  * same call completes an interrupted evaluation; the folder in the end is the same as that of an undisturbed one.
  *
  * @returns the verdicts, sorted by prompt and sample; null without a judge
  */
 export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[] | null> {
-  const { dir, record, prompts, judge, signal } = input;
-  await beginEvaluation(dir, record, prompts);
+  const { benchmark, dir, record, prompts, judge, signal } = input;
+  await beginEvaluation(benchmark, dir, record, prompts);
   using timing = new JsonlWriter(join(dir, layout.timing));
   const judged: ResultRow[] = [];
   const images = prompts.length * record.samples;
@@ -68,7 +68,7 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
 
   const out = join(dir, layout.results);
   const facts = { expected: images, rewardModel: record.rewardModel };
-  const log = judge === null ? null : await VerdictLog.open(judge, dir, facts, out);
+  const log = judge === null ? null : await VerdictLog.open({ benchmark, judge, dir, facts, out });
   const live =
     log === null
       ? null
@@ -85,8 +85,8 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
     }
     report();
   };
-  const judgeLive = async ({ promptIndex, sample, metadata }: SampleJob): Promise<void> =>
-    live?.add({ promptIndex, sample, filename: layout.sample(promptIndex, sample), metadata });
+  const judgeLive = async ({ promptIndex, sample, image, item }: SampleJob): Promise<void> =>
+    live?.add({ index: promptIndex, sample, filename: image, item });
 
   try {
     const jobs = jobsOf(input);
@@ -116,17 +116,18 @@ export async function runEvaluation(input: EvaluationInput): Promise<ResultRow[]
   } finally {
     log?.close();
   }
-  await writeGrids(dir, prompts.length, record.samples);
+  await writeGrids(input);
   await removeTemporaries(dir);
   if (judge === null) return null;
-  return judgeFolder({ dir, set: await openImageSet(dir, false), out, judge, signal });
+  const set = await openImageSet(benchmark, dir, false);
+  return judgeFolder({ benchmark, dir, set, out, judge, signal });
 }
 
 /**
  * Jobs in an order that mixes the tasks, so that the live table is about the whole set from the start. Results do not
  * depend on it.
  */
-function jobsOf({ record, prompts }: EvaluationInput): SampleJob[] {
+function jobsOf({ benchmark, record, prompts }: EvaluationInput): SampleJob[] {
   const seen = new Map<string, number>();
   const ranks = prompts.map(({ tag }) => {
     const rank = seen.get(tag) ?? 0;
@@ -134,22 +135,23 @@ function jobsOf({ record, prompts }: EvaluationInput): SampleJob[] {
     return rank;
   });
   const order = prompts
-    .map((metadata, promptIndex) => ({
-      metadata,
+    .map((item, promptIndex) => ({
+      item,
       promptIndex,
-      at: ranks[promptIndex]! / seen.get(metadata.tag)!,
+      at: ranks[promptIndex]! / seen.get(item.tag)!,
     }))
     .sort((a, b) => a.at - b.at || a.promptIndex - b.promptIndex);
   return Array.from({ length: record.samples }, (_, sample) =>
     order.map(
-      ({ metadata, promptIndex }): SampleJob => ({
+      ({ item, promptIndex }): SampleJob => ({
         config: record.config,
         configHash: record.configHash,
         models: record.models,
         promptIndex,
         sample,
         round: null,
-        metadata,
+        item,
+        image: benchmark.layout.image(promptIndex, sample, item),
         seed: sampleSeed(record.seed, sample, null),
       }),
     ),
@@ -157,18 +159,26 @@ function jobsOf({ record, prompts }: EvaluationInput): SampleJob[] {
 }
 
 /** Several at once: decoding and encoding have threads of their own. */
-async function writeGrids(dir: string, prompts: number, samples: number): Promise<void> {
+async function writeGrids({ benchmark, dir, prompts, record }: EvaluationInput): Promise<void> {
   const limit = pLimit(4);
   await Promise.all(
-    Array.from({ length: prompts }, (_, index) => limit(() => writeGrid(dir, index, samples))),
+    prompts.map((item, index) => limit(() => writeGrid(benchmark, dir, index, item, record.samples))),
   );
 }
 
-async function writeGrid(dir: string, index: number, samples: number): Promise<void> {
-  const paths = Array.from({ length: samples }, (_, sample) => join(dir, layout.sample(index, sample)));
+async function writeGrid(
+  { layout: { grid, image } }: Benchmark,
+  dir: string,
+  index: number,
+  item: BenchmarkItem,
+  samples: number,
+): Promise<void> {
+  const name = grid(index, item);
+  if (name === null) return;
+  const paths = Array.from({ length: samples }, (_, sample) => join(dir, image(index, sample, item)));
   const images = await Promise.all(paths.map((path) => decodePng(path)));
   const png = await encodePng(gridOf(images));
-  const path = join(dir, layout.grid(index));
+  const path = join(dir, name);
   const before = await readFile(path).catch(() => null);
   if (before === null || !before.equals(png)) await writeFileAtomic(path, png);
 }

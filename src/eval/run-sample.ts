@@ -66,15 +66,15 @@ export class SampleRunner implements AsyncDisposable {
     const parts = await this.open(job);
     expectSameModels(job, modelVersions(parts));
     const start = this.#now();
-    const { config, metadata } = job;
+    const { config, item } = job;
     const result = await runSearch({
       generator: parts.generator,
       strategy: parts.strategy,
       rewards: { [config.reward.name]: parts.reward },
       primaryReward: config.reward.name,
       features: parts.features,
-      prompt: metadata.prompt,
-      metadata: { ...metadata },
+      prompt: item.prompt,
+      metadata: { ...item },
       seed: job.seed,
       settings: parts.settings,
       units: config.budget,
@@ -87,7 +87,7 @@ export class SampleRunner implements AsyncDisposable {
     const done: SampleResult & { png: string } = {
       record: {
         schemaVersion: 1,
-        prompt: metadata.prompt,
+        prompt: item.prompt,
         promptIndex,
         sample,
         round,

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import type { SearchConfig } from "../config/schema.ts";
+import type { BenchmarkItem } from "../core/benchmark.ts";
 import type { Spending } from "../core/budget.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import type { CandidateId } from "../core/ids.ts";
-import type { GenevalMetadata } from "./geneval/rules.ts";
 
 /** What a job must know of the run's set-up; the same for all jobs of a run. */
 export interface JobSetup {
@@ -20,7 +20,9 @@ export interface SampleJob extends JobSetup {
   readonly sample: number;
   /** Round of an adaptive evaluation; null otherwise. */
   readonly round: number | null;
-  readonly metadata: GenevalMetadata;
+  readonly item: BenchmarkItem;
+  /** Where the sample's image goes, relative to the evaluation's folder. */
+  readonly image: string;
   /** Seed of this search, derived from the run's: see `sampleSeed`. */
   readonly seed: string;
 }
@@ -79,14 +81,6 @@ export function sampleSeed(seed: number | string, sample: number, round: number 
 
 /** Identity of a job by its content: equal jobs are the same job, whoever submits them. */
 export function jobId(job: SampleJob): string {
-  const content = [
-    job.configHash,
-    job.models,
-    job.promptIndex,
-    job.sample,
-    job.round,
-    job.metadata,
-    job.seed,
-  ];
+  const content = [job.configHash, job.models, job.promptIndex, job.sample, job.round, job.item, job.seed];
   return createHash("sha256").update(canonicalJson(content)).digest("hex").slice(0, 40);
 }

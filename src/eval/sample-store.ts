@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
 import { layout } from "./layout.ts";
@@ -10,7 +11,7 @@ export function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-type Place = Pick<SampleJob, "promptIndex" | "sample" | "round">;
+type Place = Pick<SampleJob, "promptIndex" | "sample" | "round" | "image">;
 
 /** The images and records of an evaluation's searches. Rounds of an adaptive evaluation have files of their own. */
 export class SampleStore {
@@ -20,10 +21,8 @@ export class SampleStore {
     this.dir = dir;
   }
 
-  imagePath({ promptIndex, sample, round }: Place): string {
-    const name =
-      round === null ? layout.sample(promptIndex, sample) : layout.roundImage(promptIndex, sample, round);
-    return join(this.dir, name);
+  imagePath({ promptIndex, sample, round, image }: Place): string {
+    return join(this.dir, round === null ? image : layout.roundImage(promptIndex, sample, round));
   }
 
   recordPath({ promptIndex, sample, round }: Place): string {
@@ -61,10 +60,23 @@ export class SampleStore {
   }
 }
 
-/** A record file's content; null if it is damaged. */
+/** What is relied on of a record that lies in a folder. */
+const recordFile = z.looseObject({
+  configHash: z.string(),
+  seed: z.string(),
+  best: z.string(),
+  candidates: z.array(z.looseObject({ id: z.string(), scores: z.record(z.string(), z.number()) })),
+  units: z.number(),
+  limit: z.number(),
+  spending: z.looseObject({ total: z.number() }),
+  sha256: z.string(),
+});
+
+/** A record file's content; null if it is damaged, or no record of ours. */
 export function parseRecord(text: string): SampleRecord | null {
   try {
-    return JSON.parse(text) as SampleRecord;
+    const value: unknown = JSON.parse(text);
+    return recordFile.safeParse(value).success ? (value as SampleRecord) : null;
   } catch {
     return null;
   }

@@ -4,7 +4,7 @@ import type { Summary } from "./summary.ts";
 const percent = (share: number): string => `${(100 * share).toFixed(2)}%`;
 const range = ({ low, high }: Interval): string => `[${percent(low)}, ${percent(high)}]`;
 
-/** GenEval's own table, line by line, with the interval after each accuracy. */
+/** GenEval's own table, for all benchmarks, line by line, with the interval after each accuracy. */
 export function formatSummary(summary: Summary): string {
   const { intervals, completeness, cost } = summary;
   const partial = completeness.missing.length > 0;
@@ -25,6 +25,7 @@ export function formatSummary(summary: Summary): string {
       ({ tag, accuracy, correct, images }) =>
         `${tag.padEnd(16)} = ${percent(accuracy)} (${correct} / ${images})  ${range(intervals.byStratum[tag]!)}`,
     ),
+    ...skillLines(summary),
     "",
     `Overall score (avg. over tasks): ${summary.overall.toFixed(5)}${partial ? " (partial)" : ""}`,
     `${100 * intervals.level}% interval: [${intervals.overall.low.toFixed(5)}, ${intervals.overall.high.toFixed(5)}]` +
@@ -33,6 +34,14 @@ export function formatSummary(summary: Summary): string {
     ...summary.warnings.map((warning) => `WARNING: ${warning}`),
   ];
   return lines.join("\n");
+}
+
+function skillLines({ bySkill }: Summary): string[] {
+  if (!bySkill) return [];
+  const lines = bySkill.map(
+    ({ skill, mean, atoms }) => `${skill.padEnd(16)} = ${percent(mean)} (${atoms} questions)`,
+  );
+  return ["", "Skills", "======", ...lines];
 }
 
 function costLine(cost: NonNullable<Summary["cost"]>): string {

@@ -1,5 +1,6 @@
+import { bySkill } from "../core/atoms.ts";
+import type { Benchmark } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
-import { tags } from "./geneval/vocabulary.ts";
 import { type Provenance, provenanceOf } from "./label.ts";
 import { groupByPrompt, type ResultRow } from "./results.ts";
 import { bootstrap, type Cell, type Intervals } from "./statistics/bootstrap.ts";
@@ -27,6 +28,13 @@ export interface EvaluationCost {
   readonly searchSeconds: number | null;
 }
 
+/** Mean probability of the questions of one kind, over all images. */
+export interface SkillScore {
+  readonly skill: string;
+  readonly atoms: number;
+  readonly mean: number;
+}
+
 /** GenEval's table and what it lacks: intervals, cost, provenance, completeness. */
 export interface Summary extends Provenance {
   readonly images: number;
@@ -35,6 +43,8 @@ export interface Summary extends Provenance {
   /** Prompts with at least one right image. */
   readonly correctPrompts: number;
   readonly byTag: readonly TagScore[];
+  /** Only of rows that list their questions. */
+  readonly bySkill?: readonly SkillScore[];
   /** Unweighted mean of the accuracies of the tags that occur. */
   readonly overall: number;
   readonly intervals: Intervals;
@@ -43,6 +53,7 @@ export interface Summary extends Provenance {
 }
 
 export interface SummaryOptions {
+  readonly benchmark: Pick<Benchmark, "title" | "tags" | "layout">;
   readonly seed?: number | string;
   readonly draws?: number;
   readonly level?: number;
@@ -54,20 +65,22 @@ export interface SummaryOptions {
 }
 
 /**
- * The official summary with bootstrap intervals over new prompts.
+ * The benchmark's summary with bootstrap intervals over new prompts.
  *
  * @throws EVAL_PARTIAL without rows; EVAL_DATA when judges are mixed or an image has two verdicts
  */
-export function summarize(rows: readonly ResultRow[], options: SummaryOptions = {}): Summary {
+export function summarize(rows: readonly ResultRow[], options: SummaryOptions): Summary {
   if (rows.length === 0)
     throw new TtsVarError("EVAL_PARTIAL", "no judged images: there is nothing to summarise");
-  const provenance = provenanceOf(rows);
+  const { title, tags } = options.benchmark;
+  const provenance = provenanceOf(rows, title);
   expectOneVerdictEach(rows);
   const prompts = groupByPrompt(rows);
-  const byTag = scoreTags(rows);
+  const byTag = scoreTags(rows, tags);
+  const atoms = rows.flatMap((row) => (row.atoms ? [row.atoms] : []));
   const cells: Cell[] = [...prompts.values()].map((images) => ({
     stratum: images[0]!.tag,
-    values: images.map((row) => Number(row.correct)),
+    values: images.map(scoreOf),
   }));
   const correctImages = rows.filter((row) => row.correct).length;
   return {
@@ -77,6 +90,9 @@ export function summarize(rows: readonly ResultRow[], options: SummaryOptions = 
     correctImages,
     correctPrompts: [...prompts.values()].filter((images) => images.some((row) => row.correct)).length,
     byTag,
+    ...(atoms.length > 0
+      ? { bySkill: [...bySkill(atoms)].map(([skill, found]) => ({ skill, ...found })) }
+      : {}),
     overall: byTag.reduce((sum, { accuracy }) => sum + accuracy, 0) / byTag.length,
     intervals: bootstrap(cells, {
       seed: options.seed ?? 0,
@@ -89,14 +105,28 @@ export function summarize(rows: readonly ResultRow[], options: SummaryOptions = 
   };
 }
 
-/** Accuracy by tag: the official tasks in their order, then any others. */
-export function scoreTags(rows: readonly Pick<ResultRow, "tag" | "correct">[]): TagScore[] {
+type Scored = Pick<ResultRow, "correct" | "score">;
+
+/** What an image is worth: its score, or whether it is right. */
+export function scoreOf({ correct, score }: Scored): number {
+  return score ?? Number(correct);
+}
+
+/** Accuracy by tag: the benchmark's tags in their order, then any others. */
+export function scoreTags(
+  rows: readonly (Scored & Pick<ResultRow, "tag">)[],
+  tags: readonly string[],
+): TagScore[] {
   const names = new Set(rows.map((row) => row.tag));
-  const ordered = [...tags.filter((tag) => names.has(tag)), ...[...names].filter((tag) => !isOfficial(tag))];
+  const ordered = [
+    ...tags.filter((tag) => names.has(tag)),
+    ...[...names].filter((tag) => !tags.includes(tag)),
+  ];
   return ordered.map((tag) => {
     const images = rows.filter((row) => row.tag === tag);
     const correct = images.filter((row) => row.correct).length;
-    return { tag, correct, images: images.length, accuracy: correct / images.length };
+    const sum = images.reduce((total, row) => total + scoreOf(row), 0);
+    return { tag, correct, images: images.length, accuracy: sum / images.length };
   });
 }
 
@@ -113,10 +143,6 @@ function expectOneVerdictEach(rows: readonly ResultRow[]): void {
     }
     first.set(filename, index);
   }
-}
-
-function isOfficial(tag: string): boolean {
-  return (tags as readonly string[]).includes(tag);
 }
 
 function costOf(rows: readonly ResultRow[], searchSeconds: number | null): EvaluationCost | null {
@@ -140,7 +166,8 @@ function completenessOf(
       `${short.length} prompts have fewer than ${samples} images, first "${short[0]![0]!.prompt}"`,
     );
   }
-  const wantedPrompts = options.expectedPrompts ?? Math.max(prompts.size, highestFolder(rows) + 1);
+  const wantedPrompts =
+    options.expectedPrompts ?? Math.max(prompts.size, highestIndex(rows, options.benchmark.layout) + 1);
   if (prompts.size < wantedPrompts)
     missing.push(`${wantedPrompts - prompts.size} of ${wantedPrompts} prompts have no images`);
   const declared = Math.max(0, ...rows.map((row) => row.expected ?? 0));
@@ -151,28 +178,28 @@ function completenessOf(
   return { images: rows.length, expectedImages, missing };
 }
 
-/** Largest prompt number in the file names (`.../00042/samples/0001.png`); -1 if they have none. */
-function highestFolder(rows: readonly ResultRow[]): number {
-  let highest = -1;
-  for (const { filename } of rows) {
-    const match = /(?:^|[\\/])(\d+)[\\/]samples[\\/][^\\/]+$/.exec(filename);
-    if (match) highest = Math.max(highest, Number(match[1]));
-  }
-  return highest;
+/** Largest number of an item in the file names (`.../00042/samples/0001.png`); -1 if they have none. */
+function highestIndex(rows: readonly ResultRow[], layout: Benchmark["layout"]): number {
+  return rows.reduce((highest, { filename }) => Math.max(highest, layout.place(filename).index ?? -1), -1);
 }
 
 /**
  * Refuses incomplete sets: half a benchmark has no score.
  *
+ * @param remedy how the rest is to be had
  * @throws EVAL_PARTIAL listing what is missing
  */
-export function requireComplete(completeness: Completeness, what: string): void {
+export function requireComplete(
+  completeness: Completeness,
+  what: string,
+  remedy = "run the same `tts-var geneval` command again to complete it",
+): void {
   if (completeness.missing.length === 0) return;
   throw new TtsVarError(
     "EVAL_PARTIAL",
     `${what} is incomplete (${completeness.images} of ${completeness.expectedImages} images):\n` +
       completeness.missing.map((line) => `  ${line}\n`).join("") +
-      "run the same `tts-var geneval` command again to complete it, or pass --allow-partial",
+      `${remedy}, or pass --allow-partial`,
     { details: { ...completeness } },
   );
 }

@@ -1,8 +1,8 @@
 import pLimit from "p-limit";
+import type { BenchmarkItem } from "../core/benchmark.ts";
 import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import type { Calibration } from "../core/calibration.ts";
-import type { GenevalMetadata } from "../eval/geneval/rules.ts";
 import { measureAcceptance } from "./measure-acceptance.ts";
 import { measureCalibration } from "./measure-calibration.ts";
 import { recordTree } from "./record-tree.ts";
@@ -14,7 +14,7 @@ export interface CalibrationRun {
   readonly primaryReward: string;
   /** Reward whose full marks count as right, with that score; null leaves out how likely images are right. */
   readonly verifier: { readonly name: string; readonly reward: Reward; readonly fullMarks: number } | null;
-  readonly prompts: readonly GenevalMetadata[];
+  readonly prompts: readonly BenchmarkItem[];
   readonly seed: number | string;
   /** Images per prompt, and how many of them get a second continuation from every scale. */
   readonly width: number;

@@ -87,8 +87,8 @@ async function drawTree(
       copies: 0,
     },
   );
-  const judged = await parts.judge.judge(result.candidates.map(({ image }) => ({ image, metadata })));
-  return { ...where, tag: metadata.tag, tree, correct: judged.map(({ verdict }) => verdict.correct) };
+  const judged = await parts.judge.judge(result.candidates.map(({ image }) => ({ image, item: metadata })));
+  return { ...where, tag: metadata.tag, tree, correct: judged.map(({ correct }) => correct) };
 }
 
 /** Cells of all arms, budgets and pairs: decided on trees where that is exact, run live otherwise. */

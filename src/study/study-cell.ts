@@ -86,11 +86,9 @@ export async function liveCell(
     const reward: Reward = {
       ...traits,
       async score(batch) {
-        const judged = await parts.judge.judge(batch.map(({ image }) => ({ image, metadata })));
+        const judged = await parts.judge.judge(batch.map(({ image }) => ({ image, item: metadata })));
         return {
-          scores: judged.map(({ verdict }, index) =>
-            virtualScore(name, verdict.correct, batch[index]!.id, where),
-          ),
+          scores: judged.map(({ correct }, index) => virtualScore(name, correct, batch[index]!.id, where)),
         };
       },
       async [Symbol.asyncDispose]() {},
@@ -108,7 +106,7 @@ export async function liveCell(
     seed,
     signal,
   });
-  const [judged] = await parts.judge.judge([{ image: best.image, metadata }]);
+  const [judged] = await parts.judge.judge([{ image: best.image, item: metadata }]);
   const score = best.scores[parts.primaryReward];
   if (score === undefined || !judged)
     throw new TtsVarError("INTERNAL", `arm ${arm.name} gave no scored answer`);
@@ -117,7 +115,7 @@ export async function liveCell(
     units,
     ...pair,
     tag: metadata.tag,
-    correct: judged.verdict.correct,
+    correct: judged.correct,
     score,
     spent: spending.total / unitOf({ ...input, settings: parts.settings }),
     mode: "live",

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { BenchmarkItem, Judge } from "../core/benchmark.ts";
 import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import type { Calibration } from "../core/calibration.ts";
@@ -6,8 +7,6 @@ import type { SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import type { PlanInput } from "../engine/plan.ts";
 import { createSpace } from "../engine/plan.ts";
-import type { Judge } from "../eval/geneval/judge.ts";
-import type { GenevalMetadata } from "../eval/geneval/rules.ts";
 import type { Tree } from "./record-tree.ts";
 import { virtualTraits } from "./virtual-rewards.ts";
 
@@ -40,7 +39,7 @@ export interface StudyArm {
 
 export interface StudyPlan {
   readonly seed: string;
-  readonly prompts: readonly GenevalMetadata[];
+  readonly prompts: readonly BenchmarkItem[];
   readonly replicates: number;
   readonly tree: {
     readonly width: number;

@@ -81,7 +81,7 @@ describe("detector folders in transformers.js layout", { timeout: 120_000 }, () 
         const [judged] = await judge.judge([
           {
             image: grey(64, 64),
-            metadata: {
+            item: {
               tag: "position",
               include: [
                 { class: "cat", count: 1 },
@@ -91,7 +91,7 @@ describe("detector folders in transformers.js layout", { timeout: 120_000 }, () 
             },
           },
         ]);
-        expect(judged!.verdict.reason).toBe("");
+        expect(judged!.reason).toBe("");
       } finally {
         await judge[Symbol.asyncDispose]();
       }

@@ -1,10 +1,10 @@
-import { copyFile, cp, mkdtemp, readFile, rm, truncate } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openJudge } from "../../src/assemble/open-judge.ts";
 import type { RgbImage } from "../../src/core/image.ts";
-import { officialOptions } from "../../src/eval/geneval/rules.ts";
+import { type DetectionsByClass, officialOptions } from "../../src/eval/geneval/rules.ts";
 import { runHere } from "./support/run-here.ts";
 
 let dir: string;
@@ -46,25 +46,26 @@ describe("a MaskFormer folder", () => {
       });
       const image = halves();
       const judged = await judge.judge([
-        { image, metadata: relation("right of") },
-        { image, metadata: relation("left of") },
-        { image, metadata: { tag: "single_object", include: [{ class: "person", count: 1 }], prompt: "p" } },
+        { image, item: relation("right of") },
+        { image, item: relation("left of") },
+        { image, item: { tag: "single_object", include: [{ class: "person", count: 1 }], prompt: "p" } },
         {
           image,
-          metadata: {
+          item: {
             tag: "colors",
             include: [{ class: "tv remote", count: 1, color: "green" }],
             prompt: "p",
           },
         },
       ]);
-      expect(judged.map(({ verdict }) => verdict.reason)).toEqual([
+      expect(judged.map(({ reason }) => reason)).toEqual([
         "",
         "expected tv remote left of target, found right of target",
         "expected person>=1, found 0",
         "",
       ]);
-      const [[x0, y0, x1, y1, score] = []] = judged[0]!.details["dog"]!;
+      const details = judged[0]!.details as DetectionsByClass;
+      const [[x0, y0, x1, y1, score] = []] = details["dog"]!;
       // Logits are +5 and -15 in cells of 4 pixels; between the cells' centres the sign changes a pixel early.
       expect([x0, y0, x1, y1]).toEqual([0, 0, 47, 48]);
       // Class probability (dog e^9, cat e^8, 79 others e^0) times the mean probability of the mask, below sigmoid(5).
@@ -75,7 +76,7 @@ describe("a MaskFormer folder", () => {
         judged[0]!.details,
         "a query counts under each of its classes; 0.27 does not",
       ).not.toHaveProperty("cat");
-      expect(judged[0]!.details["tv remote"]![0]!.slice(0, 4)).toEqual([49, 0, 96, 48]);
+      expect(details["tv remote"]![0]!.slice(0, 4)).toEqual([49, 0, 96, 48]);
     } finally {
       await judge[Symbol.asyncDispose]();
     }
@@ -136,6 +137,50 @@ describe("the embedded models, from prompts to tables", { timeout: 180_000 }, ()
     const outcome = await runHere(["geneval", "judge", copy, "--out", join(copy, "verdicts.jsonl")]);
     expect(outcome.stderr).toMatch(message);
     expect(outcome).toMatchObject({ code: 5, stdout: "" });
+  });
+
+  it("refuses what no judge can know, naming it", async () => {
+    const copy = await mkdtemp(join(dir, "copy-"));
+    await cp(run, copy, { recursive: true });
+    const path = join(copy, "00000/metadata.jsonl");
+    const row = JSON.parse(await readFile(path, "utf8"));
+    await writeFile(path, JSON.stringify({ ...row, include: [{ class: "dog", count: 1, color: "grey" }] }));
+    const outcome = await runHere([
+      "geneval",
+      "judge",
+      copy,
+      "--out",
+      join(copy, "v.jsonl"),
+      "--allow-partial",
+    ]);
+    expect(outcome.stderr).toMatch(/00000\/metadata\.jsonl: include\.0\.color: GenEval has no colour "grey"/);
+    expect(outcome).toMatchObject({ code: 5, stdout: "" });
+  });
+
+  it("names images that it does not read", async () => {
+    const copy = await mkdtemp(join(dir, "copy-"));
+    await cp(join(run, "00000"), join(copy, "00000"), { recursive: true });
+    await rename(join(copy, "00000/samples/0000.png"), join(copy, "00000/samples/image_0.PNG"));
+    await rm(join(copy, "00000/records"), { recursive: true });
+    await writeFile(join(copy, "00000/samples/best.png"), "x");
+    const outcome = await runHere(["geneval", "judge", copy, "--out", join(copy, "v.jsonl"), "--json"]);
+    expect(outcome.stderr).toContain("Not read: 00000/samples/best.png (not an image named by its number)");
+    expect(JSON.parse(outcome.stdout)).toMatchObject({ images: 1 });
+    expect(outcome.code).toBe(0);
+  });
+
+  it.each<[string, string, string]>([
+    ["a search", "run.json", "{}"],
+    ["other prompts", "00000/metadata.jsonl", "{}"],
+    ["another program's images", "00000/samples/0000.png", "x"],
+  ])("does not begin in a folder of %s", async (_what, name, content) => {
+    const out = await mkdtemp(join(dir, "begun-"));
+    await mkdir(dirname(join(out, name)), { recursive: true });
+    await writeFile(join(out, name), content);
+    const outcome = await runHere([...runSingle, "--prompts", "1", "--model", "toy", "--out", out]);
+    expect(outcome.stderr).toContain(`holds other work (${name})`);
+    expect(outcome.code).toBe(2);
+    expect(await readFile(join(out, name), "utf8")).toBe(content);
   });
 
   it("refuses an incomplete set before it opens the judge", async () => {

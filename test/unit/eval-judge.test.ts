@@ -1,16 +1,22 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { dirname, join } from "node:path";
+import sharp from "sharp";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { parsePrompt } from "../../rewards/parts/prompt-parser.ts";
 import { parseOptions } from "../../src/cli/geneval/judge-flags.ts";
+import type { Judge } from "../../src/core/benchmark.ts";
 import type { RgbImage } from "../../src/core/image.ts";
+import { geneval } from "../../src/eval/geneval/benchmark.ts";
 import { genevalClass } from "../../src/eval/geneval/class-aliases.ts";
+import { inOwnWords } from "../../src/eval/geneval/closed-vocabulary.ts";
 import { clipColors, detectorColors } from "../../src/eval/geneval/color-classifiers.ts";
 import { cropObject } from "../../src/eval/geneval/crop.ts";
-import { createJudge, type Judge } from "../../src/eval/geneval/judge.ts";
+import { createJudge } from "../../src/eval/geneval/judge.ts";
 import { judgeDetectionsFile } from "../../src/eval/geneval/judge-file.ts";
 import type { DetectedObject, Detector } from "../../src/eval/geneval/judge-ports.ts";
-import { officialOptions } from "../../src/eval/geneval/rules.ts";
+import { parseMetadata } from "../../src/eval/geneval/metadata.ts";
+import { type GenevalMetadata, officialOptions } from "../../src/eval/geneval/rules.ts";
 import { classNames, colorNames } from "../../src/eval/geneval/vocabulary.ts";
 import { openImageSet } from "../../src/eval/image-set.ts";
 import { judgeFolder } from "../../src/eval/judge-folder.ts";
@@ -113,6 +119,7 @@ describe("colours", () => {
     expect(() => parseOptions(["bgcolor=grey"])).toThrow(/must be a colour/);
     expect(() => parseOptions(["crop=yes"])).toThrow(/must be 0 or 1/);
     expect(() => parseOptions(["max_overlaps=1"])).toThrow(/did you mean "max_overlap"/);
+    expect(() => parseOptions(["constructor=1"])).toThrow(/unknown option/);
     expect(parseOptions(["threshold=0.25", "max_overlap=0.5"]).rules).toEqual({
       ...officialOptions,
       threshold: 0.25,
@@ -149,8 +156,15 @@ describe("judging a folder", () => {
   let judge: Judge;
   const out = (): string => join(dir, "results.jsonl");
   const run = async (allowPartial = false) => {
-    const set = await openImageSet(dir, allowPartial);
-    return judgeFolder({ dir, set, out: out(), judge, signal: new AbortController().signal });
+    const set = await openImageSet(geneval, dir, allowPartial);
+    return judgeFolder({
+      benchmark: geneval,
+      dir,
+      set,
+      out: out(),
+      judge,
+      signal: new AbortController().signal,
+    });
   };
 
   beforeAll(async () => {
@@ -238,6 +252,184 @@ describe("judging a folder", () => {
     await expect(run()).rejects.toThrow(/00000\/metadata\.jsonl: must hold one GenEval metadata object/);
     await rm(join(dir, "00000"), { recursive: true });
     await expect(run()).rejects.toThrow(/00000 has 0 of 2 images/);
+  });
+});
+
+describe("folders of other programs", () => {
+  let dir: string;
+  const dog = { tag: "single_object", include: [{ class: "dog", count: 1 }], prompt: "a photo of a dog" };
+  const red = filled(8, 8, [255, 0, 0]);
+  const put = async (name: string, content: string | Uint8Array): Promise<void> => {
+    await mkdir(dirname(join(dir, name)), { recursive: true });
+    await writeFile(join(dir, name), content);
+  };
+  const encoded = async (format: "png" | "jpeg" | "webp"): Promise<Buffer> =>
+    sharp(red.data, { raw: { width: 8, height: 8, channels: 3 } })
+      .toFormat(format)
+      .toBuffer();
+  const judged = async (allowPartial = false) => {
+    const set = await openImageSet(geneval, dir, allowPartial);
+    const judge = createJudge({ detector: redDogDetector(), colors: detectorColors() });
+    const out = join(dir, "verdicts.jsonl");
+    const rows = await judgeFolder({
+      ...{ benchmark: geneval, dir, set, out, judge, signal: new AbortController().signal },
+    });
+    return { rows: rows.map(({ filename, correct }) => [filename, correct]), ignored: set.ignored };
+  };
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "tts-var-foreign-"));
+  });
+  afterEach(() => rm(dir, { recursive: true, force: true }));
+
+  it("are read whatever the kind of image, and what is not read is named", async () => {
+    await put("00000/metadata.jsonl", `\uFEFF${JSON.stringify(dog)}`);
+    await put("00000/samples/image_0.png", await encoded("png"));
+    await put("00000/samples/1.JPG", await encoded("jpeg"));
+    await put("00000/samples/0002.webp", await encoded("webp"));
+    await put("00000/samples/0003.PNG", await encoded("png"));
+    await put("00000/samples/0003.png", await encoded("png"));
+    await put("00000/samples/notes.txt", "x");
+    await put("00000/0009.png", await encoded("png"));
+    await put("more/0000.png", await encoded("png"));
+    await mkdir(join(dir, "00000/samples/0004.png"));
+    await symlink("nowhere", join(dir, "00000/samples/0005.png"));
+    expect(await judged()).toEqual({
+      rows: [
+        ["00000/samples/image_0.png", true],
+        ["00000/samples/1.JPG", true],
+        ["00000/samples/0002.webp", true],
+        ["00000/samples/0003.png", true],
+      ],
+      ignored: [
+        "more (not in the folder of a prompt)",
+        "00000/0009.png (beside the folder 00000/samples, which counts)",
+        "00000/samples/0004.png (not a file)",
+        "00000/samples/0005.png (a link to nothing)",
+        "00000/samples/0003.PNG (the same number as 00000/samples/0003.png)",
+        "00000/samples/notes.txt (not an image named by its number)",
+      ],
+    });
+  });
+
+  it("may have no folder of samples, or be flat beside a list of prompts", async () => {
+    await put("00000/metadata.jsonl", JSON.stringify(dog));
+    await put("00000/0000.png", await encoded("png"));
+    await put("00000/grid.png", await encoded("png"));
+    expect(await judged()).toEqual({ rows: [["00000/0000.png", true]], ignored: [] });
+    await rm(join(dir, "00000"), { recursive: true });
+    await put("00000.png", await encoded("png"));
+    await put("00002.png", await encoded("png"));
+    await expect(judged()).rejects.toThrow(/its 2 images need prompts\.jsonl beside them/);
+    await put("evaluation_metadata.jsonl", `${JSON.stringify(dog)}\n`);
+    expect(await judged()).toEqual({
+      rows: [["00000.png", true]],
+      ignored: ["00002.png (evaluation_metadata.jsonl has 1 lines only)"],
+    });
+  });
+
+  it("never succeed without an image, whatever is allowed", async () => {
+    await put("00000/metadata.jsonl", JSON.stringify(dog));
+    await expect(judged(true)).rejects.toThrow(/holds no image to judge; GenEval has them at 00000\/samples/);
+    await put("00000/samples/final.png", await encoded("png"));
+    await expect(judged(true)).rejects.toThrow(/Not read: 00000\/samples\/final\.png \(not an image named/);
+  });
+
+  it("may be incomplete without being ours to run again", async () => {
+    for (const folder of ["00000", "00001"])
+      await put(`${folder}/metadata.jsonl`, JSON.stringify({ ...dog, prompt: folder }));
+    await put("00000/samples/0000.png", await encoded("png"));
+    await expect(judged()).rejects.toThrow(/00001 has 0 of 1 images\nadd the missing images, or pass/);
+  });
+
+  it.each([
+    ['{"model":"x","score":1}', /schemaVersion/],
+    ["null", /file: /],
+    ['{"schemaVersion":1,"prompts":0}', /configHash/],
+  ])("with another program's evaluation.json %s are refused with a sentence", async (content, message) => {
+    await put("00000/metadata.jsonl", JSON.stringify(dog));
+    await put("00000/samples/0000.png", await encoded("png"));
+    await put("evaluation.json", content);
+    await expect(judged()).rejects.toThrow(/is not the record of an evaluation by tts-var/);
+    await expect(judged()).rejects.toThrow(message);
+    await expect(judged()).rejects.toMatchObject({ code: "EVAL_DATA" });
+  });
+});
+
+describe("GenEval's closed vocabulary", () => {
+  const row = (include: unknown, exclude?: unknown): unknown => ({
+    ...{ tag: "colors", include, prompt: "p" },
+    ...(exclude ? { exclude } : {}),
+  });
+  const dog = { class: "dog", count: 1 };
+
+  it.each<[string, unknown, RegExp]>([
+    [
+      "class",
+      row([{ ...dog, class: "dgo" }]),
+      /m:1: include\.0\.class: .* no class "dgo".*nearest one is "dog"/,
+    ],
+    ["class", row([{ ...dog, class: "constructor" }]), /no class "constructor"/],
+    ["class", row([{ ...dog, class: "__proto__" }]), /no class "__proto__"/],
+    [
+      "excluded class",
+      row([dog], [{ class: "catt", count: 1 }]),
+      /exclude\.0\.class: .*nearest one is "cat"/,
+    ],
+    ["near other name", row([{ ...dog, class: "remot" }]), /nearest one is "tv remote"/],
+    ["colour", row([{ ...dog, color: "grey" }]), /include\.0\.color: .*"grey"; the nearest one is "green"/],
+    [
+      "relation",
+      row([dog, { class: "cat", count: 1, position: ["leftof", 0] }]),
+      /include\.1\.position: .*"leftof"; the nearest one is "left of"/,
+    ],
+    ["empty include", row([]), /include names no object/],
+    ["missing include", row(undefined, [{ class: "dog", count: 1 }]), /include names no object/],
+  ])("refuses an unknown %s", (_what, value, message) => {
+    expect(() => parseMetadata(value, "m:1")).toThrow(message);
+    expect(() => parseMetadata(value, "m:1")).toThrow(expect.objectContaining({ code: "EVAL_DATA" }));
+  });
+
+  it("takes other names for the same classes, and keeps the row as it was written", () => {
+    const written = row([
+      { count: 1, class: "mouse" },
+      { class: "Sofa", count: 1, color: "Red" },
+    ]);
+    expect(parseMetadata(written, "m")).toBe(written);
+    expect(inOwnWords(written as GenevalMetadata, "m").include).toEqual([
+      { class: "computer mouse", count: 1 },
+      { class: "couch", count: 1, color: "red" },
+    ]);
+  });
+
+  it("means the same in recorded detections, folders and prompts", async () => {
+    const path = join(await mkdtemp(join(tmpdir(), "tts-var-names-")), "r.jsonl");
+    for (const [asked, found] of [
+      ["mouse", "computer mouse"],
+      ["computer mouse", "mouse"],
+    ] as const) {
+      const metadata = { tag: "single_object", include: [{ class: asked, count: 1 }], prompt: "p" };
+      await writeFile(path, JSON.stringify({ metadata, detections: { [found]: [[0, 0, 9, 9, 0.9]] } }));
+      expect((await judgeDetectionsFile(path))[0]!.verdict.correct, `${asked} in ${found}`).toBe(true);
+      expect(parsePrompt(`a photo of a ${asked}`).include).toEqual([{ class: "computer mouse", count: 1 }]);
+      const detector: Detector = {
+        ...redDogDetector(),
+        detect: async () => [[{ label: genevalClass(found)!, score: 0.9, box: [0, 0, 9, 9] }]],
+      };
+      const judge = createJudge({ detector, colors: detectorColors() });
+      const [verdict] = await judge.judge([{ image: filled(9, 9, [0, 0, 0]), item: metadata }]);
+      expect(verdict!.correct).toBe(true);
+    }
+    const metadata = { tag: "colors", include: [{ ...dog, color: "red" }], prompt: "p" };
+    const box = [[0, 0, 9, 9, 0.9]];
+    for (const [line, message] of [
+      [{ detections: { dgo: box } }, /r\.jsonl:1: detections: .*"dgo".*"dog"/],
+      [{ detections: { mouse: box, "computer mouse": box } }, /"computer mouse" is there under two names/],
+      [{ detections: { dog: box }, colors: { dog: ["gray"] } }, /colors\.dog: .*no colour "gray"/],
+    ] as const) {
+      await writeFile(path, JSON.stringify({ metadata, ...line }));
+      await expect(judgeDetectionsFile(path)).rejects.toThrow(message);
+    }
   });
 });
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compareResults } from "../../src/eval/compare.ts";
+import { geneval } from "../../src/eval/geneval/benchmark.ts";
 import { sharesModel } from "../../src/eval/label.ts";
 import { type ResultRow, readResults, writeResults } from "../../src/eval/results.ts";
 import { requireComplete, summarize } from "../../src/eval/summary.ts";
@@ -45,7 +46,7 @@ async function read(lines: readonly string[], end = "\n") {
   await writeFile(path, lines.join("\n") + end);
   return readResults(path);
 }
-const options = { draws: 200 };
+const options = { benchmark: geneval, draws: 200 };
 
 describe("official results files", () => {
   it("give the official figures", async () => {

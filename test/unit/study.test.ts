@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { optimiseSchedule, priceOfSchedule } from "../../search/parts/optimise-schedule.ts";
+import type { Judge } from "../../src/core/benchmark.ts";
 import { dryRun } from "../../src/core/dry-run.ts";
 import { createRng } from "../../src/core/rng.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
-import type { Judge } from "../../src/eval/geneval/judge.ts";
 import { generatePrompts } from "../../src/eval/geneval/prompts.ts";
 import { controlRules } from "../../src/study/controls.ts";
 import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
@@ -195,9 +195,10 @@ describe("a study", () => {
     id: "sign@0",
     flops: 0,
     judge: async (items) =>
-      items.map(
-        ({ image }) => ({ verdict: { correct: drawsOf(image)[0]! > 0.5, reason: "" }, details: {} }) as never,
-      ),
+      items.map(({ image }) => ({
+        ...{ correct: drawsOf(image)[0]! > 0.5, reason: "", details: {} },
+        atoms: [],
+      })),
     async [Symbol.asyncDispose]() {},
   };
   const setUp = async () => {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import {
+  benchmarkRegistry,
   featureRegistry,
   generatorRegistry,
   rewardRegistry,
@@ -9,7 +10,7 @@ import { type Listing, unknownName } from "../../core/registry.ts";
 import { printJson, printResult, quantity, table } from "../output.ts";
 import { listPresets } from "../presets.ts";
 
-type Kind = "strategies" | "rewards" | "generators" | "features" | "models" | "configs";
+type Kind = "strategies" | "rewards" | "generators" | "features" | "models" | "configs" | "benchmarks";
 
 const LISTS: Readonly<Record<Kind, () => Promise<readonly Listing[]>>> = {
   strategies: async () => strategyRegistry.list(),
@@ -18,6 +19,7 @@ const LISTS: Readonly<Record<Kind, () => Promise<readonly Listing[]>>> = {
   features: async () => featureRegistry.list(),
   models: async () => (await import("../model-list.ts")).listModels(),
   configs: async () => listPresets(),
+  benchmarks: async () => benchmarkRegistry.list(),
 };
 
 const EXAMPLES = `
@@ -30,7 +32,7 @@ export function register(program: Command): void {
   program
     .command("list")
     .description(
-      "List what can be named on the command line: strategies, rewards, generators, features, models, configs.",
+      "List what can be named on the command line: strategies, rewards, generators, features, models, configs, benchmarks.",
     )
     .argument("<kind>", Object.keys(LISTS).join(", "))
     .option("--json", "Print a JSON array of {name, summary, source}; rewards tell all of their figures")

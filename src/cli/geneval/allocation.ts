@@ -1,8 +1,17 @@
 import { join } from "node:path";
-import type { Allocation } from "../../eval/adaptive-run.ts";
+import { z } from "zod";
+import { TtsVarError } from "../../core/errors.ts";
 import type { EvaluationRecord } from "../../eval/evaluation-record.ts";
 import { layout } from "../../eval/layout.ts";
 import { readJsonl } from "../../io/jsonl.ts";
+
+const allocationRow = z.looseObject({
+  promptIndex: z.int(),
+  prompt: z.string(),
+  rounds: z.number(),
+  units: z.number(),
+  flops: z.number(),
+});
 
 /** What the images of a prompt got of an adaptive evaluation's total. */
 export interface PromptShare {
@@ -27,9 +36,13 @@ export async function readAllocation(
 ): Promise<AllocationReport | null> {
   if (adaptive === null) return null;
   const file = join(dir, layout.allocation);
-  const { rows } = await readJsonl<Allocation>(file);
+  const parsed = z.array(allocationRow).safeParse((await readJsonl(file)).rows);
+  if (!parsed.success) {
+    const { path, message } = parsed.error.issues[0]!;
+    throw new TtsVarError("EVAL_DATA", `${file} is damaged (${path.join(".")}: ${message})`);
+  }
   const shares = new Map<number, PromptShare>();
-  for (const { promptIndex, prompt, rounds, units, flops } of rows) {
+  for (const { promptIndex, prompt, rounds, units, flops } of parsed.data) {
     const before = shares.get(promptIndex) ?? { rounds: 0, units: 0, flops: 0 };
     shares.set(promptIndex, {
       promptIndex,

@@ -1,5 +1,6 @@
 import { TtsVarError } from "../../core/errors.ts";
 import { type Comparison, compareResults, type TagDifference } from "../../eval/compare.ts";
+import { geneval } from "../../eval/geneval/benchmark.ts";
 import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import { provenanceOf } from "../../eval/label.ts";
 import { requireComplete, summarize } from "../../eval/summary.ts";
@@ -16,7 +17,7 @@ export interface CompareFlags {
 /** `geneval compare A B`: B minus A. */
 export async function comparePaths(pathA: string, pathB: string, flags: CompareFlags): Promise<void> {
   const [a, b] = [await openResults(pathA), await openResults(pathB)];
-  const labels = [provenanceOf(a.rows), provenanceOf(b.rows)];
+  const labels = [provenanceOf(a.rows, geneval.title), provenanceOf(b.rows, geneval.title)];
   if (labels[0]!.judge !== labels[1]!.judge) {
     throw new TtsVarError(
       "EVAL_DATA",
@@ -28,10 +29,14 @@ export async function comparePaths(pathA: string, pathB: string, flags: CompareF
       [pathA, a],
       [pathB, b],
     ] as const) {
-      requireComplete(summarize(file.rows, { tornTail: file.tornTail, draws: 1 }).completeness, path);
+      requireComplete(
+        summarize(file.rows, { benchmark: geneval, tornTail: file.tornTail, draws: 1 }).completeness,
+        path,
+      );
     }
   }
   const comparison = compareResults(a.rows, b.rows, {
+    benchmark: geneval,
     ...(flags.draws === undefined ? {} : { draws: parseCount(flags.draws, "--draws") }),
   });
   if (comparison.unpaired > 0 && !flags.allowPartial) {

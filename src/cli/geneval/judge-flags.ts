@@ -1,8 +1,9 @@
 import type { Command } from "commander";
+import type { Judge } from "../../core/benchmark.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { nearest } from "../../core/registry.ts";
 import { type CropOptions, officialCrop } from "../../eval/geneval/crop.ts";
-import type { Judge } from "../../eval/geneval/judge.ts";
+import type { GenevalMetadata } from "../../eval/geneval/rules.ts";
 import { officialOptions, type RuleOptions } from "../../eval/geneval/rules.ts";
 
 export interface JudgeFlags {
@@ -12,14 +13,14 @@ export interface JudgeFlags {
 }
 
 /** GenEval's names of the rules' options, and ours. */
-const ruleNames: Readonly<Record<string, keyof RuleOptions>> = {
-  threshold: "threshold",
-  counting_threshold: "countingThreshold",
-  max_objects: "maxObjects",
-  max_overlap: "maxOverlap",
-  position_threshold: "positionThreshold",
-};
-const optionNames = [...Object.keys(ruleNames), "bgcolor", "crop"];
+const ruleNames: ReadonlyMap<string, keyof RuleOptions> = new Map([
+  ["threshold", "threshold"],
+  ["counting_threshold", "countingThreshold"],
+  ["max_objects", "maxObjects"],
+  ["max_overlap", "maxOverlap"],
+  ["position_threshold", "positionThreshold"],
+]);
+const optionNames = [...ruleNames.keys(), "bgcolor", "crop"];
 
 /** Adds the flags that choose the judge. */
 export function addJudgeFlags(command: Command): Command {
@@ -32,7 +33,7 @@ export function addJudgeFlags(command: Command): Command {
     .option("--color-model <dir>", "CLIP folder that names colours (default: the detector's own colour head)")
     .option(
       "--options <name=value...>",
-      `GenEval's options: ${Object.entries(ruleNames)
+      `GenEval's options: ${[...ruleNames]
         .map(([name, key]) => `${name}=${officialOptions[key]}`)
         .join(" ")}; with --color-model bgcolor=#999 (or original) crop=1`,
     );
@@ -49,7 +50,7 @@ export function parseOptions(given: readonly string[] = []): JudgeSettings {
   let crop = officialCrop;
   for (const text of given) {
     const [name = "", value = ""] = text.split("=");
-    const key = Object.hasOwn(ruleNames, name) ? ruleNames[name] : undefined;
+    const key = ruleNames.get(name);
     if (key !== undefined) rules[key] = parseNumber(text, value);
     else if (name === "bgcolor") crop = { ...crop, background: parseColor(text, value) };
     else if (name === "crop") crop = { ...crop, cut: parseSwitch(text, value) };
@@ -90,7 +91,7 @@ function parseSwitch(text: string, value: string): boolean {
 }
 
 /** @throws USAGE; and whatever opening its models throws */
-export async function openJudgeOf(flags: JudgeFlags): Promise<Judge> {
+export async function openJudgeOf(flags: JudgeFlags): Promise<Judge<GenevalMetadata>> {
   const { rules, crop } = parseOptions(flags.options);
   if (crop !== officialCrop && flags.colorModel === undefined) {
     throw new TtsVarError("USAGE", "--options bgcolor and crop are about the crops that --color-model sees");

@@ -1,7 +1,8 @@
 import { dirname } from "node:path";
 import { TtsVarError } from "../../core/errors.ts";
+import { geneval } from "../../eval/geneval/benchmark.ts";
 import { judgeDetectionsFile } from "../../eval/geneval/judge-file.ts";
-import { openImageSet } from "../../eval/image-set.ts";
+import { describeIgnored, openImageSet } from "../../eval/image-set.ts";
 import { judgeFolder } from "../../eval/judge-folder.ts";
 import { probeWritable, writeFileAtomic } from "../../io/atomic.ts";
 import { watchInterrupts } from "../interrupt.ts";
@@ -22,6 +23,7 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
   if ((dir === undefined) === (flags.detections === undefined)) {
     throw new TtsVarError("USAGE", "give either a folder of images or --detections FILE");
   }
+  if (flags.out === "") throw new TtsVarError("USAGE", "--out is empty; name the file of the verdicts");
   if (flags.detections !== undefined) return judgeRecorded(flags.detections, flags);
   if (flags.out === undefined) throw new TtsVarError("USAGE", "--out FILE is needed: where the verdicts go");
   await probeWritable(dirname(flags.out));
@@ -29,10 +31,12 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
   const progress = createProgress(flags.quiet ?? false);
   try {
     // Before any model loads: an incomplete set is refused at once.
-    const set = await openImageSet(dir!, flags.allowPartial ?? false);
+    const set = await openImageSet(geneval, dir!, flags.allowPartial ?? false);
+    if (set.ignored.length > 0) progress.warn(describeIgnored(set.ignored));
     progress.status("loading the judge");
     await using judge = await openJudgeOf(flags);
     const rows = await judgeFolder({
+      benchmark: geneval,
       dir: dir!,
       set,
       out: flags.out,

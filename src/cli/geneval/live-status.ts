@@ -1,3 +1,4 @@
+import { tags } from "../../eval/geneval/vocabulary.ts";
 import type { EvaluationProgress } from "../../eval/run-evaluation.ts";
 import { scoreTags } from "../../eval/summary.ts";
 import type { Progress } from "../../run/progress.ts";
@@ -28,7 +29,7 @@ export function showEvaluation(progress: Progress, now: () => number): (state: E
 }
 
 function liveTable({ judged }: EvaluationProgress): string {
-  const scores = scoreTags(judged);
+  const scores = scoreTags(judged, tags);
   const mean = scores.reduce((sum, { accuracy }) => sum + accuracy, 0) / scores.length;
   const cells = scores.map(({ tag, accuracy }) => `${tag} ${(100 * accuracy).toFixed(0)}%`);
   return `${judged.length} judged: ${mean.toFixed(3)} (${cells.join(", ")})`;

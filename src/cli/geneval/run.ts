@@ -5,6 +5,7 @@ import { configHash } from "../../config/resolve.ts";
 import type { SearchConfig } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { type AdaptiveSettings, type EvaluationRecord, hashPrompts } from "../../eval/evaluation-record.ts";
+import { geneval } from "../../eval/geneval/benchmark.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { runEvaluation } from "../../eval/run-evaluation.ts";
@@ -95,6 +96,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       `${prompts.length} prompts x ${samples} samples with ${config.strategy.name}, ${backend.description}`,
     );
     const rows = await runEvaluation({
+      benchmark: geneval,
       dir: out,
       record,
       prompts,

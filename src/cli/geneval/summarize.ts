@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { TtsVarError } from "../../core/errors.ts";
 import { readEvaluation } from "../../eval/evaluation-record.ts";
+import { geneval } from "../../eval/geneval/benchmark.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { type ResultsFile, readResults } from "../../eval/results.ts";
@@ -70,6 +71,7 @@ export async function summarizeRows(results: ResultsFile, options: SummarizeOpti
   const prompts = options.prompts ?? evaluation?.prompts;
   const samples = options.samples ?? evaluation?.samples;
   const summary = summarize(results.rows, {
+    benchmark: geneval,
     tornTail: results.tornTail,
     ...(prompts === undefined ? {} : { expectedPrompts: prompts }),
     ...(samples === undefined ? {} : { expectedSamples: samples }),
@@ -90,6 +92,9 @@ export async function summarizeRows(results: ResultsFile, options: SummarizeOpti
 
 /** Time of all searches together; null when the folder has not recorded it. */
 async function searchSeconds(dir: string): Promise<number | null> {
-  const timing = await readJsonl<{ seconds: number }>(join(dir, layout.timing)).catch(() => null);
-  return timing === null ? null : timing.rows.reduce((sum, row) => sum + row.seconds, 0);
+  const timing = await readJsonl<{ seconds?: unknown } | null>(join(dir, layout.timing)).catch(() => null);
+  if (timing === null) return null;
+  const known = timing.rows.map((row) => row?.seconds).filter((value) => typeof value === "number");
+  // Rows without a time are another program's.
+  return known.length < timing.rows.length ? null : known.reduce((sum, value) => sum + value, 0);
 }

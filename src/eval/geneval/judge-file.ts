@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
+import { className, colorName, inOwnWords } from "./closed-vocabulary.ts";
 import { parseMetadata } from "./metadata.ts";
 import { judgeDetections, type RuleOptions, type Verdict } from "./rules.ts";
 
@@ -18,6 +19,17 @@ export interface JudgedLine {
   readonly verdict: Verdict;
 }
 
+/** A table by class under GenEval's names. @throws EVAL_DATA for unknown classes, or one under two names */
+function byOwnName<Value>(table: Readonly<Record<string, Value>>, where: string): Record<string, Value> {
+  const named = new Map<string, Value>();
+  for (const [word, value] of Object.entries(table)) {
+    const name = className(word, where);
+    if (named.has(name)) throw new TtsVarError("EVAL_DATA", `${where}: "${name}" is there under two names`);
+    named.set(name, value);
+  }
+  return Object.fromEntries(named);
+}
+
 /**
  * Judges recorded detections: lines `{metadata, detections: {class: [[x0, y0, x1, y1, score], ...]}, colors: {class:
  * [name, ...]}}`, colours of the kept objects by falling score.
@@ -31,6 +43,7 @@ export async function judgeDetectionsFile(path: string, rules?: RuleOptions): Pr
     });
   });
   const judged = text
+    .replace(/^\uFEFF/, "")
     .split("\n")
     .flatMap((line, index) => (line.trim() === "" ? [] : [judgeLine(line, `${path}:${index + 1}`, rules)]));
   if (judged.length === 0)
@@ -51,9 +64,13 @@ function judgeLine(line: string, where: string, rules: RuleOptions | undefined):
     throw new TtsVarError("EVAL_DATA", `${where}: ${issue.path.join(".") || "line"}: ${issue.message}`);
   }
   const metadata = parseMetadata(parsed.data.metadata, where);
+  const detections = byOwnName(parsed.data.detections, `${where}: detections`);
+  const colors = byOwnName(parsed.data.colors, `${where}: colors`);
+  for (const [name, words] of Object.entries(colors))
+    colors[name] = words.map((word) => colorName(word, `${where}: colors.${name}`));
   let verdict: Verdict;
   try {
-    verdict = judgeDetections(metadata, parsed.data.detections, parsed.data.colors, rules);
+    verdict = judgeDetections(inOwnWords(metadata, where), detections, colors, rules);
   } catch (error) {
     if (error instanceof TtsVarError) throw new TtsVarError(error.code, `${where}: ${error.message}`);
     throw error;

@@ -1,33 +1,17 @@
+import type { ImageVerdict, Judge } from "../../core/benchmark.ts";
 import type { RgbImage } from "../../core/image.ts";
+import { atomsOf } from "./atoms.ts";
+import { inOwnWords } from "./closed-vocabulary.ts";
 import type { ColorClassifier, DetectedObject, Detector } from "./judge-ports.ts";
 import {
   type DetectionRow,
-  type DetectionsByClass,
   decide,
   type GenevalMetadata,
   keepObjects,
   objectsToColor,
   officialOptions,
   type RuleOptions,
-  type Verdict,
 } from "./rules.ts";
-
-export interface JudgedImage {
-  readonly verdict: Verdict;
-  /** Objects that counted, by class, as the official results file lists them. */
-  readonly details: DetectionsByClass;
-}
-
-/** A detector, a colour classifier and GenEval's rules. */
-export interface Judge extends AsyncDisposable {
-  /** `name@sha8`, and whatever differs from the official judge's settings, for labels and result rows. */
-  readonly id: string;
-  /** FLOPs per image, colours left out. */
-  readonly flops: number;
-  judge(
-    items: readonly { readonly image: RgbImage; readonly metadata: GenevalMetadata }[],
-  ): Promise<JudgedImage[]>;
-}
 
 export interface JudgeOptions {
   readonly detector: Detector;
@@ -37,12 +21,19 @@ export interface JudgeOptions {
   readonly batch?: number;
 }
 
-export function createJudge({ detector, colors, rules = officialOptions, batch = 16 }: JudgeOptions): Judge {
+/** A detector, a colour classifier and GenEval's rules. */
+export function createJudge({
+  detector,
+  colors,
+  rules = officialOptions,
+  batch = 16,
+}: JudgeOptions): Judge<GenevalMetadata> {
   async function judgeOne(
     image: RgbImage,
-    metadata: GenevalMetadata,
+    item: GenevalMetadata,
     found: readonly DetectedObject[],
-  ): Promise<JudgedImage> {
+  ): Promise<ImageVerdict> {
+    const metadata = inOwnWords(item, `metadata of "${item.prompt}"`);
     const byClass = new Map<string, DetectedObject[]>();
     for (const object of found) byClass.set(object.label, [...(byClass.get(object.label) ?? []), object]);
     const rows: Record<string, DetectionRow[]> = {};
@@ -57,19 +48,20 @@ export function createJudge({ detector, colors, rules = officialOptions, batch =
     for (const [name, objects] of Object.entries(kept)) {
       details[name] = objects.map(({ box, score }) => [...box, score]);
     }
-    return { verdict: decide(metadata, kept, named, rules), details };
+    const { correct, reason, clauses } = decide(metadata, kept, named, rules);
+    return { correct, reason, atoms: atomsOf(metadata, clauses), details };
   }
 
   return {
     id: judgeId(detector, colors, rules),
     flops: detector.flops,
-    async judge(items) {
-      const judged: JudgedImage[] = [];
-      for (let from = 0; from < items.length; from += batch) {
-        const chunk = items.slice(from, from + batch);
+    async judge(samples) {
+      const judged: ImageVerdict[] = [];
+      for (let from = 0; from < samples.length; from += batch) {
+        const chunk = samples.slice(from, from + batch);
         const found = await detector.detect(chunk.map(({ image }) => image));
-        for (const [index, { image, metadata }] of chunk.entries()) {
-          judged.push(await judgeOne(image, metadata, found[index]!));
+        for (const [index, { image, item }] of chunk.entries()) {
+          judged.push(await judgeOne(image, item, found[index]!));
         }
       }
       return judged;

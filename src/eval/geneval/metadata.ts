@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
+import { inOwnWords } from "./closed-vocabulary.ts";
 import type { GenevalMetadata } from "./rules.ts";
 
 const text = z.string().min(1);
@@ -22,8 +23,8 @@ const schema = z.looseObject({
 });
 
 /**
- * Checks one metadata row. The row itself is returned, with its keys in their order, because GenEval identifies a prompt
- * by the row's text.
+ * Checks one metadata row: its form, and that it asks for things that GenEval knows (see `inOwnWords`). The row itself is
+ * returned, with its keys in their order, because GenEval identifies a prompt by the row's text.
  *
  * @param where file and line, for the message
  * @throws EVAL_DATA naming the wrong field
@@ -38,6 +39,10 @@ export function parseMetadata(value: unknown, where: string): GenevalMetadata {
     });
   }
   const metadata = value as GenevalMetadata;
+  if ((metadata.include ?? []).length === 0) {
+    throw new TtsVarError("EVAL_DATA", `${where}: include names no object, so that any image would be right`);
+  }
+  inOwnWords(metadata, where);
   metadata.include?.forEach(({ position }, index) => {
     if (position && position[1] >= index) {
       throw new TtsVarError(
@@ -56,7 +61,11 @@ export function parseMetadata(value: unknown, where: string): GenevalMetadata {
  * @throws EVAL_DATA naming the first bad line by its number (1-based), or the lines of a duplicate
  */
 export function parseMetadataFile(content: string, name: string): GenevalMetadata[] {
-  const lines = content.replace(/\s+$/, "").split(/\r?\n/);
+  // Some editors begin a file with a byte order mark.
+  const lines = content
+    .replace(/^\uFEFF/, "")
+    .replace(/\s+$/, "")
+    .split(/\r?\n/);
   if (lines.length === 1 && lines[0] === "") {
     throw new TtsVarError("EVAL_DATA", `${name}: no prompts; the file is empty`);
   }
