@@ -1,11 +1,11 @@
 import { type RewardListing, rewards } from "../../rewards/index.ts";
 import { strategies } from "../../search/index.ts";
 import type { Benchmark } from "../core/benchmark.ts";
+import type { GeneratorDefinition } from "../core/generator.ts";
 import type { FeatureDefinition, RewardDefinition } from "../core/plugin.ts";
 import { type Listing, Registry } from "../core/registry.ts";
 import type { Strategy } from "../core/strategy.ts";
 import { features } from "../features/index.ts";
-import type { GeneratorDefinition } from "../generators/definition.ts";
 import { generators } from "../generators/index.ts";
 
 function registryOf<T, Row extends Listing = Listing>(

@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NO_CALIBRATION } from "../config/schema.ts";
-import { TtsVarError } from "../core/errors.ts";
 import type { Calibration } from "../core/calibration.ts";
+import { TtsVarError } from "../core/errors.ts";
 import { packageRoot } from "../io/package-root.ts";
 
 /** What a calibration has to be made for. */

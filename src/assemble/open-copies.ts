@@ -2,7 +2,6 @@ import { availableParallelism } from "node:os";
 import type { Disposal } from "../core/disposal.ts";
 import type { Generator } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
-import { fixRequests } from "../generators/fix-requests.ts";
 import { sideBySide } from "../generators/side-by-side.ts";
 import { openSearch, type PlannedSearch } from "./open-search.ts";
 
@@ -36,9 +35,8 @@ export async function openCopies(
   const { generator, reward } = owned.use(await openSearch({ ...planned, config }));
   const others: Generator[] = [];
   for (let lane = 1; lane < generators; lane++) {
-    const options = { shape: planned.shape, lane, ...(threads === undefined ? {} : { threads }) };
-    const copy = owned.use(await planned.found.definition.open(options));
-    others.push(fixRequests(copy, planned.fixed));
+    const options = { lane, ...(threads === undefined ? {} : { threads }) };
+    others.push(owned.use(await planned.found.definition.open(planned.request, options)));
   }
   return { generator: generators > 1 ? sideBySide([generator, ...others]) : generator, reward, generators };
 }

@@ -6,16 +6,6 @@ import { openSearch, planConfig } from "./open-search.ts";
 export function partsOpener(hostOf: (allowDownload: boolean) => PluginHost): OpenParts {
   return async (config) => {
     const planned = await planConfig(config, hostOf(config.allowDownload));
-    const open = await openSearch(planned);
-    return {
-      generator: open.generator,
-      reward: open.reward,
-      features: open.features,
-      strategy: planned.strategy,
-      versions: planned.versions,
-      settings: planned.settings,
-      calibration: planned.calibration,
-      [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
-    };
+    return { ...(await openSearch(planned)), task: planned.task, versions: planned.versions };
   };
 }

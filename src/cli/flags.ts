@@ -1,10 +1,10 @@
 import { type Command, Option } from "commander";
 import { loadConfigFile } from "../config/load.ts";
-import { type ResolvedConfig, resolveConfig } from "../config/resolve.ts";
-import { type SearchConfig, searchSchema } from "../config/schema.ts";
+import { type ConfigSources, type ResolvedConfig, resolveConfig, resolveRecipe } from "../config/resolve.ts";
+import { type SearchConfig, type SearchRecipe, searchSchema } from "../config/schema.ts";
 import { findPreset } from "./presets.ts";
 
-type Section = "strategy" | "reward" | "features" | "sampling";
+type Section = "task" | "strategy" | "reward" | "features" | "model";
 type ConfigPath =
   | Exclude<keyof SearchConfig, Section>
   | { [Key in Section]: `${Key}.${keyof SearchConfig[Key] & string}` }[Section];
@@ -37,36 +37,63 @@ function numberOrList(value: string): unknown {
  * before its flag is decided here.
  */
 const CONFIG_FLAGS: Readonly<Record<ConfigPath, Flag | null>> = {
-  prompt: { flags: "-p, --prompt <text>", parse: text },
+  "task.prompt": { flags: "-p, --prompt <text>", parse: text },
   budget: { flags: "-b, --budget <units>", parse: number },
   "strategy.name": { flags: "--strategy <name>", parse: text },
   "reward.name": { flags: "--reward <spec>", parse: text },
-  model: { flags: "--model <name>", parse: text },
-  seed: { flags: "--seed <n>", parse: number },
+  "model.name": { flags: "--model <name>", parse: text },
+  "task.seed": { flags: "--seed <n>", parse: number },
   out: { flags: "-o, --out <dir>", parse: text },
-  negativePrompt: { flags: "--negative-prompt <text>", parse: text },
-  "sampling.guidance": { flags: "--guidance <w,...>", parse: numberOrList },
-  "sampling.temperature": { flags: "--temperature <t,...>", parse: numberOrList },
-  "sampling.topP": { flags: "--top-p <p>", parse: number },
-  "sampling.topK": { flags: "--top-k <k>", parse: number },
-  "sampling.guidanceUntil": { flags: "--guidance-until <scale>", parse: number },
-  "sampling.ratio": { flags: "--ratio <w:h>", parse: text },
-  "sampling.size": { flags: "--size <size>", parse: text },
-  "sampling.schedule": { flags: "--schedule <id>", parse: text },
-  "sampling.bits": { flags: "--bits <file>", parse: text },
-  "sampling.bitsUntil": { flags: "--bits-until <scale>", parse: number },
+  "task.negativePrompt": { flags: "--negative-prompt <text>", parse: text },
+  "task.label": { flags: "--label <n>", parse: number },
+  "task.source": { flags: "--image <file>", parse: text },
+  "task.keep": { flags: "--tokens <file>", parse: text },
+  "task.keepUntil": { flags: "--tokens-until <stage>", parse: number },
+  "model.ratio": { flags: "--ratio <w:h>", parse: text },
+  "model.size": { flags: "--size <size>", parse: text },
+  "model.shape": { flags: "--shape <id>", parse: text },
   "features.model": { flags: "--features <name>", parse: text },
   calibration: { flags: "--calibration <file>", parse: text },
   threads: { flags: "--threads <n>", parse: number },
   maxMemory: { flags: "--max-memory <size>", parse: text },
   allowDownload: { flags: "--allow-download" },
   sheet: { flags: "--sheet <which>", parse: text },
-  metadata: null,
+  "task.metadata": null,
+  "model.options": null,
   "strategy.options": null,
   "reward.options": null,
   "features.reduction": null,
   "features.options": null,
 };
+
+/** Short forms of settings that many families of generators have; a family that lacks one says so. */
+const SETTING_FLAGS: readonly (Flag & { readonly setting: string; readonly help: string })[] = [
+  {
+    setting: "guidance",
+    flags: "--guidance <w,...>",
+    parse: numberOrList,
+    help: "Classifier-free guidance weight, one for all stages or a list",
+  },
+  {
+    setting: "temperature",
+    flags: "--temperature <t,...>",
+    parse: numberOrList,
+    help: "Temperature of the token distribution, one for all stages or a list",
+  },
+  { setting: "topP", flags: "--top-p <p>", parse: number, help: "Nucleus threshold in (0, 1]" },
+  {
+    setting: "topK",
+    flags: "--top-k <k>",
+    parse: number,
+    help: "Likeliest values that a token is drawn from; 1 is greedy, 2 and more mean nothing for bits",
+  },
+  {
+    setting: "guidanceUntil",
+    flags: "--guidance-until <stage>",
+    parse: number,
+    help: "First stage without guidance, at half the cost",
+  },
+];
 
 /** Adds the flags that describe a search (used by `search`, `plan` and everything that searches). */
 export function addSearchFlags(command: Command): Command {
@@ -83,6 +110,10 @@ export function addSearchFlags(command: Command): Command {
         ).argParser(numbers),
       );
     }
+  }
+  for (const { flags, parse, setting, help } of SETTING_FLAGS) {
+    const option = new Option(flags, `${help} (sets model.options.${setting}; default: the model's)`);
+    command.addOption(option.argParser(parse!));
   }
   return command
     .option("-c, --config <file>", "YAML configuration, or a preset's name (`tts-var list configs`)")
@@ -106,23 +137,39 @@ export function addOutputFlags(command: Command): Command {
  * @throws TtsVarError CONFIG_INVALID, CONFIG_NOT_FOUND, USAGE
  */
 export async function resolveFlags(command: Command): Promise<ResolvedConfig> {
+  return resolveConfig(await sourcesOf(command));
+}
+
+/** Like `resolveFlags`, for commands whose prompts come from elsewhere. */
+export async function resolveRecipeFlags(
+  command: Command,
+  fixed: Readonly<Record<string, unknown>> = {},
+): Promise<ResolvedConfig<SearchRecipe>> {
+  const sources = await sourcesOf(command);
+  const own = Object.entries(fixed).map(([path, value]) => ({ path, value, flag: "this command" }));
+  return resolveRecipe({ ...sources, flags: [...(sources.flags ?? []), ...own] });
+}
+
+async function sourcesOf(command: Command): Promise<ConfigSources> {
   const given = command.opts<Record<string, unknown>>();
-  const flags: { path: string; value: unknown; flag: string }[] = [];
-  for (const [path, flag] of Object.entries(CONFIG_FLAGS)) {
-    if (flag === null) continue;
-    const option = new Option(flag.flags);
+  const named = [
+    ...Object.entries(CONFIG_FLAGS).flatMap(([path, flag]) =>
+      flag === null ? [] : [{ path, flags: flag.flags }],
+    ),
+    ...SETTING_FLAGS.map(({ setting, flags }) => ({ path: `model.options.${setting}`, flags })),
+    { path: "strategy.options.widths", flags: "--widths <n,...>" },
+  ];
+  const flags = named.flatMap(({ path, flags: text }) => {
+    const option = new Option(text);
     const value = given[option.attributeName()];
-    if (value !== undefined) flags.push({ path, value, flag: option.long ?? flag.flags });
-  }
-  if (given["widths"] !== undefined) {
-    flags.push({ path: "strategy.options.widths", value: given["widths"], flag: "--widths" });
-  }
+    return value === undefined ? [] : [{ path, value, flag: option.long ?? text }];
+  });
   const file = given["config"] as string | undefined;
-  return resolveConfig({
+  return {
     ...(file === undefined ? {} : { file: await loadConfigFile(findPreset(file)) }),
     flags,
     sets: (given["set"] as string[] | undefined) ?? [],
-  });
+  };
 }
 
 /** Description and default of a configuration value, from the schema. */

@@ -6,7 +6,14 @@ import { TtsVarError } from "../core/errors.ts";
 import { nearest } from "../core/registry.ts";
 import { type ConfigFile, expandNames } from "./load.ts";
 import { type ConfigTree, deletePath, getPath, leaves, setPath } from "./paths.ts";
-import { NAMED_PLUGINS, OUTPUT_SETTINGS, type SearchConfig, searchSchema } from "./schema.ts";
+import {
+  NAMED_PLUGINS,
+  OUTPUT_SETTINGS,
+  recipeSchema,
+  type SearchConfig,
+  type SearchRecipe,
+  searchSchema,
+} from "./schema.ts";
 
 /** What a configuration is made of, weakest first: defaults < file < flags < `--set`. */
 export interface ConfigSources {
@@ -17,8 +24,8 @@ export interface ConfigSources {
   readonly sets?: readonly string[];
 }
 
-export interface ResolvedConfig {
-  readonly config: SearchConfig;
+export interface ResolvedConfig<Config extends SearchRecipe = SearchConfig> {
+  readonly config: Config;
   /** Where each value came from, by path: "default", "file.yaml:3", "--seed" or "--set". */
   readonly origins: Readonly<Record<string, string>>;
   /** SHA-256 of the canonical configuration without output settings. */
@@ -31,6 +38,18 @@ export interface ResolvedConfig {
  * @throws TtsVarError CONFIG_INVALID listing every issue with its origin
  */
 export function resolveConfig(sources: ConfigSources): ResolvedConfig {
+  return resolveWith(searchSchema, sources);
+}
+
+/** Like `resolveConfig`, for searches whose prompts come from elsewhere. */
+export function resolveRecipe(sources: ConfigSources): ResolvedConfig<SearchRecipe> {
+  return resolveWith(recipeSchema, sources);
+}
+
+function resolveWith<Config extends SearchRecipe>(
+  schema: z.ZodType<Config>,
+  sources: ConfigSources,
+): ResolvedConfig<Config> {
   const tree: ConfigTree = {};
   const origins = new Map<string, string>();
   const put = (path: string, value: unknown, origin: string): void => {
@@ -54,7 +73,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   }
   expandNames(tree);
 
-  const parsed = searchSchema.safeParse(tree);
+  const parsed = schema.safeParse(tree);
   if (!parsed.success) throw invalid(parsed.error.issues, tree, origins);
   const config = parsed.data;
   const all = leaves(config as unknown as ConfigTree).filter(([, value]) => value !== undefined);
@@ -66,7 +85,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
 }
 
 /** SHA-256 over the settings that can change a result. */
-export function configHash(config: SearchConfig): string {
+export function configHash(config: SearchRecipe): string {
   const relevant = Object.fromEntries(
     Object.entries(config).filter(([key]) => !(OUTPUT_SETTINGS as readonly string[]).includes(key)),
   );
@@ -95,7 +114,7 @@ function parseSet(text: string): { path: string; value: unknown } {
   if (at < 1 || path.split(".").some((key) => key === "")) {
     throw new TtsVarError(
       "USAGE",
-      `--set ${JSON.stringify(text)}: must look like path=value, such as sampling.topP=0.9`,
+      `--set ${JSON.stringify(text)}: must look like path=value, such as model.options.topP=0.9`,
     );
   }
   try {

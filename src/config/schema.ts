@@ -11,32 +11,17 @@ const MAX_PROMPT = 100_000;
 
 const anyOptions = z.record(z.string(), z.unknown());
 
-const perScale = (what: string, allowed: (value: number) => boolean) =>
-  z
-    .union([z.number(), z.array(z.number()).min(1)], {
-      error: `must be ${what}, or a list of such numbers, one per scale`,
-    })
-    .refine((value) => [value].flat().every(allowed), {
-      error: `must be ${what}, or a list of such numbers, one per scale`,
-    });
-
 const namedPlugin = (what: string, name: string) =>
   z.strictObject({
     name: z.string().min(1).default(name).describe(what),
     options: anyOptions.prefault({}).describe("Options of its own; see `tts-var list`"),
   });
 
-export const searchSchema = z.strictObject({
-  prompt: z
-    .string("must be a text; give it with --prompt")
-    .max(MAX_PROMPT, `must have at most ${MAX_PROMPT} characters`)
-    .refine(
-      (text) => text.trim() !== "",
-      "must not be empty; describe a scene, such as 'a photo of two dogs'",
-    )
-    .describe("What to draw"),
+/** What to draw: becomes the search's `Task`. */
+const taskShape = {
   negativePrompt: z
     .string()
+    .max(MAX_PROMPT, `must have at most ${MAX_PROMPT} characters`)
     .optional()
     .describe("What guidance leads away from (default: nothing in particular)"),
   metadata: anyOptions
@@ -47,6 +32,32 @@ export const searchSchema = z.strictObject({
     .min(0, `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`)
     .default(0)
     .describe("Seed of all randomness; equal seeds give equal images"),
+  label: z
+    .int("must be a whole number from 0")
+    .min(0, "must be a whole number from 0")
+    .optional()
+    .describe("Number of a class, for models that know classes only"),
+  source: z.string().min(1).optional().describe("Image to edit or to go on from, for models that can"),
+  keep: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("File with tokens to take instead of drawn ones (tokens/ of a run, or `tts-var tokens`)"),
+  keepUntil: z
+    .int("must be a whole number from 1")
+    .min(1, "must be a whole number from 1")
+    .optional()
+    .describe("First stage that is drawn although the file has tokens for it: a variation"),
+};
+
+const prompt = z
+  .string("must be a text; give it with --prompt")
+  .max(MAX_PROMPT, `must have at most ${MAX_PROMPT} characters`)
+  .refine((text) => text.trim() !== "", "must not be empty; describe a scene, such as 'a photo of two dogs'")
+  .describe("What to draw");
+
+/** How to search. Everything but the task, which a benchmark gives. */
+const recipeShape = {
   budget: z
     .number(`must be a number from ${MIN_BUDGET} to ${MAX_BUDGET}`)
     .min(MIN_BUDGET, `must be at least ${MIN_BUDGET} and at most ${MAX_BUDGET}`)
@@ -59,45 +70,19 @@ export const searchSchema = z.strictObject({
     "clip",
   ).prefault({}),
   model: z
-    .string()
-    .min(1)
-    .default("embedded")
-    .describe("Generator: a name (`tts-var list models`), a folder, or a server: http://host:port"),
-  features: z
     .strictObject({
-      model: z.string().min(1).default("dual-encoder").describe("Encoder whose tokens are clustered"),
-      reduction: z.string().min(1).default("pca").describe("How its tokens become one vector per image"),
-      options: anyOptions.prefault({}).describe("Options of the encoder"),
-    })
-    .prefault({}),
-  sampling: z
-    .strictObject({
-      guidance: perScale("a number from 0 to 100", (value) => value >= 0 && value <= 100)
-        .optional()
-        .describe("Classifier-free guidance weight, one for all scales or a list (default: the model's)"),
-      temperature: perScale("a number above 0 and at most 100", (value) => value > 0 && value <= 100)
-        .optional()
+      name: z
+        .string()
+        .min(1)
+        .default("embedded")
         .describe(
-          "Temperature of the token distribution, one for all scales or a list (default: the model's)",
+          "Generator: a name (`tts-var list models`), a folder, ./file.mjs, npm:package, or a server: http://host:port",
         ),
-      topP: z
-        .number()
-        .gt(0, "must be above 0 and at most 1")
-        .max(1, "must be above 0 and at most 1")
-        .optional()
-        .describe("Nucleus threshold in (0, 1] (default: the model's)"),
-      topK: z
-        .int("must be a whole number from 1")
-        .min(1, "must be a whole number from 1")
-        .optional()
+      options: anyOptions
+        .prefault({})
         .describe(
-          "Likeliest values that a token is drawn from; 1 is greedy, 2 and more mean nothing for bits",
+          "Settings of its family, such as guidance or temperature; what is left open is the model's",
         ),
-      guidanceUntil: z
-        .int()
-        .min(0)
-        .optional()
-        .describe("First scale without guidance, at half the cost (default: the model's)"),
       ratio: z
         .string()
         .regex(/^\d*\.?\d+(:\d*\.?\d+)?$/, "must be width:height, such as 4:3")
@@ -113,21 +98,18 @@ export const searchSchema = z.strictObject({
         .describe(
           "Size of the image in megapixels (0.25M) or pixels (512x512); the nearest that the model has",
         ),
-      schedule: z
+      shape: z
         .string()
         .min(1)
         .optional()
         .describe("Ratio and size by the model's own name for them (default: its first)"),
-      bits: z
-        .string()
-        .min(1)
-        .optional()
-        .describe("File with bits to take instead of drawn ones (bits/ of a run, or `tts-var bits`)"),
-      bitsUntil: z
-        .int("must be a whole number from 1")
-        .min(1, "must be a whole number from 1")
-        .optional()
-        .describe("First scale that is drawn although the file has bits for it: a variation"),
+    })
+    .prefault({}),
+  features: z
+    .strictObject({
+      model: z.string().min(1).default("dual-encoder").describe("Encoder whose tokens are clustered"),
+      reduction: z.string().min(1).default("pca").describe("How its tokens become one vector per image"),
+      options: anyOptions.prefault({}).describe("Options of the encoder"),
     })
     .prefault({}),
   calibration: z
@@ -163,10 +145,25 @@ export const searchSchema = z.strictObject({
     .enum(["seen", "full", "none"], { error: 'must be "seen", "full" or "none"' })
     .default("seen")
     .describe("Contact sheet: previews the search looked at, all previews (extra decodes), or none"),
+};
+
+/** The configuration of one search. */
+export const searchSchema = z.strictObject({
+  task: z.strictObject({ prompt, ...taskShape }, { error: "must say what to draw; give --prompt" }),
+  ...recipeShape,
+});
+
+/** The configuration of many searches: prompts come from elsewhere. */
+export const recipeSchema = z.strictObject({
+  task: z.strictObject({ prompt: prompt.optional(), ...taskShape }).prefault({}),
+  ...recipeShape,
 });
 
 /** A complete, validated configuration. */
 export type SearchConfig = z.output<typeof searchSchema>;
+
+/** A validated configuration that leaves the prompt open. */
+export type SearchRecipe = z.output<typeof recipeSchema>;
 
 /** Settings that cannot change a result; left out of the configuration's hash. */
 export const OUTPUT_SETTINGS = [
@@ -175,14 +172,23 @@ export const OUTPUT_SETTINGS = [
   "maxMemory",
   "sheet",
   "allowDownload",
-] as const satisfies readonly (keyof SearchConfig)[];
+] as const satisfies readonly (keyof SearchRecipe)[];
 
 /** Places where a bare string stands for an object with that `name`: `strategy: tts-var`. */
-export const NAMED_PLUGINS = ["strategy", "reward"] as const satisfies readonly (keyof SearchConfig)[];
+export const NAMED_PLUGINS = [
+  "strategy",
+  "reward",
+  "model",
+] as const satisfies readonly (keyof SearchConfig)[];
 
 /** Places that may hold a path; in a configuration file it is relative to the file. */
-export const PATH_SETTINGS: readonly string[] = ["reward.name", "strategy.name", "model", "features.model"];
+export const PATH_SETTINGS: readonly string[] = [
+  "reward.name",
+  "strategy.name",
+  "model.name",
+  "features.model",
+];
 /** Value of `calibration` that leaves out the one that comes with the package. */
 export const NO_CALIBRATION = "none";
 /** Places that always hold a path. */
-export const FILE_SETTINGS: readonly string[] = ["calibration", "out", "sampling.bits"];
+export const FILE_SETTINGS: readonly string[] = ["calibration", "out", "task.keep", "task.source"];

@@ -127,8 +127,8 @@ function addSpendings(parts: readonly Spending[]): Spending {
   const byKind = Object.fromEntries(
     COST_KINDS.map((kind) => [kind, parts.reduce((sum, part) => sum + part.byKind[kind], 0)]),
   ) as Record<CostKind, number>;
-  const byScale = parts[0]!.byScale.map((_, scale) =>
-    parts.reduce((sum, part) => sum + part.byScale[scale]!, 0),
+  const byStage = parts[0]!.byStage.map((_, scale) =>
+    parts.reduce((sum, part) => sum + part.byStage[scale]!, 0),
   );
-  return { total: parts.reduce((sum, part) => sum + part.total, 0), byKind, byScale };
+  return { total: parts.reduce((sum, part) => sum + part.total, 0), byKind, byStage };
 }

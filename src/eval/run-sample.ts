@@ -1,34 +1,38 @@
-import type { SearchConfig } from "../config/schema.ts";
+import type { SearchRecipe } from "../config/schema.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { Generator } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
+import type { Task } from "../core/task.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
-import { runSearch, type SearchInput } from "../engine/run-search.ts";
+import type { SearchResult } from "../engine/run-search.ts";
 import { encodePng } from "../io/png.ts";
 import type { SampleJob, SampleResult } from "./sample-job.ts";
 import { SampleStore, sha256Of } from "./sample-store.ts";
 
-/** The opened parts of a configuration that a search needs. */
-export interface SearchParts
-  extends AsyncDisposable,
-    Pick<SearchInput, "generator" | "strategy" | "features" | "settings" | "calibration"> {
+/** The opened models of a configuration, ready to search. */
+export interface SearchParts extends AsyncDisposable {
+  readonly generator: Generator;
   readonly reward: Reward;
+  readonly features: FeatureSource;
+  /** The configured task; prompt, seed and metadata are each job's own. */
+  readonly task: Task;
   /** Versions of what decides the search besides its models: a strategy's file, a calibration. */
   readonly versions: Readonly<Record<string, string>>;
+  run(task: Task, observer: { readonly signal?: AbortSignal }): Promise<SearchResult>;
 }
 
-export type OpenParts = (config: SearchConfig) => Promise<SearchParts>;
+export type OpenParts = (config: SearchRecipe) => Promise<SearchParts>;
 
 /** Versions that decide pixels and scores; equal on all machines of a run. */
 export function modelVersions(parts: {
-  readonly generator: Pick<Generator, "name" | "version">;
+  readonly generator: Pick<Generator, "traits">;
   readonly reward: Pick<Reward, "name" | "version">;
   readonly features: Pick<FeatureSource, "name" | "version"> | null;
   readonly versions: Readonly<Record<string, string>>;
 }): Record<string, string> {
   const { generator, reward, features, versions } = parts;
   return {
-    [`generator ${generator.name}`]: generator.version,
+    [`generator ${generator.traits.name}`]: generator.traits.version,
     [`reward ${reward.name}`]: reward.version,
     ...(features?.version == null ? {} : { [`features ${features.name}`]: features.version }),
     ...versions,
@@ -66,22 +70,9 @@ export class SampleRunner implements AsyncDisposable {
     const parts = await this.open(job);
     expectSameModels(job, modelVersions(parts));
     const start = this.#now();
-    const { config, item } = job;
-    const result = await runSearch({
-      generator: parts.generator,
-      strategy: parts.strategy,
-      rewards: { [config.reward.name]: parts.reward },
-      primaryReward: config.reward.name,
-      features: parts.features,
-      prompt: item.prompt,
-      metadata: { ...item },
-      seed: job.seed,
-      settings: parts.settings,
-      units: config.budget,
-      calibration: parts.calibration,
-      describe: { strategy: config.strategy.name, options: config.strategy.options },
-      ...(options.signal ? { signal: options.signal } : {}),
-    });
+    const { item } = job;
+    const task = { ...parts.task, prompt: item.prompt, seed: job.seed, metadata: { ...item } };
+    const result = await parts.run(task, options.signal ? { signal: options.signal } : {});
     const png = await encodePng(result.best.image);
     const { promptIndex, sample, round, seed, configHash } = job;
     const done: SampleResult & { png: string } = {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { SearchConfig } from "../config/schema.ts";
+import type { SearchRecipe } from "../config/schema.ts";
 import type { BenchmarkItem } from "../core/benchmark.ts";
 import type { Spending } from "../core/budget.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
@@ -7,8 +7,8 @@ import type { CandidateId } from "../core/ids.ts";
 
 /** What a job must know of the run's set-up; the same for all jobs of a run. */
 export interface JobSetup {
-  /** The search's configuration; its prompt and seed are replaced by the job's. */
-  readonly config: SearchConfig;
+  /** The search's configuration; prompt, seed and metadata are the job's. */
+  readonly config: SearchRecipe;
   readonly configHash: string;
   /** Versions of the models the coordinator has; a worker with others must refuse. */
   readonly models: Readonly<Record<string, string>>;

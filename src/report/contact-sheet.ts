@@ -1,7 +1,7 @@
 import type { OverlayOptions } from "sharp";
+import type { Stage } from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
 import type { RgbImage } from "../core/image.ts";
-import type { Scale } from "../core/schedule.ts";
 import type { SearchHistory } from "./search-history.ts";
 
 /** Pixels. Pictures are enlarged without smoothing, so that a small preview looks like what the reward saw. */
@@ -20,17 +20,17 @@ const COLORS = { kept: "#2a9d4e", dropped: "#c9ccd1", best: "#e0a100", ink: "#24
 export interface ContactSheet {
   readonly title: string;
   readonly history: SearchHistory;
-  readonly scales: readonly Scale[];
-  /** Pictures that exist, by scale index and candidate. Cells without one say that nothing was looked at. */
+  readonly stages: readonly Stage[];
+  /** Pictures that exist, by stage and candidate. Cells without one say that nothing was looked at. */
   readonly images: ReadonlyMap<string, RgbImage>;
 }
 
-export function sheetKey(scale: number, id: CandidateId): string {
-  return `${scale} ${id}`;
+export function sheetKey(stage: number, id: CandidateId): string {
+  return `${stage} ${id}`;
 }
 
 /**
- * Draws a search as one PNG: rows are scales from coarse to fine, columns are candidates; survivors of a scale have a
+ * Draws a search as one PNG: rows are stages from first to last, columns are candidates; survivors of a stage have a
  * green frame, the answer a golden one. Scores stand under the pictures that were scored.
  */
 export async function renderContactSheet(sheet: ContactSheet): Promise<Buffer> {
@@ -40,9 +40,9 @@ export async function renderContactSheet(sheet: ContactSheet): Promise<Buffer> {
   const rows = placeRows(sheet, columns);
   const height = rows.at(-1)!.top + rows.at(-1)!.height + CAPTION + 2 * GAP;
   const overlays: OverlayOptions[] = [];
-  for (const [row, { scale }] of sheet.history.scales.entries()) {
+  for (const [row, { stage }] of sheet.history.stages.entries()) {
     for (const [column, id] of columns.entries()) {
-      const image = sheet.images.get(sheetKey(scale, id));
+      const image = sheet.images.get(sheetKey(stage, id));
       if (!image) continue;
       const raw = { width: image.width, height: image.height, channels: 3 as const };
       const input = await sharp(image.data, { raw })
@@ -66,8 +66,8 @@ interface Row {
 
 function placeRows(sheet: ContactSheet, columns: readonly CandidateId[]): Row[] {
   let top = TOP;
-  return sheet.history.scales.map(({ scale }) => {
-    const height = columns.some((id) => sheet.images.has(sheetKey(scale, id))) ? CELL : BLIND;
+  return sheet.history.stages.map(({ stage }) => {
+    const height = columns.some((id) => sheet.images.has(sheetKey(stage, id))) ? CELL : BLIND;
     const row = { top, height };
     top += height + CAPTION + GAP;
     return row;
@@ -78,7 +78,7 @@ function placeRows(sheet: ContactSheet, columns: readonly CandidateId[]): Row[] 
 function chooseColumns(history: SearchHistory): readonly CandidateId[] {
   if (history.ids.length <= MAX_COLUMNS) return history.ids;
   const lifetime = new Map<CandidateId, number>(history.ids.map((id) => [id, 0]));
-  for (const { alive, kept } of history.scales) {
+  for (const { alive, kept } of history.stages) {
     for (const id of alive) lifetime.set(id, lifetime.get(id)! + (kept.has(id) ? 2 : 1));
   }
   if (history.best !== null) lifetime.set(history.best, Number.POSITIVE_INFINITY);
@@ -101,16 +101,16 @@ function drawLabels(
     text(GAP, 18, sheet.title, { size: 14, bold: true }),
     text(GAP, 36, legend(hidden), { size: 11, color: COLORS.muted }),
   ];
-  for (const [row, { scale, alive, kept, scores }] of history.scales.entries()) {
+  for (const [row, { stage, alive, kept, scores }] of history.stages.entries()) {
     const { top: y, height: tall } = rows[row]!;
-    const grid = sheet.scales[scale];
+    const label = sheet.stages[stage]?.label ?? "";
     parts.push(
-      text(GAP, y + 12, `scale ${scale}`, { size: 13 }),
-      text(GAP, y + 27, grid ? `${grid.h} x ${grid.w}` : "", { size: 11, color: COLORS.muted }),
+      text(GAP, y + 12, `stage ${stage}`, { size: 13 }),
+      text(GAP, y + 27, label, { size: 11, color: COLORS.muted }),
       text(GAP, y + 41, `${alive.length} > ${kept.size}`, { size: 11, color: COLORS.muted }),
     );
     const living = new Set(alive);
-    const last = row === history.scales.length - 1;
+    const last = row === history.stages.length - 1;
     for (const [column, id] of columns.entries()) {
       if (!living.has(id)) continue;
       const x = LEFT + column * (CELL + GAP);
@@ -121,7 +121,7 @@ function drawLabels(
         `<rect x="${x - 1}" y="${y - 1}" width="${CELL + 2}" height="${tall + 2}" fill="none" ` +
           `stroke="${color}" stroke-width="${stroke}"${kept.has(id) ? "" : ' stroke-dasharray="4 3"'}/>`,
       );
-      if (!sheet.images.has(sheetKey(scale, id))) {
+      if (!sheet.images.has(sheetKey(stage, id))) {
         parts.push(`<circle cx="${x + CELL / 2}" cy="${y + tall / 2}" r="4" fill="${color}"/>`);
       }
       const score = scores.get(id);

@@ -1,19 +1,19 @@
-import type { CandidateId } from "../core/ids.ts";
+import { type CandidateId, compareIds } from "../core/ids.ts";
 import type { TraceEvent } from "../core/trace.ts";
 
-/** What happened at one scale, read from a trace. */
-export interface ScaleHistory {
-  readonly scale: number;
-  /** Candidates for which the scale was computed. */
+/** What happened at one stage, read from a trace. */
+export interface StageHistory {
+  readonly stage: number;
+  /** Candidates for which the stage was computed. */
   readonly alive: readonly CandidateId[];
-  /** Candidates that went on; at the last scale the finalists. */
+  /** Candidates that went on; at the last stage the finalists. */
   readonly kept: ReadonlySet<CandidateId>;
-  /** Raw scores of the previews (or finals) that were scored after this scale. */
+  /** Raw scores of the previews (or finals) that were scored after this stage. */
   readonly scores: ReadonlyMap<CandidateId, number>;
 }
 
 export interface SearchHistory {
-  readonly scales: readonly ScaleHistory[];
+  readonly stages: readonly StageHistory[];
   /** Every candidate that ever lived: roots in order, each followed by its copies. */
   readonly ids: readonly CandidateId[];
   readonly best: CandidateId | null;
@@ -28,23 +28,25 @@ export function readHistory(events: readonly TraceEvent[], reward: string): Sear
   let finalists: readonly CandidateId[] = [];
   for (const event of events) {
     if (event.type === "step") {
-      alive[event.scale] ??= [];
-      alive[event.scale]!.push(...event.ids);
+      alive[event.stage] ??= [];
+      alive[event.stage]!.push(...event.ids);
+    } else if (event.type === "refine") {
+      alive[event.stage]!.push(...event.ids);
     } else if (event.type === "scores" && event.reward === reward) {
-      scores[event.scale] ??= new Map();
+      scores[event.stage] ??= new Map();
       event.ids.forEach((id, index) => {
-        scores[event.scale]!.set(id, event.raw[index]!);
+        scores[event.stage]!.set(id, event.raw[index]!);
       });
     } else if (event.type === "end") {
       best = event.best;
       finalists = event.finalists;
     }
   }
-  const scales = alive.map((ids, scale) => {
-    const next = scale + 1 < alive.length ? alive[scale + 1]! : finalists;
-    return { scale, alive: unique(ids), kept: new Set(next), scores: scores[scale] ?? new Map() };
+  const stages = alive.map((ids, stage) => {
+    const next = stage + 1 < alive.length ? alive[stage + 1]! : finalists;
+    return { stage, alive: unique(ids), kept: new Set(next), scores: scores[stage] ?? new Map() };
   });
-  return { scales, ids: unique(scales.flatMap((row) => row.alive)).sort(compareIds), best, finalists };
+  return { stages, ids: unique(stages.flatMap((row) => row.alive)).sort(compareIds), best, finalists };
 }
 
 function unique(ids: readonly CandidateId[]): CandidateId[] {

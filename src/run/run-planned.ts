@@ -4,7 +4,6 @@ import { TtsVarError } from "../core/errors.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { ProgressEvent, SearchTimer } from "../engine/observer.ts";
-import { runSearch } from "../engine/run-search.ts";
 import { probeWritable } from "../io/atomic.ts";
 import { stopwatch } from "./clock.ts";
 import { Interrupted, orAborted } from "./interrupt.ts";
@@ -49,13 +48,14 @@ export async function runPlanned(
 async function beginFolder({ config }: PlannedSearch, resolved: ResolvedConfig): Promise<RunFolder> {
   const parent = "results/runs";
   await probeWritable(config.out ?? parent);
-  const dir = config.out ?? (await claimFolder(parent, runName(new Date(), config.prompt, resolved.hash)));
+  const dir =
+    config.out ?? (await claimFolder(parent, runName(new Date(), planned.task.prompt, resolved.hash)));
   return RunFolder.create(dir, {
     command: "search",
     config: { ...config },
     origins: resolved.origins,
     configHash: resolved.hash,
-    seed: config.seed,
+    seed: config.task.seed,
     versions: versions(),
     models: {},
   });
@@ -75,7 +75,7 @@ async function search(
     folder.timing({ kind: "load", ms: loaded() });
     const { generator, reward, features } = open;
     folder.describeModels({
-      [generator.name]: generator.version,
+      [generator.traits.name]: generator.traits.version,
       [reward.name]: reward.version,
       ...(features.version === null ? {} : { [features.name]: features.version }),
       ...planned.versions,
@@ -84,19 +84,8 @@ async function search(
     const events: TraceEvent[] = [];
     const sheet = config.sheet !== "none";
     const started = stopwatch();
-    const result = await runSearch({
-      generator: recordPreviews(generator, images, { full: config.sheet === "full" }),
-      strategy: planned.strategy,
-      rewards: { [config.reward.name]: reward },
-      primaryReward: config.reward.name,
-      features,
-      prompt: config.prompt,
-      metadata: config.metadata,
-      seed: config.seed,
-      settings: planned.settings,
-      units: config.budget,
-      calibration: planned.calibration,
-      describe: { strategy: config.strategy.name, options: planned.strategyOptions },
+    const result = await open.run(planned.task, {
+      watch: (plain) => recordPreviews(plain, images, { full: config.sheet === "full" }),
       trace: {
         event(event) {
           folder.trace.event(event);
@@ -117,16 +106,16 @@ async function search(
   }
 }
 
-function describe({ action, stage, scales, width, spent, limit }: ProgressEvent, unit: number): string {
+function describe({ action, stage, stages, width, spent, limit }: ProgressEvent, unit: number): string {
   const doing = action === "score" ? "scoring" : action === "features" ? "comparing" : "drawing";
-  return `${doing}: scale ${stage}/${scales}, ${width} candidates, ${(spent / unit).toFixed(2)} of ${(limit / unit).toFixed(0)} units`;
+  return `${doing}: stage ${stage}/${stages}, ${width} candidates, ${(spent / unit).toFixed(2)} of ${(limit / unit).toFixed(0)} units`;
 }
 
 function timerInto(folder: RunFolder): SearchTimer {
   return {
-    begin(kind, scale, count) {
+    begin(kind, stage, count) {
       const elapsed = stopwatch();
-      return () => folder.timing({ kind, scale, count, ms: elapsed() });
+      return () => folder.timing({ kind, stage, count, ms: elapsed() });
     },
   };
 }

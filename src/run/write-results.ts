@@ -1,10 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { PlannedSearch } from "../assemble/open-search.ts";
+import type { Picture } from "../core/generator.ts";
 import type { RgbImage } from "../core/image.ts";
+import type { Tokens } from "../core/tokens.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { FinalCandidate, SearchResult } from "../engine/run-search.ts";
-import { packBits } from "../generators/tokens-file.ts";
+import { packTokens } from "../generators/tokens-file.ts";
 import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
 import { readHistory } from "../report/search-history.ts";
 import type { RunFolder } from "./run-folder.ts";
@@ -26,6 +28,7 @@ export interface SearchSummary {
       readonly limit: number;
       readonly total: number;
       readonly byKind: Readonly<Record<string, number>>;
+      /** By stage. */
       readonly byScale: readonly number[];
     };
   };
@@ -46,12 +49,14 @@ export interface CandidateSummary {
 /** One line of `candidates.jsonl`; paths are relative to the folder. */
 interface CandidateRow extends Pick<FinalCandidate, "id" | "parent" | "scores" | "details" | "pixelHash"> {
   readonly image: string;
-  /** File for `--bits`; absent for models whose tokens are no bits. */
-  readonly bits?: string;
+  /** File for `--tokens`. */
+  readonly tokens: string;
+  /** All frames of a clip. */
+  readonly frames?: readonly string[];
 }
 
 /**
- * Writes images, bits, `candidates.jsonl`, `metrics.json`, `best.png` and `sheet.png` of a finished search.
+ * Writes images, tokens, `candidates.jsonl`, `metrics.json`, `best.png` and `sheet.png` of a finished search.
  *
  * @throws TtsVarError OUTPUT_UNWRITABLE
  */
@@ -64,9 +69,11 @@ export async function writeSearchResults(
   const { config, plan } = planned;
   const reward = config.reward.name;
   const rows: CandidateRow[] = [];
-  for (const { id, parent, image, pixelHash, bits, scores, details } of result.candidates) {
-    const saved = await saveBits(folder, planned, id, bits);
-    rows.push({ id, parent, scores, details, image: await folder.image(id, image), pixelHash, ...saved });
+  for (const { id, parent, image, picture, pixelHash, tokens, scores, details } of result.candidates) {
+    const saved = await saveTokens(folder, planned, id, tokens);
+    const frames = await saveFrames(folder, id, picture);
+    const path = await folder.image(id, image);
+    rows.push({ id, parent, scores, details, image: path, ...frames, pixelHash, tokens: saved });
   }
   await folder.candidates(rows.map((row) => ({ ...row })));
   const best = rows.find(({ id }) => id === result.best.id)!;
@@ -80,10 +87,10 @@ export async function writeSearchResults(
   });
   const summary: SearchSummary = {
     schemaVersion: 1,
-    prompt: config.prompt,
-    seed: config.seed,
+    prompt: planned.task.prompt,
+    seed: config.task.seed,
     strategy: config.strategy.name,
-    model: config.model,
+    model: config.model.name,
     reward,
     budget: {
       limit: result.units,
@@ -93,7 +100,7 @@ export async function writeSearchResults(
         limit: result.limit,
         total: result.spending.total,
         byKind: result.spending.byKind,
-        byScale: result.spending.byScale,
+        byScale: result.spending.byStage,
       },
     },
     best: summarise(best, "best.png"),
@@ -111,12 +118,12 @@ export async function writeSearchResults(
   });
   if (config.sheet !== "none") {
     const images = new Map(seen.images);
-    const last = planned.generator.scales.length - 1;
+    const last = planned.generator.stages.length - 1;
     for (const { id, image } of result.candidates) images.set(sheetKey(last, id), image);
     const sheet = await renderContactSheet({
-      title: `"${shorten(config.prompt, 70)}"  ${config.strategy.name}, budget ${config.budget}, seed ${config.seed}`,
+      title: `"${shorten(planned.task.prompt, 70)}"  ${config.strategy.name}, budget ${config.budget}, seed ${config.task.seed}`,
       history: readHistory(seen.events, reward),
-      scales: planned.generator.scales,
+      stages: planned.generator.stages,
       images,
     });
     await folder.file("sheet.png", sheet);
@@ -124,16 +131,26 @@ export async function writeSearchResults(
   return summary;
 }
 
-async function saveBits(
+async function saveTokens(
   folder: RunFolder,
   { generator }: PlannedSearch,
   id: string,
-  bits: readonly Uint8Array[],
-): Promise<{ bits?: string }> {
-  if (generator.bitsPerToken === undefined) return {};
-  const path = `bits/${id}.json`;
-  await folder.file(path, `${JSON.stringify(packBits(generator, bits), null, 1)}\n`);
-  return { bits: path };
+  tokens: readonly Tokens[],
+): Promise<string> {
+  const path = `tokens/${id}.json`;
+  await folder.file(path, `${JSON.stringify(packTokens(generator, tokens), null, 1)}\n`);
+  return path;
+}
+
+async function saveFrames(
+  folder: RunFolder,
+  id: string,
+  { frames }: Picture,
+): Promise<{ frames?: string[] }> {
+  if (frames.length === 1) return {};
+  const paths: string[] = [];
+  for (const [index, frame] of frames.entries()) paths.push(await folder.image(`${id}-${index}`, frame));
+  return { frames: paths };
 }
 
 function shorten(text: string, length: number): string {

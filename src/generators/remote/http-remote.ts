@@ -68,7 +68,8 @@ export class HttpRemote implements Remote<SessionMethods> {
       const request = { ...this.#at(key), rows: [...rows], view: { ...view } };
       return this.#calls.bytes("view", request, pixels + HEAD_BYTES * (1 + rows.length), (bytes) => {
         const pictures = picturesOf(bytes);
-        const fits = ({ frames }: Picture) => frames.every((frame) => frame.width === width && frame.height === height);
+        const fits = ({ frames }: Picture) =>
+          frames.every((frame) => frame.width === width && frame.height === height);
         return pictures?.length === rows.length && pictures.every(fits) ? pictures : null;
       });
     },

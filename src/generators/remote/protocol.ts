@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
-import { SPECIFICATION_VERSION } from "../../core/generator.ts";
+import { lookSchema, traitsSchema } from "../traits-schema.ts";
 
 /**
  * What goes over the wire between a search and a generator that computes elsewhere. `docs/remote-sampler.md` is the same
@@ -46,75 +46,6 @@ export const ERROR_STATUS = {
 export type WireErrorCode = keyof typeof ERROR_STATUS;
 
 const count = z.int().positive();
-/** Longest side of an image: what a server claims, its clients will take the memory for. */
-const MOST_PIXELS = 8192;
-const MOST_FRAMES = 4096;
-const side = count.max(MOST_PIXELS, `images must not be over ${MOST_PIXELS} pixels wide or high`);
-const flops = z.number().min(0);
-const bytes = z.number().min(0);
-const look = z.enum(["now", "ahead"]);
-const looks = z.partialRecord(look, flops);
-
-/** Traits as a server tells them: `GeneratorTraits`, as plain data. */
-export const traitsSchema = z
-  .object({
-    specificationVersion: z.literal(SPECIFICATION_VERSION),
-    name: z.string().min(1),
-    /** Changes whenever an equal task could give other pixels under equal settings. */
-    version: z.string().min(1),
-    shape: z.object({ id: z.string().min(1), width: side, height: side, frames: count.max(MOST_FRAMES), grain: side }),
-    stages: z
-      .array(
-        z.object({
-          index: z.int().min(0),
-          label: z.string(),
-          tokens: z.int().min(0),
-          final: z.number().min(0).max(1),
-        }),
-      )
-      .min(1),
-    tokens: z.discriminatedUnion("kind", [
-      z.object({ kind: z.literal("bits"), width: count }),
-      z.object({ kind: z.literal("index"), size: count }),
-      z.object({ kind: z.literal("vector"), width: count }),
-    ]),
-    looks: z.array(look).min(1),
-    can: z.array(z.enum(["keep", "encode", "refine", "rewind", "log-prob", "negative-prompt", "source"])),
-    cost: z.object({
-      prompt: flops,
-      stages: z.array(flops),
-      shared: z.int().min(0),
-      views: looks,
-      refine: z.array(flops).optional(),
-    }),
-    memory: z
-      .object({
-        weights: bytes,
-        prompt: bytes,
-        kept: z.array(bytes),
-        working: z.array(bytes),
-        view: z.object({ bytes, atOnce: z.number().positive() }),
-      })
-      .nullable(),
-    settings: z.record(z.string(), z.unknown()),
-  })
-  .superRefine(({ stages, shape, looks: told, cost, memory }, context) => {
-    const wrong = (message: string) => context.addIssue({ code: "custom", message });
-    const lists = {
-      "cost.stages": cost.stages,
-      "memory.kept": memory?.kept,
-      "memory.working": memory?.working,
-    };
-    for (const [name, list] of Object.entries(lists)) {
-      if (list && list.length !== stages.length) wrong(`${name} must have one entry per stage`);
-    }
-    if (stages.some(({ index }, at) => index !== at)) wrong("stages must be in order");
-    if (shape.width % shape.grain !== 0 || shape.height % shape.grain !== 0)
-      wrong("sides must divide by the grain");
-    for (const each of told) if (cost.views[each] === undefined) wrong(`cost.views has no ${each}`);
-    if (!told.includes("now")) wrong("looks must have now");
-  });
-
 /** The answer of `GET /v2/info`: who serves what. */
 export const infoSchema = z.object({
   protocol: z.literal(PROTOCOL),
@@ -196,7 +127,7 @@ export const requestSchemas = {
   view: z.strictObject({
     ...inSession,
     rows,
-    view: z.strictObject({ size: z.number().gt(0).max(1), look }),
+    view: z.strictObject({ size: z.number().gt(0).max(1), look: lookSchema }),
   }),
   tokens: z.strictObject({ ...inSession, rows, stage: z.int().min(0) }),
   refine: z.strictObject({ ...inSession, share: z.number().gt(0).max(1), ids }),

@@ -1,0 +1,74 @@
+import type { SearchRecipe } from "../config/schema.ts";
+import { TtsVarError } from "../core/errors.ts";
+import type {
+  Capability,
+  GeneratorDefinition,
+  GeneratorRequest,
+  GeneratorTraits,
+} from "../core/generator.ts";
+import type { Task } from "../core/task.ts";
+import { readTokensFile, tokensFor } from "../generators/tokens-file.ts";
+import { decodePng } from "../io/png.ts";
+
+/** A generator as configured, and what it is to draw. */
+export interface ConfiguredTask {
+  readonly request: GeneratorRequest;
+  readonly task: Task;
+  readonly generator: GeneratorTraits;
+}
+
+/**
+ * Reads what a configuration says of model and task, with the files that it names. Without a prompt, the task's is empty.
+ *
+ * @throws TtsVarError CONFIG_INVALID for settings or a shape that the model does not have, or a task that it cannot do;
+ *   CONFIG_NOT_FOUND
+ */
+export async function configuredTask(
+  { model, task }: Pick<SearchRecipe, "model" | "task">,
+  definition: GeneratorDefinition,
+): Promise<ConfiguredTask> {
+  const { shape: id, ratio, size, options: settings } = model;
+  const { prompt = "", seed, metadata, negativePrompt, label, source, keep: path, keepUntil } = task;
+  if (path === undefined && keepUntil !== undefined) {
+    throw new TtsVarError("CONFIG_INVALID", "task.keepUntil needs task.keep: give a file with --tokens");
+  }
+  const file = path === undefined ? null : await readTokensFile(path);
+  const asked = id !== undefined || ratio !== undefined || size !== undefined;
+  const request = { shape: asked ? { id, ratio, size } : { id: file?.shape }, settings };
+  const generator = await definition.describe(request);
+  const needed = {
+    keep: path !== undefined,
+    source: source !== undefined,
+    "negative-prompt": negativePrompt !== undefined,
+  } satisfies Partial<Record<Capability, boolean>>;
+  for (const [capability, wanted] of Object.entries(needed)) {
+    if (wanted) expectCapable(generator, capability as keyof typeof needed);
+  }
+  return {
+    request,
+    generator,
+    task: {
+      prompt,
+      seed,
+      ...(negativePrompt === undefined ? {} : { negativePrompt }),
+      ...(label === undefined ? {} : { label }),
+      ...(source === undefined ? {} : { source: await decodePng(source) }),
+      ...(file && path !== undefined ? { keep: tokensFor(generator, file, path, keepUntil) } : {}),
+      metadata,
+    },
+  };
+}
+
+const TASKS = {
+  keep: "take tokens (task.keep)",
+  source: "start from an image (task.source)",
+  "negative-prompt": "be led away from a text (task.negativePrompt)",
+} as const;
+
+function expectCapable({ name, can }: GeneratorTraits, capability: keyof typeof TASKS): void {
+  if (can.includes(capability)) return;
+  throw new TtsVarError(
+    "CONFIG_INVALID",
+    `${name} cannot ${TASKS[capability]}; leave it out, or choose another --model`,
+  );
+}
