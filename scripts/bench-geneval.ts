@@ -3,13 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   countRecords,
-  freePort,
   kill,
   type Running,
   startCli,
-  startRedis,
   untilRecords,
 } from "../test/e2e/support/geneval-processes.ts";
+import { findRedis } from "../test/e2e/support/queue-servers.ts";
 
 /** How fast one backend is, with the embedded models. */
 export interface GenevalRate {
@@ -24,7 +23,7 @@ export interface GenevalRates {
   readonly inProcess: GenevalRate;
   readonly oneWorkerProcess: GenevalRate;
   readonly twoWorkerProcesses: GenevalRate;
-  /** Two `tts-var worker` processes on a Redis of this machine; null without redis-server. */
+  /** Two `tts-var worker` processes on a Redis of this machine; null where none can be had. */
   readonly bullmqTwoWorkers: GenevalRate | null;
 }
 
@@ -66,10 +65,10 @@ export async function benchGeneval(prompts: number): Promise<GenevalRates> {
 }
 
 async function withQueue<Rate>(dir: string, measure: (url: string) => Promise<Rate>): Promise<Rate | null> {
-  const port = await freePort();
-  const server = await startRedis(port, dir).catch(() => null);
-  if (server === null) return null;
-  const url = `redis://127.0.0.1:${port}`;
+  const redis = await findRedis();
+  if (redis === null) return null;
+  const { url, start } = await redis.open(dir);
+  const server = await start();
   const workers: Running[] = [1, 2].map(() => startCli(["worker", "--queue", url, "--quiet"]));
   try {
     return await measure(url);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRng } from "../src/core/rng.ts";
@@ -6,19 +6,18 @@ import {
   childrenOf,
   countRecords,
   folderHashes,
-  freePort,
   kill,
   type Running,
   runCli,
   startCli,
-  startRedis,
   toySearch,
   untilRecords,
 } from "../test/e2e/support/geneval-processes.ts";
+import { findQueueServers, type ServerKind } from "../test/e2e/support/queue-servers.ts";
 
-// `npx tsx scripts/crash-test.ts [MOMENTS] [SEED]`: kills (SIGKILL) workers, the coordinator or Redis at random moments
-// of a run, restarts what a user would restart, and compares the final folder with that of an undisturbed run. Once with
-// worker processes, once with Redis. Exit code 1 if a file differs, is missing or is left over.
+// `npx tsx scripts/crash-test.ts [MOMENTS] [SEED]`: kills (SIGKILL) workers, the coordinator or the queue's server at random
+// moments of a run, restarts what a user would restart, and compares the final folder with that of an undisturbed run. Once with
+// worker processes, once with each queue server that can be had. Exit code 1 if a file differs, is missing or is left over.
 
 const moments = Number(process.argv[2] ?? 20);
 const seed = process.argv[3] ?? "0";
@@ -74,15 +73,16 @@ async function withWorkerProcesses(): Promise<void> {
   });
 }
 
-async function withRedis(): Promise<void> {
-  const port = await freePort();
-  const url = `redis://127.0.0.1:${port}`;
-  let server = await startRedis(port, dir);
+async function withQueue({ name, open }: ServerKind): Promise<void> {
+  const home = join(dir, `${name}-server`);
+  await mkdir(home);
+  const { url, start } = await open(home);
+  let server = await start();
   const startWorker = (): Running => startCli(["worker", "--queue", url, "--lock-seconds", "2", "--quiet"]);
   const workers = [startWorker(), startWorker()];
-  const begin = (): Running => startCli(generate("redis", "--queue", url));
+  const begin = (): Running => startCli(generate(name, "--queue", url));
   try {
-    await disturb("redis", begin, async (moment, coordinator) => {
+    await disturb(name, begin, async (moment, coordinator) => {
       const kind = Math.floor(draw.uniform(moment * 2 + 1) * 3);
       if (kind === 0) {
         const index = moment % workers.length;
@@ -90,11 +90,11 @@ async function withRedis(): Promise<void> {
         workers[index] = startWorker();
       } else if (kind === 1) {
         await kill(server);
-        server = await startRedis(port, dir);
+        server = await start();
       } else {
         await kill(coordinator);
       }
-      console.log(`moment ${moment + 1}: killed ${["a worker", "Redis", "the coordinator"][kind]}`);
+      console.log(`moment ${moment + 1}: killed ${["a worker", name, "the coordinator"][kind]}`);
       return kind === 2 ? begin() : coordinator;
     });
   } finally {
@@ -108,8 +108,10 @@ try {
   const reference = await folderHashes(join(dir, "reference"));
   await withWorkerProcesses();
   expectSame(await folderHashes(join(dir, "processes")), reference, `worker processes, ${moments} kills`);
-  await withRedis();
-  expectSame(await folderHashes(join(dir, "redis")), reference, `Redis, ${moments} kills`);
+  for (const kind of await findQueueServers()) {
+    await withQueue(kind);
+    expectSame(await folderHashes(join(dir, kind.name)), reference, `${kind.name}, ${moments} kills`);
+  }
 } finally {
   await rm(dir, { recursive: true, force: true });
 }

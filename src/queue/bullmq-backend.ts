@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { TtsVarError } from "../core/errors.ts";
 import { fromWire, type WireError } from "../core/wire-error.ts";
 import { type Backend, maxAttempts } from "./backend.ts";
-import { connectionTo, defaultQueueName, loadBullmq, type QueuedJob } from "./bullmq.ts";
-import { parseRedisUrl } from "./redis-url.ts";
+import { defaultQueueName, type QueuedJob } from "./bullmq.ts";
+import { isLostConnection, openQueueServer } from "./queue-server.ts";
 
 export interface BullmqBackendOptions<Job> {
   readonly url: string;
@@ -11,8 +12,10 @@ export interface BullmqBackendOptions<Job> {
   jobId(job: Job): string;
   /** Folder that all workers share with this machine, or null to carry results by the queue. */
   readonly folder: string | null;
-  /** Seconds without Redis before the run stops (it can be resumed). */
+  /** Seconds without the server before the run stops (it can be resumed). */
   readonly patienceSeconds?: number;
+  /** Ends the wait for a server that is not there yet. */
+  readonly signal?: AbortSignal;
   onTrouble?(message: string): void;
 }
 
@@ -22,43 +25,57 @@ interface Pending<Job, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Jobs kept in Redis at once: enough to feed many workers, few enough to bound its memory. */
+/** Jobs kept in the queue at once: enough to feed many workers, few enough to bound its memory. */
 const queueWindow = 64;
 const pollMilliseconds = 1000;
 
 /**
- * Runs jobs on workers that serve a BullMQ queue. Redis holds nothing that cannot be made again: events tell of finished
- * jobs, and a poll finds what events missed and puts back jobs that a restarted Redis has forgotten.
+ * Runs jobs on workers that serve a BullMQ queue in Redis or PostgreSQL. The server holds nothing that cannot be made
+ * again: events tell of finished jobs, and a poll finds what events missed, puts back jobs that a restarted server has
+ * forgotten and adds those that did not reach it.
  *
- * @throws USAGE for a bad URL or missing packages
+ * @throws USAGE for a bad URL, missing packages or a database that refuses; EVAL_PARTIAL when it does not answer
  */
 export async function createBullmqBackend<Job, Result>(
   options: BullmqBackendOptions<Job>,
 ): Promise<Backend<Job, Result>> {
-  const address = parseRedisUrl(options.url);
-  const { Queue, QueueEvents } = await loadBullmq();
   const name = options.name ?? defaultQueueName;
-  const patience = (options.patienceSeconds ?? 60) * 1000;
-  const queue = new Queue<QueuedJob<Job>, Result>(name, {
-    connection: connectionTo(address),
-    // Events repeat results; a short history keeps images from piling up in Redis.
-    streams: { events: { maxLen: 2 * queueWindow } },
+  const patienceSeconds = options.patienceSeconds ?? 60;
+  const patience = patienceSeconds * 1000;
+  const { bullmq, label, connection, backend } = await openQueueServer(options.url, {
+    patienceSeconds,
+    ...(options.signal ? { signal: options.signal } : {}),
+    onTrouble: (error) => options.onTrouble?.(error.message),
   });
-  const events = new QueueEvents(name, { connection: connectionTo(address) });
+  const { Queue, QueueEvents } = bullmq;
+  // Events repeat results; a short history keeps images from piling up in the server.
+  const streams = { events: { maxLen: 2 * queueWindow } };
+  const queue = new Queue<QueuedJob, string>(name, { connection, streams }, backend);
+  const events = new QueueEvents(name, { connection, autorun: false }, backend);
   const pending = new Map<string, Pending<Job, Result>>();
   let closing = false;
-  let silentFor = 0;
+  let lastAnswer = performance.now();
+  let reported = false;
 
+  /** Tells of a lost server once, not at every attempt to reach it. */
   const onError = (error: Error): void => {
-    if (!closing && silentFor === 0)
-      options.onTrouble?.(`Redis at ${address.host}:${address.port}: ${error.message || "no connection"}`);
+    if (!closing && !reported) options.onTrouble?.(`${label}: ${error.message || "no connection"}`);
+    reported = true;
   };
   queue.on("error", onError);
   events.on("error", () => undefined);
   events.on("completed", ({ jobId }) => void settle(jobId).catch(() => undefined));
   events.on("failed", ({ jobId }) => void settle(jobId).catch(() => undefined));
 
-  /** Looks at a job in Redis: hands over its result, or puts it (back) into the queue. */
+  // PostgreSQL ends the stream of events when it goes away; Redis waits by itself.
+  void (async () => {
+    while (!closing) {
+      await events.run().catch(() => undefined);
+      if (!closing) await sleep(pollMilliseconds, undefined, { ref: false });
+    }
+  })();
+
+  /** Looks at a job in the queue: hands over its result, or puts it (back) into the queue. */
   async function settle(id: string): Promise<void> {
     if (!pending.has(id)) return;
     const stored = await queue.getJob(id);
@@ -68,7 +85,7 @@ export async function createBullmqBackend<Job, Result>(
       await add(id, task.job);
     } else if (stored.finishedOn !== undefined && stored.failedReason === undefined) {
       pending.delete(id);
-      task.resolve(stored.returnvalue);
+      task.resolve(JSON.parse(stored.returnvalue) as Result);
       await stored.remove().catch(() => undefined);
     } else if (await stored.isFailed()) {
       pending.delete(id);
@@ -80,7 +97,7 @@ export async function createBullmqBackend<Job, Result>(
   async function add(id: string, job: Job): Promise<void> {
     await queue.add(
       "sample",
-      { job, folder: options.folder },
+      { job: JSON.stringify(job), folder: options.folder },
       {
         jobId: id,
         attempts: maxAttempts,
@@ -91,28 +108,32 @@ export async function createBullmqBackend<Job, Result>(
     );
   }
 
-  let polling: Promise<void> = Promise.resolve();
+  // The next poll begins only after the last one was answered, however long the server was away.
+  let polling: Promise<void> | null = null;
+  async function poll(): Promise<void> {
+    try {
+      await Promise.all([...pending.keys()].map(settle));
+      lastAnswer = performance.now();
+      reported = false;
+    } catch (error) {
+      onError(error as Error);
+    } finally {
+      polling = null;
+    }
+  }
   const timer = setInterval(() => {
-    if (pending.size === 0) return;
-    silentFor += pollMilliseconds;
-    if (silentFor > patience) {
-      const message = `Redis at ${address.host}:${address.port} has not answered for ${patience / 1000} s; start it and run the same command again: finished images are kept`;
+    if (pending.size === 0) {
+      lastAnswer = performance.now();
+      return;
+    }
+    if (performance.now() - lastAnswer > patience) {
+      const message = `${label} has not answered for ${patienceSeconds} s; start it and run the same command again: finished images are kept`;
       for (const [id, task] of pending) {
         pending.delete(id);
         task.reject(new TtsVarError("EVAL_PARTIAL", message));
       }
     }
-    // The next poll begins only after the last one was answered, however long Redis was away.
-    if (silentFor === pollMilliseconds) {
-      polling = Promise.all([...pending.keys()].map(settle)).then(
-        () => {
-          silentFor = 0;
-        },
-        () => {
-          silentFor = Math.max(silentFor - pollMilliseconds, 0);
-        },
-      );
-    }
+    polling ??= poll();
   }, pollMilliseconds);
 
   async function submit(job: Job, signal: AbortSignal): Promise<Result> {
@@ -123,7 +144,8 @@ export async function createBullmqBackend<Job, Result>(
         onAbort = () => reject(signal.reason);
         signal.addEventListener("abort", onAbort, { once: true });
         pending.set(id, { job, resolve, reject });
-        enqueue(id, job).catch(reject);
+        // What a lost server did not take stays pending: the poll tries again as long as patience lasts.
+        enqueue(id, job).catch((error) => (isLostConnection(error) ? onError(error) : reject(error)));
       });
     } finally {
       signal.removeEventListener("abort", onAbort!);
@@ -140,7 +162,7 @@ export async function createBullmqBackend<Job, Result>(
   }
 
   return {
-    description: `Redis at ${address.host}:${address.port}, queue "${name}"`,
+    description: `${label}, queue "${name}"`,
     window: queueWindow,
     submit,
     async [Symbol.asyncDispose]() {

@@ -1,43 +1,17 @@
-import type { ConnectionOptions } from "bullmq";
-import { TtsVarError } from "../core/errors.ts";
 import { toWire } from "../core/wire-error.ts";
 import { mayPass } from "./backend.ts";
-import { parseRedisUrl, type RedisAddress } from "./redis-url.ts";
+import { openQueueServer } from "./queue-server.ts";
 
 /** Name of the queue when none is given. Coordinators and workers must use the same one. */
 export const defaultQueueName = "tts-var";
 
-/** What a job in Redis carries: the job itself, and the shared folder to write to (null: send the result back). */
-export interface QueuedJob<Job> {
-  readonly job: Job;
-  readonly folder: string | null;
-}
-
 /**
- * Loads BullMQ, an optional dependency.
- *
- * @throws USAGE with the command that installs it
+ * What a job in the queue carries: the job itself, and the shared folder to write to (null: send the result back). Job
+ * and result travel as text, since PostgreSQL does not keep the order of an object's keys.
  */
-export async function loadBullmq(): Promise<typeof import("bullmq")> {
-  try {
-    await import("ioredis");
-    return await import("bullmq");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
-    throw new TtsVarError(
-      "USAGE",
-      "--queue needs two optional packages; install them with: npm install bullmq ioredis",
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Commands wait for a lost server to come back instead of failing; how long is the caller's decision. */
-export function connectionTo(address: RedisAddress): ConnectionOptions {
-  const retryStrategy = (attempt: number): number => Math.min(100 * attempt, 1000);
-  return { ...address, maxRetriesPerRequest: null, retryStrategy };
+export interface QueuedJob {
+  readonly job: string;
+  readonly folder: string | null;
 }
 
 export interface QueueWorkerOptions {
@@ -45,6 +19,8 @@ export interface QueueWorkerOptions {
   readonly name?: string;
   /** Seconds after which the job of a silent worker is given to another one. */
   readonly lockSeconds?: number;
+  /** Ends the wait for a server that is not there yet. */
+  readonly signal?: AbortSignal;
   onError(error: Error): void;
   onDone?(): void;
 }
@@ -52,13 +28,15 @@ export interface QueueWorkerOptions {
 /** A worker of the queue. Disposing of it stops the running job, which goes back into the queue. */
 export interface QueueWorker extends AsyncDisposable {
   readonly name: string;
+  /** The server, without password. */
+  readonly label: string;
 }
 
 /**
- * Serves jobs from Redis, one at a time, until disposed of. Errors that would come again (configuration, models,
+ * Serves jobs of a queue, one at a time, until disposed of. Errors that would come again (configuration, models,
  * budget) fail the job at once, others after `maxAttempts`.
  *
- * @throws USAGE for a bad URL or missing packages
+ * @throws USAGE for a bad URL, missing packages or a database that refuses
  */
 export async function serveQueue<Job, Result>(
   handler: (
@@ -67,17 +45,23 @@ export async function serveQueue<Job, Result>(
   ) => Promise<Result>,
   options: QueueWorkerOptions,
 ): Promise<QueueWorker> {
-  const connection = connectionTo(parseRedisUrl(options.url));
-  const { Worker, UnrecoverableError, WaitingError } = await loadBullmq();
+  const { bullmq, label, connection, backend } = await openQueueServer(options.url, {
+    // A worker waits for its coordinator's server as long as it takes.
+    patienceSeconds: Number.POSITIVE_INFINITY,
+    ...(options.signal ? { signal: options.signal } : {}),
+    onTrouble: options.onError,
+  });
+  const { Worker, UnrecoverableError, WaitingError } = bullmq;
   const abort = new AbortController();
   const lock = (options.lockSeconds ?? 20) * 1000;
   const name = options.name ?? defaultQueueName;
-  const worker = new Worker<QueuedJob<Job>, Result>(
+  const worker = new Worker<QueuedJob, string>(
     name,
     async (taken, token) => {
       const { data } = taken;
       try {
-        return await handler(data.job, { signal: abort.signal, folder: data.folder });
+        const job = JSON.parse(data.job) as Job;
+        return JSON.stringify(await handler(job, { signal: abort.signal, folder: data.folder }));
       } catch (error) {
         if (abort.signal.aborted) {
           // Given back at once, so that another worker need not wait until this one counts as dead.
@@ -95,12 +79,15 @@ export async function serveQueue<Job, Result>(
       stalledInterval: lock / 2,
       // A job is repeated as often as its workers are killed; only its own errors count as attempts.
       maxStalledCount: 1000,
+      runRetryDelay: 1000,
     },
+    backend,
   );
   worker.on("error", (error) => options.onError(error));
   worker.on("completed", () => options.onDone?.());
   return {
     name,
+    label,
     async [Symbol.asyncDispose]() {
       abort.abort();
       await worker.close();

@@ -1,23 +1,21 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   folderHashes,
-  freePort,
   kill,
   type Running,
   startCli,
-  startRedis,
   toySearch,
   untilRecords,
 } from "./support/geneval-processes.ts";
+import { findQueueServers, type TestServer } from "./support/queue-servers.ts";
 import { runHere } from "./support/run-here.ts";
 
 const patience = { timeout: 240_000 };
+const kinds = await findQueueServers();
 let dir: string;
-let port: number;
-let url: string;
 let reference: Record<string, string>;
 const started: Running[] = [];
 
@@ -26,26 +24,9 @@ const generate = (out: string, ...more: readonly string[]): string[] => [
   ...toySearch,
   ...more,
 ];
-const queued = (out: string, name: string, ...more: readonly string[]): string[] =>
-  generate(out, "--queue", url, "--queue-name", name, ...more);
-
-function start(argv: readonly string[]): Running {
-  const running = startCli(argv);
-  started.push(running);
-  return running;
-}
-const startWorker = (name: string): Running =>
-  start(["worker", "--queue", url, "--queue-name", name, "--lock-seconds", "2", "--quiet"]);
-async function startServer(): Promise<Running> {
-  const server = await startRedis(port, dir);
-  started.push(server);
-  return server;
-}
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tts-var-queue-"));
-  port = await freePort();
-  url = `redis://127.0.0.1:${port}`;
   expect((await runHere(generate("reference", "--workers", "0"))).code).toBe(0);
   reference = await folderHashes(join(dir, "reference"));
 }, 120_000);
@@ -56,23 +37,46 @@ afterEach(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-describe("BullMQ on Redis", patience, () => {
-  it("gives the folder of an in-process run although a worker, Redis and the coordinator are killed", async () => {
-    const server = await startServer();
-    const [first] = [startWorker("kills"), startWorker("kills")];
-    const out = join(dir, "kills");
-    const coordinator = start(queued("kills", "kills"));
+describe.each(kinds)("BullMQ on $name", patience, ({ name, open }) => {
+  let server: TestServer;
+  beforeAll(async () => {
+    const home = join(dir, `${name}-server`);
+    await mkdir(home);
+    await chmod(dir, 0o711);
+    server = await open(home);
+  }, 120_000);
+
+  function start(argv: readonly string[]): Running {
+    const running = startCli(argv);
+    started.push(running);
+    return running;
+  }
+  const startWorker = (queue: string): Running =>
+    start(["worker", "--queue", server.url, "--queue-name", queue, "--lock-seconds", "2", "--quiet"]);
+  async function startServer(): Promise<Running> {
+    const running = await server.start();
+    started.push(running);
+    return running;
+  }
+  const folder = (queue: string): string => `${name}-${queue}`;
+  const queued = (queue: string, ...more: readonly string[]): string[] =>
+    generate(folder(queue), "--queue", server.url, "--queue-name", queue, ...more);
+
+  it("gives the folder of an in-process run although a worker, the server and the coordinator are killed", async () => {
+    const first = await startServer();
+    const [worker] = [startWorker("kills"), startWorker("kills")];
+    const out = join(dir, folder("kills"));
+    const coordinator = start(queued("kills"));
 
     await untilRecords(out, 10, coordinator);
-    await kill(first!);
+    await kill(worker!);
     await untilRecords(out, 25, coordinator);
-    // Redis keeps nothing on disk here: whatever it held is gone.
-    await kill(server);
+    await kill(first);
     await startServer();
     await untilRecords(out, 45, coordinator);
     await kill(coordinator);
 
-    const again = start(queued("kills", "kills"));
+    const again = start(queued("kills"));
     expect(await again.ended, again.stderr()).toBe(0);
     expect(await folderHashes(out)).toEqual(reference);
   });
@@ -80,9 +84,18 @@ describe("BullMQ on Redis", patience, () => {
   it("can leave the files to the workers", async () => {
     await startServer();
     startWorker("shared");
-    const shared = start(queued("shared", "shared", "--results", "shared"));
+    const shared = start(queued("shared", "--results", "shared"));
     expect(await shared.ended, shared.stderr()).toBe(0);
-    expect(await folderHashes(join(dir, "shared"))).toEqual(reference);
+    expect(await folderHashes(join(dir, folder("shared")))).toEqual(reference);
+  });
+
+  it("waits for a server that is started last", async () => {
+    startWorker("late");
+    const late = start(queued("late"));
+    await new Promise((next) => setTimeout(next, 1500));
+    await startServer();
+    expect(await late.ended, late.stderr()).toBe(0);
+    expect(await folderHashes(join(dir, folder("late")))).toEqual(reference);
   });
 });
 

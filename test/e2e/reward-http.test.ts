@@ -1,9 +1,6 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { loadReward } from "../../src/plugins/load-reward.ts";
@@ -48,18 +45,6 @@ async function scoreWith(spec: string, options: object, levels: number[], signal
 }
 
 describe("a reward behind HTTP", () => {
-  test("the example server in Python scores, batch by batch and in order", async () => {
-    const script = fileURLToPath(new URL("../../examples/reward-server.py", import.meta.url));
-    const server = spawn("python3", [script, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
-    closing.push(() => server.kill());
-    const [line] = (await once(createInterface({ input: server.stdout }), "line")) as [string];
-    const url = line.replace("scoring on ", "");
-    const { scores } = await scoreWith(url, { maxBatch: 2 }, [0, 128, 255]);
-    const alone = await scoreWith(url, {}, [255]);
-    expect(scores.every((score) => typeof score === "number" && score > 0 && score < 1)).toBe(true);
-    expect(scores[2]).toBe(alone.scores[0]);
-  });
-
   test("images arrive lossless with id, prompt and metadata; details come back", async () => {
     const { url, bodies } = await serve((body: { items: unknown[] }, response) =>
       json(response, { scores: body.items.map((_, i) => i), details: body.items.map((_, i) => ({ i })) }),

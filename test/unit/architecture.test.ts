@@ -47,7 +47,7 @@ const ZONES: Readonly<Record<string, Zone>> = {
   "src/io": { sees: ["src/core"], packages: ["sharp", ANY_NODE] },
   "src/queue": {
     sees: ["src/core", "src/engine", "src/io", "src/config"],
-    packages: ["zod", "p-limit", "bullmq", "ioredis", ANY_NODE],
+    packages: ["zod", "p-limit", "bullmq", ANY_NODE],
   },
   // No benchmark is known by name outside its own folder: the port of src/core/benchmark.ts is all that is seen.
   "src/eval": {

@@ -6,7 +6,8 @@ import { TtsVarError } from "../../src/core/errors.ts";
 import { fromWire, toWire } from "../../src/core/wire-error.ts";
 import { maxAttempts, mayPass, withRetries } from "../../src/queue/backend.ts";
 import { createInProcessBackend } from "../../src/queue/in-process.ts";
-import { parseRedisUrl } from "../../src/queue/redis-url.ts";
+import { parseQueueUrl } from "../../src/queue/queue-address.ts";
+import { isLostConnection } from "../../src/queue/queue-server.ts";
 import { createWorkerPool } from "../../src/queue/worker-pool.ts";
 
 const never = new AbortController().signal;
@@ -125,20 +126,49 @@ describe("worker processes", { timeout: 120_000 }, () => {
   });
 });
 
-describe("Redis addresses", () => {
-  it("are parsed with their defaults", () => {
-    expect(parseRedisUrl("redis://localhost")).toEqual({ host: "localhost", port: 6379 });
-    expect(parseRedisUrl("redis://u:p%40ss@[::1]:7000/3")).toEqual({
+describe("addresses of queues", () => {
+  const redis = (url: string): unknown => {
+    const address = parseQueueUrl(url);
+    return address.kind === "redis" ? address.redis : address.kind;
+  };
+
+  it("in Redis are parsed with their defaults", () => {
+    expect(redis("redis://localhost")).toEqual({ host: "localhost", port: 6379 });
+    expect(redis("redis://u:p%40ss@[::1]:7000/3")).toEqual({
       host: "::1",
       port: 7000,
       username: "u",
       password: "p@ss",
       db: 3,
     });
-    expect(parseRedisUrl("rediss://h:1")).toEqual({ host: "h", port: 1, tls: {} });
+    expect(redis("rediss://h:1")).toEqual({ host: "h", port: 1, tls: {} });
   });
 
-  it.each(["localhost:6379", "http://h", "redis://", "redis://h/x", ""])("refuses %j", (url) => {
-    expect(() => parseRedisUrl(url)).toThrow(/must look like redis:\/\/host:6379/);
+  it.each(["postgres", "postgresql"])(
+    "in PostgreSQL (%s://) are given to the driver as they are",
+    (scheme) => {
+      const url = `${scheme}://u:p%40ss@h:7000/jobs?sslmode=require`;
+      expect(parseQueueUrl(url)).toEqual({ kind: "postgres", label: "PostgreSQL at h:7000/jobs", url });
+      expect(parseQueueUrl(`${scheme}://h`).label).toBe("PostgreSQL at h:5432");
+    },
+  );
+
+  it.each(["localhost:6379", "http://h", "redis://", "redis://h/x", "postgres:///db", ""])(
+    "refuses %j",
+    (url) => {
+      expect(() => parseQueueUrl(url)).toThrow(/must look like redis:\/\/host:6379/);
+    },
+  );
+});
+
+describe("troubles of PostgreSQL", () => {
+  it.each([
+    [{ code: "ECONNREFUSED", message: "" }, true],
+    [{ code: "57P03", message: "the database system is starting up" }, true],
+    [{ message: "Connection terminated unexpectedly" }, true],
+    [{ code: "28P01", message: "password authentication failed" }, false],
+    [{ code: "3D000", message: 'database "x" does not exist' }, false],
+  ])("%j: a lost connection: %s", (error, lost) => {
+    expect(isLostConnection(error)).toBe(lost);
   });
 });

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from serving import ROOT
-from ttsvar.serve.draw import draw_bits
+from ttsvar.infinity.serving.draw import draw_bits
 from ttsvar.serve.fields import bits_from, bits_to
 from ttsvar.serve.keyed import KeyedRandom, philox
 

@@ -13,6 +13,7 @@ import torch
 from serving import HANDLE, PROMPT, loaded, network  # noqa: F401 (loaded and network are fixtures)
 from ttsvar.infinity.serving.description import describe
 from ttsvar.infinity.serving.loading import Loaded
+from ttsvar.infinity.serving.loop import InfinityLoop
 from ttsvar.infinity.serving.network import Network
 from ttsvar.serve.service import Limits, Service
 from ttsvar.serve.transport import SamplerServer
@@ -36,7 +37,7 @@ class Running:
 
 
 def service_of(loaded: Loaded, network: Network) -> Service:
-    return Service(network, loaded.shapes, describe(loaded, loaded.version), Limits())
+    return Service(InfinityLoop(network, loaded.shapes, describe(loaded, loaded.version)), Limits())
 
 
 def call(connection: http.client.HTTPConnection, method: str, body: dict) -> tuple[int, dict]:

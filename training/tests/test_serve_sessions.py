@@ -35,7 +35,7 @@ def test_a_failed_change_leaves_the_session_as_it_was() -> None:
     store.open(HANDLE, b"start", lambda: (population_at(0), {"revision": 0}))
     with pytest.raises(ZeroDivisionError):
         store.change(HANDLE, 0, b"step", lambda _: 1 // 0)
-    assert store.at(HANDLE, 0).population.stage == 0
+    assert store.at(HANDLE, 0).candidates.stage == 0
     assert store.change(HANDLE, 0, b"step", lambda _: (population_at(1), {})) == {"revision": 1}
 
 
@@ -59,4 +59,4 @@ def test_idle_sessions_expire_and_used_ones_do_not() -> None:
         return population_at(1), {}
 
     assert store.change("used", 0, digest("step", b""), slow) == {"revision": 1}
-    assert store.find("used").population.stage == 1
+    assert store.find("used").candidates.stage == 1

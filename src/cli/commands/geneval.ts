@@ -58,7 +58,10 @@ function registerRun(group: Command, name: string, summary: string, judged: bool
       "--workers <n>",
       "Worker processes; 0: search in this process (default: one per core for larger sets)",
     )
-    .option("--queue <url>", "Search on `tts-var worker` processes by Redis: redis://host:port")
+    .option(
+      "--queue <url>",
+      "Search on `tts-var worker` processes: redis://host:port or postgres://host:port/database",
+    )
     .option("--queue-name <name>", "Name of the queue, the same for workers")
     .option(
       "--results <how>",

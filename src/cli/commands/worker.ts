@@ -18,7 +18,10 @@ export function register(program: Command): void {
   program
     .command("worker")
     .description("Search for `tts-var geneval run --queue` until interrupted; start one per core.")
-    .requiredOption("--queue <url>", "Redis that the coordinator uses: redis://host:port")
+    .requiredOption(
+      "--queue <url>",
+      "Server that the coordinator uses: redis://host:port or postgres://host:port/database",
+    )
     .option("--queue-name <name>", "Name of the queue, the same as the coordinator's")
     .option(
       "--lock-seconds <s>",
@@ -53,9 +56,10 @@ async function serve(flags: WorkerFlags): Promise<void> {
         url: flags.queue,
         ...(flags.queueName === undefined ? {} : { name: flags.queueName }),
         lockSeconds,
+        signal: interrupts.signal,
         onError(error) {
           // A lost server is reported once, not at every attempt to reach it.
-          if (error.message !== trouble) progress.warn(error.message || "no connection to Redis");
+          if (error.message !== trouble) progress.warn(error.message || "no connection to the queue");
           trouble = error.message;
         },
         onDone() {
@@ -64,7 +68,7 @@ async function serve(flags: WorkerFlags): Promise<void> {
         },
       },
     );
-    progress.line(`serving queue "${worker.name}" of ${flags.queue}; end with Ctrl-C`);
+    progress.line(`serving queue "${worker.name}" of ${worker.label}; end with Ctrl-C`);
     try {
       await orAborted(new Promise<never>(() => undefined), interrupts.signal);
     } finally {

@@ -6,7 +6,7 @@ import type { SampleRunner } from "../../eval/run-sample.ts";
 import { jobId, type SampleJob, type SampleResult } from "../../eval/sample-job.ts";
 import type { Backend } from "../../queue/backend.ts";
 import { createInProcessBackend } from "../../queue/in-process.ts";
-import { parseRedisUrl } from "../../queue/redis-url.ts";
+import { parseQueueUrl } from "../../queue/queue-address.ts";
 import { createWorkerPool } from "../../queue/worker-pool.ts";
 import type { Progress } from "../../run/progress.ts";
 
@@ -24,9 +24,9 @@ export type SampleBackend = Backend<SampleJob, SampleResult>;
 export function checkBackend({ queue, queueName, results, workers }: BackendOptions): void {
   if (queue === undefined) {
     if (queueName === undefined && results === "queue") return;
-    throw new TtsVarError("USAGE", "--queue-name and --results shared belong to --queue redis://host:port");
+    throw new TtsVarError("USAGE", "--queue-name and --results shared belong to --queue URL");
   }
-  parseRedisUrl(queue);
+  parseQueueUrl(queue);
   if (workers !== undefined) {
     throw new TtsVarError(
       "USAGE",
@@ -39,7 +39,7 @@ export function checkBackend({ queue, queueName, results, workers }: BackendOpti
 const jobsWorthAProcess = 4;
 
 /**
- * Chooses where the searches run: in Redis if asked for, otherwise one worker process per core when there is enough to
+ * Chooses where the searches run: in a queue if asked for, otherwise one worker process per core when there is enough to
  * do, otherwise this process.
  *
  * @param out folder of the evaluation

@@ -48,34 +48,7 @@ export function startCli(argv: readonly string[]): Running {
   );
 }
 
-/** @throws with the command that installs it when redis-server is missing */
-export async function startRedis(port: number, dir: string): Promise<Running> {
-  const args = [
-    "--port",
-    String(port),
-    "--bind",
-    "127.0.0.1",
-    "--save",
-    "",
-    "--appendonly",
-    "no",
-    "--dir",
-    dir,
-  ];
-  const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
-  await new Promise<void>((ready, fail) => {
-    child.once("error", () =>
-      fail(new Error("redis-server is missing; install it: apt-get install redis-server")),
-    );
-    child.once("exit", (code) => fail(new Error(`redis-server ended with code ${code}`)));
-    child.stdout.on("data", (text: Buffer) => {
-      if (text.includes("Ready to accept connections")) ready();
-    });
-  });
-  return watch(child);
-}
-
-function watch(child: ChildProcess): Running {
+export function watch(child: ChildProcess): Running {
   let text = "";
   child.stderr?.on("data", (chunk: Buffer) => {
     text += chunk;

@@ -1,1 +1,1 @@
-"""Serves an Infinity generator to searches over HTTP (protocol: ``docs/remote-sampler.md``)."""
+"""Serves a generator to searches over HTTP (protocol: ``docs/remote-sampler.md``); of which family, ``loop.py`` hides."""

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ttsvar.serve.errors import ServeError
-from ttsvar.infinity.serving.population import Population
+from ttsvar.serve.loop import Candidates
 
 
 @dataclass
 class Session:
-    population: Population
+    candidates: Candidates
     # The call that made the current revision, and what was answered.
     call: bytes
     answer: dict
@@ -57,7 +57,7 @@ class SessionStore:
             session.touched = self._clock()
             return session
 
-    def open(self, handle: str, call: bytes, make: Callable[[], tuple[Population, dict]]) -> dict:
+    def open(self, handle: str, call: bytes, make: Callable[[], tuple[Candidates, dict]]) -> dict:
         """A new session; if the same call made it before, its answer."""
         self.expire()
         with self._lock:
@@ -73,9 +73,9 @@ class SessionStore:
                     f"all {self.most} sessions are in use; wait for another search to end, or start the server with "
                     "a larger --max-sessions",
                 )
-        population, answer = make()
+        candidates, answer = make()
         with self._lock:
-            self._sessions[handle] = Session(population, call, answer, touched=self._clock())
+            self._sessions[handle] = Session(candidates, call, answer, touched=self._clock())
         return answer
 
     def at(self, handle: str, revision: int) -> Session:
@@ -86,7 +86,7 @@ class SessionStore:
         return session
 
     def change(
-        self, handle: str, revision: int, call: bytes, make: Callable[[Population], tuple[Population, dict]]
+        self, handle: str, revision: int, call: bytes, make: Callable[[Candidates], tuple[Candidates, dict]]
     ) -> dict:
         """Moves the session from ``revision`` to the next one, or answers again if this very call already did."""
         session = self.find(handle)
@@ -96,11 +96,11 @@ class SessionStore:
             raise self._conflict(session, revision)
         session.busy = True
         try:
-            population, answer = make(session.population)
+            candidates, answer = make(session.candidates)
         finally:
             session.busy, session.touched = False, self._clock()
         session.revision += 1
-        session.population, session.call = population, call
+        session.candidates, session.call = candidates, call
         session.answer = {"revision": session.revision, **answer}
         return session.answer
 

@@ -11,12 +11,13 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from ttsvar.serve.draw import Drawn, draw_bits
-from ttsvar.serve.errors import ServeError, invalid
-from ttsvar.serve.keyed import KeyedRandom
+from ttsvar.infinity.serving.draw import Drawn, draw_bits
 from ttsvar.infinity.serving.network import Network, Prompt, Stage
 from ttsvar.infinity.serving.past import Slot
 from ttsvar.infinity.serving.shape import Settings, Shape
+from ttsvar.serve.errors import ServeError, invalid
+from ttsvar.serve.fields import bits_to
+from ttsvar.serve.keyed import KeyedRandom
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Population:
         condition = network.prompt(request.prompt, request.negative)
         return Population(network, request, condition, tuple(Row(id) for id in ids))
 
-    def step(self) -> tuple[Population, list[Drawn]]:
-        """The next stage of all candidates."""
+    def step(self) -> tuple[Population, dict]:
+        """The next stage of all candidates, and its signals by row."""
         scale, network, shape = self.stage, self.network, self.request.shape
         if scale >= shape.scales:
             raise invalid(f"all {shape.scales} stages are done")
@@ -74,7 +75,12 @@ class Population:
             )
             for row, one, slot in zip(self.rows, drawn, slots)
         )
-        return replace(self, rows=rows, stage=scale + 1), drawn
+        return replace(self, rows=rows, stage=scale + 1), {
+            "logProb": [one.log_prob for one in drawn],
+            "entropy": [one.entropy for one in drawn],
+            "guidanceGap": [one.guidance_gap for one in drawn],
+            "tokenHash": [token_hash(one.bits) for one in drawn],
+        }
 
     def pick(self, picks: Sequence[tuple[int, str]]) -> Population:
         """Candidates ``parent`` under new ids, in the given order."""
@@ -84,6 +90,16 @@ class Population:
         if not 0 <= index < len(self.rows):
             raise invalid(f"row {index} is outside 0..{len(self.rows) - 1}")
         return self.rows[index]
+
+    def view(self, rows: Sequence[int], size: tuple[int, int] | None) -> bytes:
+        full = self.request.shape.latent
+        h, w = full if size is None else size
+        if h > full[0] or w > full[1]:
+            raise invalid(f"cannot decode at {h}x{w}: sizes go from 1x1 to the full latent, {full[0]}x{full[1]}")
+        return self.decode(rows, (h, w)).tobytes()
+
+    def tokens(self, row: int) -> dict:
+        return {"bits": [bits_to(bits) for bits in self.row(row).bits]}
 
     def decode(self, rows: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         """Images ``[n, h, w, 3]`` (uint8)."""
