@@ -3,8 +3,9 @@ import { parse as parseYaml } from "yaml";
 import type { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import { nearest } from "../core/registry.ts";
-import { type ConfigFile, expandNames } from "./load.ts";
+import { expandNames } from "./load.ts";
 import { type ConfigTree, deletePath, getPath, isTree, leaves, setPath } from "./paths.ts";
+import type { ConfigFile } from "./read-yaml.ts";
 import { NAMED_PLUGINS, OUTPUT_SETTINGS, type SearchConfig, searchSchema } from "./schema.ts";
 
 /** What a configuration is made of, weakest first: defaults < file < flags < `--set`. */
