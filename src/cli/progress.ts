@@ -20,6 +20,23 @@ export function progressStyle(
   return { quiet, live: terminal && !ci && !quiet, color };
 }
 
+/** Milliseconds between plain lines about a long job. */
+const lineEvery = 30_000;
+
+/**
+ * The state of a long job: live on a terminal, elsewhere a plain line at once and then every half minute, so that a log
+ * shows that the job is alive.
+ */
+export function longStatus(progress: Progress, live: boolean): (text: string) => void {
+  let next = 0;
+  return (text) => {
+    if (live) return progress.status(text);
+    if (Date.now() < next) return;
+    next = Date.now() + lineEvery;
+    progress.line(text);
+  };
+}
+
 export function createProgress(quiet: boolean, style: ProgressStyle = progressStyle(quiet)): Progress {
   let shown = false;
   const clear = (): void => {

@@ -4,8 +4,9 @@ import type { z } from "zod";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { nearest } from "../core/registry.ts";
-import { type ConfigFile, expandNames } from "./load.ts";
+import { expandNames } from "./load.ts";
 import { type ConfigTree, deletePath, getPath, leaves, setPath } from "./paths.ts";
+import type { ConfigFile } from "./read-yaml.ts";
 import {
   NAMED_PLUGINS,
   OUTPUT_SETTINGS,

@@ -1,8 +1,9 @@
 import { type Benchmark, itemKey } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { ResultRow } from "./results.ts";
-import { bootstrap, type Cell, type Interval, type Intervals } from "./statistics/bootstrap.ts";
-import { holm, type McNemar, mcnemarP } from "./statistics/mcnemar.ts";
+import { bootstrap } from "./statistics/bootstrap.ts";
+import { type Cell, type Interval, intervals } from "./statistics/intervals.ts";
+import { holm, type McNemar, signFlipP } from "./statistics/mcnemar.ts";
 import { scoreOf, scoreTags } from "./summary.ts";
 
 /** B minus A on the same prompts and samples. */
@@ -28,12 +29,13 @@ export interface Flip {
 export interface Comparison {
   readonly prompts: number;
   readonly pairs: number;
-  readonly overall: Omit<TagDifference, "tag" | "mcnemar">;
+  /** With the exact p-value of one test over all pairs. */
+  readonly overall: Omit<TagDifference, "tag" | "mcnemar"> & { readonly p: number };
   readonly byTag: readonly TagDifference[];
   /** Prompts that pass only in one of the two (any sample right), then those that merely shift; largest change first. */
   readonly flips: readonly (Flip & { readonly flipped: boolean })[];
   readonly flops: { readonly a: number | null; readonly b: number | null };
-  readonly intervals: Pick<Intervals, "draws" | "level">;
+  readonly intervals: { readonly draws: number; readonly level: number };
   /** Images that only one side has. */
   readonly unpaired: number;
 }
@@ -66,14 +68,22 @@ export function compareResults(
     stratum: left[0]!.tag,
     values: left.map((row, index) => scoreOf(right[index]!) - scoreOf(row)),
   }));
-  const draw = (scope: Intervals["scope"]): Intervals =>
-    bootstrap(cells, { seed: options.seed ?? 0, scope, ...(options.draws ? { draws: options.draws } : {}) });
-  const [fresh, fixed] = [draw("new-prompts"), draw("these-prompts")];
+  const fresh = intervals(cells, { range: [-1, 1] });
+  const fixed = bootstrap(cells, {
+    seed: options.seed ?? 0,
+    ...(options.draws ? { draws: options.draws } : {}),
+  });
   const left = pairs.flatMap((pair) => pair.a);
   const right = pairs.flatMap((pair) => pair.b);
   const [scoresA, scoresB] = [scoreTags(left, tags), scoreTags(right, tags)];
   const discordant = scoresA.map(({ tag }) => countDiscordant(left, right, tag));
-  const ps = discordant.map(([onlyA, onlyB]) => mcnemarP(onlyA, onlyB));
+  const testOf = (tag?: string): number =>
+    signFlipP(
+      cells
+        .filter(({ stratum }) => tag === undefined || stratum === tag)
+        .map(({ values }) => values.reduce((sum, value) => sum + value, 0)),
+    );
+  const ps = scoresA.map(({ tag }) => testOf(tag));
   const adjusted = holm(ps);
   const meanOf = (scores: typeof scoresA): number =>
     scores.reduce((sum, { accuracy }) => sum + accuracy, 0) / scores.length;
@@ -85,6 +95,7 @@ export function compareResults(
       b: meanOf(scoresB),
       newPrompts: fresh.overall,
       thesePrompts: fixed.overall,
+      p: testOf(),
     },
     byTag: scoresA.map(({ tag, accuracy }, index) => ({
       tag,
@@ -101,7 +112,7 @@ export function compareResults(
     })),
     flips: findFlips(pairs),
     flops: { a: flopsOf(left), b: flopsOf(right) },
-    intervals: { draws: fresh.draws, level: fresh.level },
+    intervals: { draws: fixed.draws, level: fresh.level },
     unpaired: rowsA.length + rowsB.length - 2 * left.length,
   };
 }

@@ -1,4 +1,4 @@
-import type { Interval } from "./statistics/bootstrap.ts";
+import type { Interval } from "./statistics/intervals.ts";
 import type { Summary } from "./summary.ts";
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)}%`;
@@ -29,7 +29,7 @@ export function formatSummary(summary: Summary): string {
     "",
     `Overall score (avg. over tasks): ${summary.overall.toFixed(5)}${partial ? " (partial)" : ""}`,
     `${100 * intervals.level}% interval: [${intervals.overall.low.toFixed(5)}, ${intervals.overall.high.toFixed(5)}]` +
-      ` (${intervals.method}, ${intervals.draws} bootstrap draws of prompts within tasks, then of images)`,
+      ` (Student's ${intervals.method} over new prompts, stratified by task)`,
     ...(cost === null ? [] : [costLine(cost)]),
     ...summary.warnings.map((warning) => `WARNING: ${warning}`),
   ];

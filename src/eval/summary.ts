@@ -3,7 +3,7 @@ import type { Benchmark } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { type Provenance, provenanceOf } from "./label.ts";
 import { groupByPrompt, type ResultRow } from "./results.ts";
-import { bootstrap, type Cell, type Intervals } from "./statistics/bootstrap.ts";
+import { type Cell, type Intervals, intervals } from "./statistics/intervals.ts";
 
 /** What a set of images must be to be called complete. */
 export interface Completeness {
@@ -54,8 +54,6 @@ export interface Summary extends Provenance {
 
 export interface SummaryOptions {
   readonly benchmark: Pick<Benchmark, "title" | "tags" | "layout">;
-  readonly seed?: number | string;
-  readonly draws?: number;
   readonly level?: number;
   /** Expected numbers, when they are known from elsewhere than the rows. */
   readonly expectedPrompts?: number;
@@ -65,7 +63,7 @@ export interface SummaryOptions {
 }
 
 /**
- * The benchmark's summary with bootstrap intervals over new prompts.
+ * The benchmark's summary with intervals for new prompts.
  *
  * @throws EVAL_PARTIAL without rows; EVAL_DATA when judges are mixed or an image has two verdicts
  */
@@ -94,10 +92,8 @@ export function summarize(rows: readonly ResultRow[], options: SummaryOptions): 
       ? { bySkill: [...bySkill(atoms)].map(([skill, found]) => ({ skill, ...found })) }
       : {}),
     overall: byTag.reduce((sum, { accuracy }) => sum + accuracy, 0) / byTag.length,
-    intervals: bootstrap(cells, {
-      seed: options.seed ?? 0,
-      scope: "new-prompts",
-      ...(options.draws === undefined ? {} : { draws: options.draws }),
+    intervals: intervals(cells, {
+      range: [0, 1],
       ...(options.level === undefined ? {} : { level: options.level }),
     }),
     cost: costOf(rows, options.searchSeconds ?? null),

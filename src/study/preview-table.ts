@@ -1,7 +1,7 @@
 import { createRng } from "../core/rng.ts";
 import { rowOf, type Tensor } from "../core/tensor.ts";
 import { bitsTensor } from "../engine/events.ts";
-import type { Interval } from "../eval/statistics/bootstrap.ts";
+import type { Interval } from "../eval/statistics/intervals.ts";
 import { groupBy } from "./group-by.ts";
 import { viewKey } from "./record-tree.ts";
 import type { TreeRow } from "./study-plan.ts";
@@ -25,13 +25,18 @@ export interface PreviewRow {
 const SIGNALS = ["logProb", "entropy", "guidanceGap"] as const;
 
 /**
- * Within-prompt correlations of all recorded views, with intervals by a bootstrap over prompts (replicates of a prompt
- * stay together). Prompts whose images are all right or all wrong say nothing of the verdict, and count as they are.
+ * What a view says of finished images, prompt by prompt: sums of squares of the view, of products, and of squares of what
+ * it is compared with, all centred within trees (replicates of a prompt are added up). Correlations follow from them.
  */
-export function tabulatePreviews(
-  trees: readonly TreeRow[],
-  { primaryReward, draws }: { readonly primaryReward: string; readonly draws: number },
-): PreviewRow[] {
+export interface PreviewSums extends Pick<PreviewRow, "scale" | "size" | "view"> {
+  readonly withReward: readonly Sums[];
+  readonly withVerdict: readonly Sums[];
+}
+
+type Sums = readonly [xx: number, xy: number, yy: number];
+
+/** Sums of all recorded views of the trees. */
+export function sumPreviews(trees: readonly TreeRow[], primaryReward: string): PreviewSums[] {
   const scales = trees[0]!.tree.signals.length;
   const final = viewKey(primaryReward, scales - 1, null);
   const prompts = [...groupBy(trees, ({ prompt }) => prompt).values()];
@@ -39,14 +44,14 @@ export function tabulatePreviews(
   const verdicts = moments(prompts, ({ correct }) => correct.map(Number));
   const rewardGaps = moments(prompts, ({ tree }) => gaps(tree.scores[final]!));
   const verdictGaps = moments(prompts, ({ correct }) => gaps(correct.map(Number)));
-  const rows: PreviewRow[] = [];
+  const rows: PreviewSums[] = [];
   const add = (
     at: Pick<PreviewRow, "scale" | "size" | "view">,
     values: (row: TreeRow) => readonly number[],
+    [reward, verdict] = [rewards, verdicts],
   ) => {
     const own = moments(prompts, values);
-    const correlate = (others: Centred[]): Interval => interval(own, others, Math.min(draws, 1000));
-    rows.push({ ...at, withReward: correlate(rewards), withVerdict: correlate(verdicts) });
+    rows.push({ ...at, withReward: sumsOf(own, reward), withVerdict: sumsOf(own, verdict) });
   };
   for (let scale = 0; scale < scales; scale++) {
     for (const key of Object.keys(trees[0]!.tree.scores)) {
@@ -59,13 +64,26 @@ export function tabulatePreviews(
       add({ scale, size: "signal", view: signal }, ({ tree }) => tree.signals[scale]![signal]);
     }
     if (trees.every(({ tree }) => tree.tokens)) {
-      const apart = moments(prompts, ({ tree }) => hammingDistances(bitsTensor(tree.tokens![scale]!)));
-      const correlate = (others: Centred[]): Interval => interval(apart, others, Math.min(draws, 1000));
-      const [withReward, withVerdict] = [correlate(rewardGaps), correlate(verdictGaps)];
-      rows.push({ scale, size: "pairs", view: "token distance", withReward, withVerdict });
+      const apart = ({ tree }: TreeRow) => hammingDistances(bitsTensor(tree.tokens![scale]!));
+      add({ scale, size: "pairs", view: "token distance" }, apart, [rewardGaps, verdictGaps]);
     }
   }
   return rows;
+}
+
+/**
+ * Within-prompt correlations of all recorded views, with intervals by a bootstrap over prompts (replicates of a prompt
+ * stay together). Prompts whose images are all right or all wrong say nothing of the verdict, and count as they are.
+ */
+export function tabulatePreviews(views: readonly PreviewSums[], draws: number): PreviewRow[] {
+  const least = Math.min(draws, 1000);
+  return views.map(({ scale, size, view, withReward, withVerdict }) => ({
+    scale,
+    size,
+    view,
+    withReward: interval(withReward, least),
+    withVerdict: interval(withVerdict, least),
+  }));
 }
 
 /** Absolute differences of all pairs. */
@@ -94,10 +112,16 @@ function moments(prompts: readonly TreeRow[][], values: (row: TreeRow) => readon
   );
 }
 
-function interval(left: readonly Centred[], right: readonly Centred[], draws: number): Interval {
-  const sums = left.map(
-    (x, index) => [dot(x, x), dot(x, right[index]!), dot(right[index]!, right[index]!)] as const,
-  );
+/** Six digits are plenty, and make rows on disk short. */
+function sumsOf(left: readonly Centred[], right: readonly Centred[]): Sums[] {
+  const short = (value: number): number => Number(value.toPrecision(6));
+  return left.map((x, index) => {
+    const y = right[index]!;
+    return [short(dot(x, x)), short(dot(x, y)), short(dot(y, y))];
+  });
+}
+
+function interval(sums: readonly Sums[], draws: number): Interval {
   const correlation = (picks: readonly number[]): number => {
     let [xx, xy, yy] = [0, 0, 0];
     for (const pick of picks) {

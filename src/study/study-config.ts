@@ -32,12 +32,12 @@ export const studySchema = z.strictObject({
   judge: z.string().min(1).default("detector-b").describe("Detector of the judge; must not be the reward's"),
   prompts: z
     .strictObject({
-      seed: z
-        .string()
-        .min(1)
-        .default("study")
-        .describe("Seed of the generated prompts; tuning must use another one"),
+      seed: z.string().min(1).default("study").describe("Seed of the generated prompts"),
       count: z.int().positive().default(60),
+      disjointFrom: z
+        .array(z.string().min(1))
+        .optional()
+        .describe("Prompt sets whose scenes must not occur: seed:count (tuning:96), or metadata files"),
     })
     .prefault({}),
   replicates: z.int().positive().default(2).describe("Independent repetitions per prompt"),
@@ -95,34 +95,50 @@ export const studySchema = z.strictObject({
     .array(z.strictObject({ of: cellName, against: cellName }))
     .prefault([])
     .describe("Further paired differences, also between budgets"),
-  draws: z.int().positive().default(2000).describe("Bootstrap draws"),
+  draws: z.int().positive().default(2000).describe("Bootstrap draws of the correlations of previews"),
 });
 export type StudyConfig = z.output<typeof studySchema>;
 
-/** @throws CONFIG_INVALID listing every problem */
-export function parseStudy(value: unknown, where: string): StudyConfig {
+/**
+ * @param lineOf line of a path in the file, where it is known
+ * @throws CONFIG_INVALID listing every problem
+ */
+export function parseStudy(
+  value: unknown,
+  file: string,
+  lineOf: (path: string) => number | undefined = () => undefined,
+): StudyConfig {
+  const at = (path: readonly PropertyKey[]): string => {
+    const line = lineOf(path.join("."));
+    return line === undefined ? file : `${file}:${line}`;
+  };
+  const refuse = (problems: readonly string[]): TtsVarError =>
+    new TtsVarError("CONFIG_INVALID", problems.join("\n"), { details: { problems } });
   const parsed = studySchema.safeParse(value);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new TtsVarError("CONFIG_INVALID", `${where}: ${problems.join("; ")}`, { details: { problems } });
+    throw refuse(
+      parsed.error.issues.map(({ path, message }) =>
+        [at(path), ...(path.length > 0 ? [path.join(".")] : []), message].join(": "),
+      ),
+    );
   }
-  const names = parsed.data.arms.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new TtsVarError("CONFIG_INVALID", `${where}: two arms are named "${twice}"`);
   const { arms, budgets, contrasts, reference } = parsed.data;
+  const names = arms.map(({ name }) => name);
+  const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
+  if (twice >= 0) throw refuse([`${at(["arms", twice])}: two arms are named "${names[twice]}"`]);
   if (!names.includes(reference)) {
-    throw new TtsVarError(
-      "CONFIG_INVALID",
-      `${where}: reference "${reference}" is not among the arms: ${names.join(", ")}`,
-    );
+    throw refuse([
+      `${at(["reference"])}: reference "${reference}" is not among the arms: ${names.join(", ")}`,
+    ]);
   }
-  for (const { arm, units } of contrasts.flatMap(({ of, against }) => [of, against])) {
-    const known = arms.find(({ name }) => name === arm);
-    if (known && (known.budgets ?? budgets).includes(units)) continue;
-    throw new TtsVarError(
-      "CONFIG_INVALID",
-      `${where}: contrasts name ${arm} at ${units} units, which no arm runs`,
-    );
+  for (const [index, { of, against }] of contrasts.entries()) {
+    for (const { arm, units } of [of, against]) {
+      const known = arms.find(({ name }) => name === arm);
+      if (known && (known.budgets ?? budgets).includes(units)) continue;
+      throw refuse([
+        `${at(["contrasts", index])}: contrasts name ${arm} at ${units} units, which no arm runs`,
+      ]);
+    }
   }
   return parsed.data;
 }

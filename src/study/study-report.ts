@@ -1,28 +1,32 @@
 import { join } from "node:path";
-import type { Interval } from "../eval/statistics/bootstrap.ts";
+import type { Interval } from "../eval/statistics/intervals.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
+import { controlRules } from "./controls.ts";
+import type { Difference } from "./differences.ts";
 import { plotArms, plotPreviews, plotStudy } from "./plots.ts";
 import type { StudyConfig } from "./study-config.ts";
-import type { StudyTable } from "./study-table.ts";
+import { formatRecord, type ReportFacts, type StudyRecord } from "./study-record.ts";
+import { type StudyTable, tabulate } from "./study-table.ts";
 
-export interface ReportFacts {
-  readonly command: string;
-  readonly versions: Readonly<Record<string, string>>;
-}
+/** The file of a study's folder that its table is made of. */
+export const recordFile = "answers.jsonl";
 
-/** Writes table.json, table.md, README.md and the plots. */
+/** Tabulates a record, and writes it with table.json, table.md, README.md and the plots. */
 export async function writeReport(
   dir: string,
   config: StudyConfig,
-  table: StudyTable,
+  record: StudyRecord,
   facts: ReportFacts,
-): Promise<void> {
+): Promise<StudyTable> {
+  const table = tabulate(record, { ...config, controls: controlRules(config) });
   const markdown = describeTable(table);
+  await writeFileAtomic(join(dir, recordFile), formatRecord(record, config, facts));
   await writeJsonAtomic(join(dir, "table.json"), { schemaVersion: 1, ...facts, config, ...table });
   await writeFileAtomic(join(dir, "table.md"), markdown);
   await writeFileAtomic(join(dir, "scores.svg"), hasOneBudget(table) ? plotArms(table) : plotStudy(table));
   await writeFileAtomic(join(dir, "previews.svg"), plotPreviews(table));
   await writeFileAtomic(join(dir, "README.md"), describeStudy(config, table, facts, markdown));
+  return table;
 }
 
 export function describeTable(table: StudyTable): string {
@@ -34,8 +38,8 @@ export function describeTable(table: StudyTable): string {
     range(row.judged),
     row.reward.toFixed(4),
     signed(row.againstSingle),
-    row.againstReference ? signed(row.againstReference) : "",
-    row.headroom === null ? "" : row.headroom.toFixed(2),
+    ...testCells(row.againstReference),
+    row.headroom === null ? "n/a" : row.headroom.toFixed(2),
   ]);
   const head = [
     "arm",
@@ -46,9 +50,19 @@ export function describeTable(table: StudyTable): string {
     "reward",
     "minus single",
     "minus reference",
+    ...testHead,
     "H",
   ];
   return markdownTable(head, rows, 1);
+}
+
+const testHead = ["all together", "better : worse", "p", "p (Holm)"];
+
+/** A difference, and what it is worth among the others of its table. */
+function testCells(difference: Difference | null): string[] {
+  if (!difference) return ["", "", "", "", ""];
+  const { together, better, worse, p, pHolm } = difference;
+  return [signed(difference), range(together), `${better} : ${worse}`, probability(p), probability(pHolm)];
 }
 
 /** Differences that the study was made to find. */
@@ -56,10 +70,10 @@ function describeContrasts({ contrasts }: StudyTable): string {
   const rows = contrasts.map(({ of, against, difference, costRatio }) => [
     `${of.arm} at ${of.units}`,
     `${against.arm} at ${against.units}`,
-    signed(difference),
+    ...testCells(difference),
     costRatio.toFixed(2),
   ]);
-  return markdownTable(["arm", "against", "difference", "FLOPs, ratio"], rows, 2);
+  return markdownTable(["arm", "against", "difference", ...testHead, "FLOPs, ratio"], rows, 2);
 }
 
 function describeControls({ controls }: StudyTable): string {
@@ -106,10 +120,15 @@ function describeStudy(config: StudyConfig, table: StudyTable, facts: ReportFact
     facts.command,
     "```",
     "",
-    `${table.prompts} prompts x ${table.replicates} replicates; prompts of seed \`${config.prompts.seed}\`. Judged by GenEval's protocol with \`${config.judge}\`; ` +
-      `the score is the unweighted mean of the six tasks. Intervals: two-level bootstrap over new prompts, stratified by task, ${table.draws} draws, 95 %, BCa. ` +
+    "Recomputed from `answers.jsonl` with `tts-var study report DIR`.",
+    "",
+    `${table.prompts} prompts x ${table.replicates} replicates; prompts of seed \`${config.prompts.seed}\`${disjointness(config)}. ` +
+      `Judged by GenEval's protocol with \`${config.judge}\`; ` +
+      "the score is the unweighted mean of the six tasks. Intervals: 95 % for new prompts, Student's t, stratified by task, prompts as units. " +
       `Differences are paired by prompt and replicate; the reference is \`${table.reference}\` at the same budget. ` +
-      `Units are FLOPs of whole images under the study's own settings, everything charged. ` +
+      "Of differences: prompts that fare better and worse, and the exact p-value when the two sides of each prompt are exchanged. " +
+      "`p (Holm)` and the intervals *all together* are corrected for all comparisons of the same column; `p`, other intervals and differences to a single sample are uncorrected. " +
+      "Units are FLOPs of whole images under the study's own settings, everything charged. " +
       `H is the headroom closed, (score - pass@1) / (pass@${table.treeWidth} - pass@1).`,
     "",
     `The model by itself: ${pass}.`,
@@ -149,6 +168,15 @@ function markdownTable(
   return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
 }
 
+function disjointness({ prompts: { disjointFrom } }: StudyConfig): string {
+  if (!disjointFrom || disjointFrom.length === 0) return "";
+  return `, without the scenes of ${disjointFrom.map((set) => `\`${set}\``).join(", ")}`;
+}
+
+function probability(p: number): string {
+  return p < 0.001 ? "< .001" : p.toFixed(3).replace(/^0/, "");
+}
+
 function hasOneBudget({ rows }: StudyTable): boolean {
   return new Set(rows.map(({ units }) => units)).size === 1;
 }
@@ -157,7 +185,7 @@ function percent(value: number): string {
   return (100 * value).toFixed(1);
 }
 
-function range({ low, high }: Interval): string {
+function range({ low, high }: Pick<Interval, "low" | "high">): string {
   return `${percent(low)} to ${percent(high)}`;
 }
 

@@ -1,8 +1,10 @@
-import { bootstrap, type Cell, type Interval } from "../eval/statistics/bootstrap.ts";
+import { type Interval, intervals } from "../eval/statistics/intervals.ts";
 import type { ControlRule } from "./controls.ts";
+import { cellsOf, compareAll, type Difference } from "./differences.ts";
 import { groupBy } from "./group-by.ts";
 import { type PreviewRow, tabulatePreviews } from "./preview-table.ts";
-import { ownProposal, pairKey, type StudyCell, type TreeRow } from "./study-plan.ts";
+import { pairKey } from "./study-plan.ts";
+import type { JudgedTree, StudyRecord } from "./study-record.ts";
 
 /** One arm at one budget. Scores are the judge's, as unweighted means of the tasks. */
 export interface TableRow {
@@ -15,10 +17,13 @@ export interface TableRow {
   readonly byTag: Readonly<Record<string, number>>;
   /** Mean raw reward of the answers. */
   readonly reward: number;
-  /** Paired difference to the reference at the same budget, and to a single sample. */
-  readonly againstReference: Interval | null;
-  readonly againstSingle: Interval;
-  /** Headroom closed: (score - pass@1) / (pass@width - pass@1); null when the trees are too narrow to know. */
+  /** Paired difference to the reference at the same budget, and to a single sample: a family of tests each. */
+  readonly againstReference: Difference | null;
+  readonly againstSingle: Difference;
+  /**
+   * Headroom closed: (score - pass@1) / (pass@width - pass@1), 0 for answers that fare as the single sample does; null
+   * when the trees are too narrow to know.
+   */
   readonly headroom: number | null;
   readonly mode: "offline" | "live";
 }
@@ -27,7 +32,7 @@ export interface TableRow {
 export interface Contrast {
   readonly of: CellName;
   readonly against: CellName;
-  readonly difference: Interval;
+  readonly difference: Difference;
   /** Units that the first spends in units of the second's. */
   readonly costRatio: number;
 }
@@ -49,6 +54,7 @@ export interface StudyTable {
   readonly prompts: number;
   readonly replicates: number;
   readonly reference: string;
+  /** Bootstrap draws behind the intervals of correlations. */
   readonly draws: number;
   /** Width of the trees, and pass@n of the study's own proposal for n = 1, 2, 4, ... up to it. */
   readonly treeWidth: number;
@@ -63,7 +69,6 @@ export interface StudyTable {
 export interface TableOptions {
   readonly reference: string;
   readonly draws: number;
-  readonly primaryReward: string;
   readonly contrasts?: readonly { readonly of: CellName; readonly against: CellName }[];
   /** Control arms by name. */
   readonly controls?: ReadonlyMap<string, ControlRule>;
@@ -72,14 +77,9 @@ export interface TableOptions {
 /** Trees narrower than this say little about what the best choice could reach. */
 const leastWidth = 8;
 
-/** Scores, paired differences and headroom, with two-level bootstrap intervals stratified by task. */
-export function tabulate(
-  allTrees: readonly TreeRow[],
-  cells: readonly StudyCell[],
-  options: TableOptions,
-): StudyTable {
+/** Scores, paired differences and headroom, with intervals for new prompts, stratified by task, and exact tests. */
+export function tabulate({ trees, cells, previews }: StudyRecord, options: TableOptions): StudyTable {
   const { reference, draws } = options;
-  const trees = allTrees.filter(({ proposal }) => proposal === ownProposal);
   const width = trees[0]!.correct.length;
   const sizes: number[] = [];
   for (let n = 1; n < width; n *= 2) sizes.push(n);
@@ -98,15 +98,28 @@ export function tabulate(
       new Map(group.map((cell) => [pairKey(cell), Number(cell.correct)])),
     ]),
   );
-  const intervals = (group: readonly StudyCell[], value: (cell: StudyCell) => number) =>
-    bootstrap(cellsOf(group, value), { seed: "study", scope: "new-prompts", draws });
-  const difference = (group: readonly StudyCell[], other: ReadonlyMap<string, number>): Interval =>
-    intervals(group, (cell) => Number(cell.correct) - other.get(pairKey(cell))!).overall;
+  const named = [...groups];
+  const toSingle = compareAll(named.map(([, group]) => ({ cells: group, other: single })));
+  const comparable = named.filter(([, [cell]]) => {
+    const { arm, units } = cell!;
+    return arm !== reference && verdicts.has(nameOf({ arm: reference, units }));
+  });
+  const referred = compareAll(
+    comparable.map(([, group]) => ({
+      cells: group,
+      other: verdicts.get(nameOf({ arm: reference, units: group[0]!.units }))!,
+    })),
+  );
+  const againstReference = new Map(comparable.map(([name], index) => [name, referred[index]!]));
 
-  const rows = [...groups.values()].map((group): TableRow => {
+  const rows = named.map(([name, group], index): TableRow => {
     const { arm, units, mode } = group[0]!;
-    const other = verdicts.get(nameOf({ arm: reference, units }));
-    const { overall: judged, byStratum } = intervals(group, ({ correct }) => Number(correct));
+    const { overall: judged, byStratum } = intervals(
+      cellsOf(group, ({ correct }) => Number(correct)),
+      { range: [0, 1] },
+    );
+    const againstSingle = toSingle[index]!;
+    const same = againstSingle.better + againstSingle.worse === 0;
     return {
       arm,
       units,
@@ -115,11 +128,18 @@ export function tabulate(
       judged,
       byTag: Object.fromEntries(Object.entries(byStratum).map(([tag, { estimate }]) => [tag, estimate])),
       reward: mean(group.map(({ score }) => score)),
-      againstReference: other && arm !== reference ? difference(group, other) : null,
-      againstSingle: difference(group, single),
-      headroom: width < leastWidth || all <= one ? null : (judged.estimate - one) / (all - one),
+      againstReference: againstReference.get(name) ?? null,
+      againstSingle,
+      headroom: width < leastWidth || all <= one ? null : same ? 0 : (judged.estimate - one) / (all - one),
     };
   });
+  const contrasts = options.contrasts ?? [];
+  const contrasted = compareAll(
+    contrasts.map(({ of, against }) => ({
+      cells: groups.get(nameOf(of))!,
+      other: verdicts.get(nameOf(against))!,
+    })),
+  );
   const spentBy = (name: CellName): number => rows.find((row) => nameOf(row) === nameOf(name))!.spent;
   return {
     prompts: new Set(trees.map(({ prompt }) => prompt)).size,
@@ -129,10 +149,10 @@ export function tabulate(
     treeWidth: width,
     passAt,
     rows,
-    contrasts: (options.contrasts ?? []).map(({ of, against }) => ({
+    contrasts: contrasts.map(({ of, against }, index) => ({
       of,
       against,
-      difference: difference(groups.get(nameOf(of))!, verdicts.get(nameOf(against))!),
+      difference: contrasted[index]!,
       costRatio: spentBy(of) / spentBy(against),
     })),
     controls: rows.flatMap(({ arm, units, judged }) => {
@@ -146,10 +166,16 @@ export function tabulate(
         judged: judged.estimate,
         passAt,
         expected: stratifiedMean(trees, (row) => chance.get(pairKey(row))!),
-        difference: difference(groups.get(nameOf({ arm, units }))!, chance),
+        difference: intervals(
+          cellsOf(
+            groups.get(nameOf({ arm, units }))!,
+            (cell) => Number(cell.correct) - chance.get(pairKey(cell))!,
+          ),
+          { range: [-1, 1] },
+        ).overall,
       };
     }),
-    previews: tabulatePreviews(trees, options),
+    previews: tabulatePreviews(previews, draws),
   };
 }
 
@@ -165,16 +191,9 @@ function nameOf({ arm, units }: CellName): string {
   return `${arm}@${units}`;
 }
 
-function stratifiedMean(trees: readonly TreeRow[], value: (row: TreeRow) => number): number {
+function stratifiedMean(trees: readonly JudgedTree[], value: (row: JudgedTree) => number): number {
   const strata = groupBy(trees, ({ tag }) => tag);
   return mean([...strata.values()].map((rows) => mean(rows.map(value))));
-}
-
-function cellsOf(cells: readonly StudyCell[], value: (cell: StudyCell) => number): Cell[] {
-  return [...groupBy(cells, ({ prompt }) => prompt).values()].map((group) => ({
-    stratum: group[0]!.tag,
-    values: group.map(value),
-  }));
 }
 
 function mean(values: readonly number[]): number {

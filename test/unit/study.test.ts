@@ -15,6 +15,7 @@ import { recordTree, type Tree } from "../../src/study/record-tree.ts";
 import { runStudy } from "../../src/study/run-study.ts";
 import { parseStudy } from "../../src/study/study-config.ts";
 import type { StudyCell, StudyParts, StudyPlan, TreeRow } from "../../src/study/study-plan.ts";
+import { formatRecord, parseRecord, recordOf } from "../../src/study/study-record.ts";
 import { describeTable } from "../../src/study/study-report.ts";
 import { passShare, tabulate } from "../../src/study/study-table.ts";
 import { virtualName, virtualScore } from "../../src/study/virtual-rewards.ts";
@@ -259,10 +260,9 @@ describe("a study", () => {
     await expect(attempt(killed, 40)).rejects.toThrow("killed");
     expect(JSON.stringify(await attempt(killed))).toBe(JSON.stringify(whole));
 
-    const table = tabulate(whole.trees, whole.cells, {
+    const table = tabulate(recordOf(whole.trees, whole.cells, "sum"), {
       reference: "best-of-n",
       draws: 300,
-      primaryReward: "sum",
       controls: controlRules(
         parseStudy(
           {
@@ -293,24 +293,52 @@ describe("a study", () => {
       expect(difference.high).toBeGreaterThanOrEqual(0);
     }
     const blind = new Map([["oracle", () => 1]]);
-    const fooled = tabulate(whole.trees, whole.cells, {
+    const fooled = tabulate(recordOf(whole.trees, whole.cells, "sum"), {
       reference: "best-of-n",
       draws: 300,
-      primaryReward: "sum",
       controls: blind,
     });
     expect(fooled.controls.at(-1)!.difference.low).toBeGreaterThan(0);
     const row = (arm: string, units: number) =>
       table.rows.find((each) => each.arm === arm && each.units === units)!;
-    expect(row("single", 2).againstSingle).toMatchObject({ estimate: 0, low: 0, high: 0 });
+    expect(row("single", 2).againstSingle).toMatchObject({
+      estimate: 0,
+      better: 0,
+      worse: 0,
+      p: 1,
+      pHolm: 1,
+    });
+    expect(row("single", 2).headroom).toBe(0);
+    expect(row("best-of-n", 4).againstReference).toBe(null);
+    const { p, pHolm, low, together, better, worse } = row("oracle", 4).againstReference!;
+    expect(better).toBeGreaterThan(worse);
+    expect(pHolm).toBeGreaterThan(p);
+    expect(together.low).toBeLessThan(low);
     expect(row("oracle", 4).headroom!).toBeGreaterThan(row("random", 4).headroom!);
     expect(row("tts-var", 4).mode).toBe("live");
     expect(row("best-of-n", 4).mode).toBe("offline");
     expect(table.rows.every(({ spent, units }) => spent <= units * (1 + 1e-9))).toBe(true);
     expect(describeTable(table)).toContain("| oracle | 4 |");
     expect(plotStudy(table)).toMatch(/^<svg/);
+
+    // Answers on disk give the same table, and are refused when a line is cut.
+    const record = recordOf(whole.trees, whole.cells, "sum");
+    const facts = { command: "c", versions: {} };
+    const lines = formatRecord(record, parseStudy(oneArm, "x.yaml"), facts).trim().split("\n");
+    const again = parseRecord(
+      lines.map((line) => JSON.parse(line)),
+      "answers.jsonl",
+    );
+    const options = { reference: "best-of-n", draws: 300 };
+    expect(tabulate(again, options)).toEqual(tabulate(record, options));
+    const short = lines.map((line) => JSON.parse(line));
+    short[2].correct = "01";
+    expect(() => parseRecord(short, "answers.jsonl")).toThrow(/answers\.jsonl is cut short at single/);
+    expect(() => parseRecord([{}], "answers.jsonl")).toThrow(/holds no answers of a study/);
   });
 });
+
+const oneArm = { title: "t", reference: "a", arms: [{ name: "a", strategy: { name: "single" } }] };
 
 describe("passShare", () => {
   it("is the hypergeometric chance of a right one among n", () => {
@@ -341,8 +369,7 @@ describe("controlRules", () => {
 
 describe("parseStudy", () => {
   it("leaves an arm the study's own proposal and features unless it names others", () => {
-    const arm = { name: "a", strategy: { name: "single" } };
-    const [parsed] = parseStudy({ title: "t", reference: "a", arms: [arm] }, "x.yaml").arms;
+    const [parsed] = parseStudy(oneArm, "x.yaml").arms;
     expect([parsed!.sampling, parsed!.features, parsed!.live]).toEqual([undefined, undefined, false]);
   });
 

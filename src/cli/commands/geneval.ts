@@ -42,7 +42,11 @@ function registerPrompts(group: Command): void {
     .option("--count <n>", "Prompts, split over the six tasks as in the official set", "553")
     .option("--per-tag <tag=n,...>", "Prompts by task instead; tasks that are not named get none")
     .option("--seed <seed>", "Seed of the generator", "0")
-    .option("--disjoint-from <file>", "Metadata file whose scenes must not occur; repeatable", collect)
+    .option(
+      "--disjoint-from <set>",
+      "Metadata file, or seed:count of generated prompts, whose scenes must not occur; repeatable",
+      collect,
+    )
     .option("-o, --out <file>", "Write there instead of stdout")
     .option("--json", "Print one JSON object on stdout")
     .action(async (flags: PromptsFlags) => (await import("../geneval/prompts.ts")).promptsCommand(flags));
@@ -98,7 +102,6 @@ function registerSummarize(group: Command): void {
     .description("print GenEval's table of an evaluation folder or a results file (also an official one)")
     .option("--prompts <file|n>", "Prompts that the set must have, to check that it is complete")
     .option("--samples <n>", "Images that each prompt must have")
-    .option("--draws <n>", "Bootstrap draws", "10000")
     .option("--allow-partial", "Summarise an incomplete set, marked as such")
     .option("--json", "Print one JSON object on stdout")
     .action(async (path: string, flags: SummarizeFlags) =>
@@ -110,7 +113,7 @@ function registerCompare(group: Command): void {
   group
     .command("compare <a> <b>")
     .description("compare two evaluations of the same prompts, image by image: B minus A")
-    .option("--draws <n>", "Bootstrap draws", "10000")
+    .option("--draws <n>", "Bootstrap draws of the intervals for these prompts", "10000")
     .option("--flips <n>", "Changed prompts to list, or all", "20")
     .option("--allow-partial", "Compare what both have")
     .option("--json", "Print one JSON object on stdout")

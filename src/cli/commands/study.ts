@@ -1,34 +1,34 @@
-import { readFile } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import type { Command } from "commander";
-import { parse as parseYaml } from "yaml";
 import { Disposal } from "../../core/disposal.ts";
-import { TtsVarError } from "../../core/errors.ts";
-import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
+import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
-import type { StudyConfig } from "../../study/study-config.ts";
-import type { StudyArm, StudyParts, StudyPlan } from "../../study/study-plan.ts";
-import { openJudgeOf } from "../geneval/judge-flags.ts";
+import type { StudyTable } from "../../study/study-table.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
-import { createProgress } from "../progress.ts";
+import { createProgress, longStatus, progressStyle } from "../progress.ts";
 
 const EXAMPLES = `
 Examples:
   $ tts-var study run configs/studies/smoke.yaml
   $ tts-var study run configs/studies/strategies.yaml --jobs 4 --out results
+  $ tts-var study report results/strategies
 
 Draws one tree of whole images per prompt and replicate, decides on it offline every strategy that never copies, runs the
 others live, and judges all answers. An interrupted study continues where it stopped. Writes
-<out>/<name>/{table.json,table.md,scores.svg,previews.svg,README.md}.`;
+<out>/<name>/{answers.jsonl,table.json,table.md,scores.svg,previews.svg,README.md}; a report is made again from
+answers.jsonl alone.`;
 
-interface RunOptions {
+interface OutputOptions {
+  readonly json?: boolean;
+}
+
+interface RunOptions extends OutputOptions {
   readonly out: string;
   readonly jobs?: string;
   readonly generators?: string;
   readonly threads?: string;
-  readonly json?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -57,44 +57,66 @@ export function register(program: Command): void {
     .action(async (file: string, options: RunOptions) => {
       const interrupts = watchInterrupts();
       try {
-        const progress = createProgress(options.quiet ?? false);
-        const { table, dir } = await runStudyFile(file, options, progress, interrupts.signal);
-        const { describeTable } = await import("../../study/study-report.ts");
-        if (options.json) printJson({ schemaVersion: 1, dir, ...table });
-        else printResult(`${describeTable(table)}\n${join(dir, "README.md")}`);
+        const quiet = options.quiet ?? false;
+        const progress = createProgress(quiet);
+        const dir = join(options.out, basename(file, extname(file)));
+        const status = longStatus(progress, progressStyle(quiet).live);
+        const table = await runStudyFile(file, dir, options, progress, status, interrupts.signal);
+        await printTable(table, dir, options);
       } finally {
         interrupts.stop();
       }
     });
+  study
+    .command("report")
+    .description("Write a study's report again from its answers, without any model.")
+    .argument("<dir>", "Folder of the study")
+    .option("--json", "Print one JSON object on stdout")
+    .action(async (dir: string, options: OutputOptions) => printTable(await reportAgain(dir), dir, options));
 }
 
-async function runStudyFile(file: string, options: RunOptions, progress: Progress, signal: AbortSignal) {
+async function printTable(table: StudyTable, dir: string, { json }: OutputOptions): Promise<void> {
+  const { describeTable } = await import("../../study/study-report.ts");
+  if (json) printJson({ schemaVersion: 1, dir, ...table });
+  else printResult(`${describeTable(table)}\n${join(dir, "README.md")}`);
+}
+
+async function runStudyFile(
+  file: string,
+  dir: string,
+  options: RunOptions,
+  progress: Progress,
+  status: (text: string) => void,
+  signal: AbortSignal,
+): Promise<StudyTable> {
+  const { readYamlFile } = await import("../../config/read-yaml.ts");
+  const { openStudy } = await import("../../assemble/open-study.ts");
   const { parseStudy } = await import("../../study/study-config.ts");
   const { runStudy } = await import("../../study/run-study.ts");
-  const { tabulate } = await import("../../study/study-table.ts");
+  const { recordOf } = await import("../../study/study-record.ts");
   const { writeReport } = await import("../../study/study-report.ts");
-  const { controlRules } = await import("../../study/controls.ts");
   const { openStudyStore } = await import("../../study/study-store.ts");
-  const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
-    throw new TtsVarError("CONFIG_NOT_FOUND", `cannot read the study ${file} (${cause.code})`, { cause });
-  });
-  const config = parseStudy(parseYaml(text), file);
-  const name = basename(file, extname(file));
-  const dir = join(options.out, name);
+  const { tree, lineOf } = await readYamlFile(file, "study", "configs/studies has some");
+  const config = parseStudy(tree, file, lineOf);
+  const count = (text: string | undefined, flag: string) =>
+    text === undefined ? undefined : parseCount(text, flag);
   const owned = new Disposal();
   return owned.during(async () => {
-    const { parts, plan, generators } = await openStudy(config, options, owned, progress);
+    const { parts, plan, generators } = await openStudy(
+      config,
+      {
+        threads: count(options.threads, "--threads"),
+        generators: count(options.generators, "--generators"),
+        hostOf: (allowDownload) => pluginHost(allowDownload, progress),
+      },
+      owned,
+    );
     const store = await openStudyStore(dir, config, parts, plan.arms);
     try {
       const { trees, cells } = await runStudy(plan, parts, store, {
-        jobs: options.jobs === undefined ? generators + 1 : parseCount(options.jobs, "--jobs"),
+        jobs: count(options.jobs, "--jobs") ?? generators + 1,
         signal,
-        onProgress: (what, done, of) => progress.status(`${done} of ${of} ${what}`),
-      });
-      const table = tabulate(trees, cells, {
-        ...config,
-        primaryReward: parts.primaryReward,
-        controls: controlRules(config),
+        onProgress: (what, done, of) => status(`${done} of ${of} ${what}`),
       });
       const { generator, rewards, features, judge } = parts;
       const versions = {
@@ -105,8 +127,8 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
         ...(features ? { features: `${features.name}@${features.version}` } : {}),
         judge: judge.id,
       };
-      await writeReport(dir, config, table, { command: `tts-var study run ${file}`, versions });
-      return { table, dir };
+      const record = recordOf(trees, cells, parts.primaryReward);
+      return await writeReport(dir, config, record, { command: `tts-var study run ${file}`, versions });
     } finally {
       store[Symbol.dispose]();
       await owned[Symbol.asyncDispose]();
@@ -114,104 +136,14 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   });
 }
 
-async function openStudy(
-  config: StudyConfig,
-  { threads, generators: copies }: RunOptions,
-  owned: Disposal,
-  progress: Progress,
-): Promise<{ parts: StudyParts; plan: StudyPlan; generators: number }> {
-  const { searchSchema } = await import("../../config/schema.ts");
-  const { expandNames } = await import("../../config/load.ts");
-  const { openCopies } = await import("../../assemble/open-copies.ts");
-  const { planConfig } = await import("../../assemble/open-search.ts");
-  const { resolveSettings } = await import("../../generators/settings.ts");
-  const { openFeatures } = await import("../../assemble/open-features.ts");
-  const { rewardRegistry, strategyRegistry } = await import("../../assemble/builtins.ts");
-  const { loadReward } = await import("../../plugins/load-reward.ts");
-  const { loadStrategy } = await import("../../plugins/load-strategy.ts");
-  const { createScoring } = await import("../../scoring/create-scoring.ts");
-  const settings = {
-    ...config.search,
-    prompt: "any prompt",
-    strategy: "single",
-    budget: 1,
-    ...(threads === undefined ? {} : { threads: parseCount(threads, "--threads") }),
-  };
-  expandNames(settings as never);
-  const parseSearch = (value: unknown, where: string) => {
-    const parsed = searchSchema.safeParse(value);
-    if (parsed.success) return parsed.data;
-    const problems = parsed.error.issues.map(({ path, message }) => `${where}.${path.join(".")}: ${message}`);
-    throw new TtsVarError("CONFIG_INVALID", problems.join("; "), { details: { problems } });
-  };
-  const search = parseSearch(settings, "search");
-  const host = pluginHost(search.allowDownload, progress);
-  const planned = await planConfig(search, host);
-  const count = copies === undefined ? undefined : parseCount(copies, "--generators");
-  const { generators, ...open } = await openCopies(planned, count, owned);
-  const rewards = { [search.reward.name]: open.reward };
-  for (const [key, { name, options }] of Object.entries(config.rewards)) {
-    const { value } = await loadReward(name, options, { ...host, registry: rewardRegistry });
-    rewards[key] = owned.use(createScoring(value, { options }));
-  }
-  const arms: StudyArm[] = [];
-  for (const arm of config.arms) {
-    const where = { registry: strategyRegistry, baseDir: host.baseDir };
-    const { value } = await loadStrategy(arm.strategy.name, arm.strategy.options, where);
-    const own = parseSearch(
-      {
-        ...settings,
-        sampling: { ...search.sampling, ...arm.sampling },
-        features: { ...search.features, ...arm.features },
-      },
-      `arms.${arm.name}`,
-    );
-    arms.push({
-      name: arm.name,
-      search: value.search,
-      options: value.options,
-      version: value.version ?? undefined,
-      budgets: arm.budgets ?? config.budgets,
-      live: arm.live,
-      ...(arm.sampling
-        ? {
-            settings: resolveSettings(
-              planned.generator.defaults,
-              own.sampling,
-              planned.generator.scales.length,
-            ),
-          }
-        : {}),
-      ...(arm.features ? { features: owned.use(await openFeatures(own.features, host)) } : {}),
-    });
-  }
-  const judge = owned.use(await openJudgeOf({ judge: config.judge }));
-  const features = owned.use(await openFeatures(search.features, host));
-  const { h, w } = open.generator.latent;
-  const previews = config.tree.previews.map((fraction) =>
-    fraction === 1
-      ? null
-      : { h: Math.max(1, Math.round(h * fraction)), w: Math.max(1, Math.round(w * fraction)) },
-  );
-  return {
-    parts: {
-      generator: open.generator,
-      rewards,
-      primaryReward: search.reward.name,
-      features,
-      settings: planned.settings,
-      calibration: planned.calibration,
-      judge,
-    },
-    plan: {
-      seed: config.seed,
-      prompts: await loadPrompts(String(config.prompts.count), config.prompts.seed),
-      replicates: config.replicates,
-      tree: { ...config.tree, previews },
-      finalRewards: config.finalRewards,
-      reliabilities: config.reliabilities,
-      arms,
-    },
-    generators,
-  };
+/** @throws EVAL_DATA when the folder holds no answers */
+async function reportAgain(dir: string): Promise<StudyTable> {
+  const { readJsonl } = await import("../../io/jsonl.ts");
+  const { parseStudy } = await import("../../study/study-config.ts");
+  const { parseRecord } = await import("../../study/study-record.ts");
+  const { recordFile, writeReport } = await import("../../study/study-report.ts");
+  const path = join(dir, recordFile);
+  const { rows } = await readJsonl<unknown>(path);
+  const { config, facts, ...record } = parseRecord(rows, path);
+  return writeReport(dir, parseStudy(config, path), record, facts);
 }

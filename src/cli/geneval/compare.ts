@@ -30,7 +30,7 @@ export async function comparePaths(pathA: string, pathB: string, flags: CompareF
       [pathB, b],
     ] as const) {
       requireComplete(
-        summarize(file.rows, { benchmark: geneval, tornTail: file.tornTail, draws: 1 }).completeness,
+        summarize(file.rows, { benchmark: geneval, tornTail: file.tornTail }).completeness,
         path,
       );
     }
@@ -63,10 +63,8 @@ const percent = (value: number): string => `${(100 * value).toFixed(2)}%`;
 
 function describe(comparison: Comparison, label: string, warnings: readonly string[], flips: number): string {
   const { overall, byTag, intervals } = comparison;
-  const rows: (Omit<TagDifference, "mcnemar"> & Partial<Pick<TagDifference, "mcnemar">>)[] = [
-    ...byTag,
-    { tag: "overall", ...overall },
-  ];
+  const rows: (Omit<TagDifference, "mcnemar"> & Partial<Pick<TagDifference, "mcnemar">> & { p?: number })[] =
+    [...byTag, { tag: "overall", ...overall }];
   const columns = table(rows, [
     { title: "task", cell: ({ tag }) => tag },
     { title: "A", align: "right", cell: ({ a }) => percent(a) },
@@ -80,9 +78,9 @@ function describe(comparison: Comparison, label: string, warnings: readonly stri
       cell: ({ mcnemar }) => (mcnemar ? `${mcnemar.onlyA} : ${mcnemar.onlyB}` : ""),
     },
     {
-      title: "p (McNemar, Holm)",
+      title: "p (exact, Holm)",
       align: "right",
-      cell: ({ mcnemar }) => (mcnemar ? mcnemar.pHolm.toPrecision(2) : ""),
+      cell: ({ mcnemar, p }) => (mcnemar?.pHolm ?? p!).toPrecision(2),
     },
   ]);
   const { a, b } = comparison.flops;
@@ -96,7 +94,7 @@ function describe(comparison: Comparison, label: string, warnings: readonly stri
     "",
     columns,
     "",
-    `${100 * intervals.level}% intervals, ${intervals.draws} bootstrap draws: over new prompts (two levels, BCa) and for these prompts (percentile)`,
+    `${100 * intervals.level}% intervals: over new prompts (Student's t, prompts as units) and for these prompts (percentiles of ${intervals.draws} bootstrap draws)`,
     ...(a === null || b === null
       ? []
       : [`Cost: A ${a.toExponential(3)} FLOPs, B ${b.toExponential(3)} FLOPs (B/A ${(b / a).toFixed(3)})`]),

@@ -1,5 +1,5 @@
 import { TtsVarError } from "../../core/errors.ts";
-import { describeShort, parseCount, parsePerTag, readPrompts } from "../../eval/geneval/prompt-source.ts";
+import { describeShort, parseCount, parsePerTag, readPromptSet } from "../../eval/geneval/prompt-source.ts";
 import { distributeCounts, generatePrompts } from "../../eval/geneval/prompts.ts";
 import { tags } from "../../eval/geneval/vocabulary.ts";
 import { writeFileAtomic } from "../../io/atomic.ts";
@@ -17,7 +17,7 @@ export interface PromptsFlags {
 /** `geneval prompts`: rows of the official format, on stdout or in a file. */
 export async function promptsCommand(flags: PromptsFlags): Promise<void> {
   const disjointFrom = [];
-  for (const path of flags.disjointFrom ?? []) disjointFrom.push(...(await readPrompts(path)));
+  for (const set of flags.disjointFrom ?? []) disjointFrom.push(...(await readPromptSet(set)));
   const counts =
     flags.perTag === undefined
       ? distributeCounts(parseCount(flags.count, "--count"))

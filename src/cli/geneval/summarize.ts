@@ -17,7 +17,6 @@ export interface SummarizeFlags {
   readonly promptSeed?: string;
   readonly samples?: string;
   readonly allowPartial?: boolean;
-  readonly draws?: string;
   readonly json?: boolean;
 }
 
@@ -51,7 +50,6 @@ export async function summarizePath(path: string, flags: SummarizeFlags): Promis
       ? {}
       : { prompts: (await loadPrompts(flags.prompts, flags.promptSeed ?? "0")).length }),
     ...(flags.samples === undefined ? {} : { samples: parseCount(flags.samples, "--samples") }),
-    ...(flags.draws === undefined ? {} : { draws: parseCount(flags.draws, "--draws") }),
   });
 }
 
@@ -62,7 +60,6 @@ interface SummarizeOptions {
   readonly allowPartial: boolean;
   readonly prompts?: number;
   readonly samples?: number;
-  readonly draws?: number;
 }
 
 /** Prints the table. @throws EVAL_PARTIAL unless the set is complete or incomplete ones are allowed */
@@ -75,7 +72,6 @@ export async function summarizeRows(results: ResultsFile, options: SummarizeOpti
     tornTail: results.tornTail,
     ...(prompts === undefined ? {} : { expectedPrompts: prompts }),
     ...(samples === undefined ? {} : { expectedSamples: samples }),
-    ...(options.draws === undefined ? {} : { draws: options.draws }),
     searchSeconds: options.dir === null ? null : await searchSeconds(options.dir),
   });
   if (!options.allowPartial) requireComplete(summary.completeness, "the evaluation");

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { TtsVarError } from "../../core/errors.ts";
 import { parseMetadataFile } from "./metadata.ts";
-import { distributeCounts, generatePrompts, type PromptSet } from "./prompts.ts";
+import { distributeCounts, generatePrompts, type PromptSet, sharedScenes } from "./prompts.ts";
 import type { GenevalMetadata } from "./rules.ts";
 import { type Tag, tags } from "./vocabulary.ts";
 
@@ -18,16 +18,41 @@ export async function readPrompts(path: string): Promise<GenevalMetadata[]> {
 /**
  * `--prompts FILE|N`: the rows of a file, or N generated prompts (553: the official counts).
  *
+ * @param disjointFrom prompt sets (`readPromptSet`) whose scenes generated prompts must not repeat
  * @throws USAGE, EVAL_DATA
  */
-export async function loadPrompts(source: string, seed: string): Promise<readonly GenevalMetadata[]> {
-  if (!/^\d+$/.test(source)) return readPrompts(source);
+export async function loadPrompts(
+  source: string,
+  seed: string,
+  disjointFrom: readonly string[] = [],
+): Promise<readonly GenevalMetadata[]> {
+  const others = (await Promise.all(disjointFrom.map(readPromptSet))).flat();
+  if (!/^\d+$/.test(source)) {
+    const prompts = await readPrompts(source);
+    const shared = sharedScenes(prompts, others);
+    if (shared.length === 0) return prompts;
+    throw new TtsVarError(
+      "EVAL_DATA",
+      `${source} shares ${shared.length} scenes with ${disjointFrom.join(", ")}, first "${shared[0]!.prompt}"; leave them out, or name other prompts`,
+    );
+  }
   const { prompts, short } = generatePrompts({
     seed,
     counts: distributeCounts(parseCount(source, "--prompts")),
+    disjointFrom: others,
   });
   if (short.length > 0) throw new TtsVarError("USAGE", `--prompts ${source}: ${describeShort(short)}`);
   return prompts;
+}
+
+/**
+ * `--disjoint-from FILE|SEED:N`: the rows of a metadata file, or the N prompts that a seed generates, such as `tuning:96`.
+ *
+ * @throws USAGE, EVAL_DATA
+ */
+export async function readPromptSet(set: string): Promise<readonly GenevalMetadata[]> {
+  const generated = /^(.+):(\d+)$/.exec(set);
+  return generated ? loadPrompts(generated[2]!, generated[1]!) : readPrompts(set);
 }
 
 /** One line per task whose grammar is used up. */

@@ -88,6 +88,15 @@ function proportional(total: number, among: readonly Tag[]): Partial<Record<Tag,
   return result;
 }
 
+/** Prompts whose scene occurs among the others too, whatever the order of the words. */
+export function sharedScenes(
+  prompts: readonly GenevalMetadata[],
+  others: readonly GenevalMetadata[],
+): GenevalMetadata[] {
+  const known = new Set(others.map(sceneKey));
+  return prompts.filter((prompt) => known.has(sceneKey(prompt)));
+}
+
 /** What a scene shows, whatever the order of its words: "a cat and a dog" is "a dog and a cat". */
 function sceneKey(metadata: GenevalMetadata): string {
   const include = metadata.include ?? [];

@@ -2,23 +2,39 @@
 export interface McNemar {
   readonly onlyA: number;
   readonly onlyB: number;
-  /** Exact two-sided binomial p-value. */
+  /** Exact two-sided p-value. */
   readonly p: number;
   /** The same after Holm's correction over all tests of the comparison. */
   readonly pHolm: number;
 }
 
-/** Exact two-sided p-value of McNemar's test: of onlyA + onlyB fair coins, a split at least this uneven. */
-export function mcnemarP(onlyA: number, onlyB: number): number {
-  const n = onlyA + onlyB;
-  const few = Math.min(onlyA, onlyB);
-  let logTerm = -n * Math.LN2;
-  let tail = 0;
-  for (let k = 0; k <= few; k++) {
-    if (k > 0) logTerm += Math.log(n - k + 1) - Math.log(k);
-    tail += Math.exp(logTerm);
+/**
+ * Exact two-sided p-value of paired prompts: of all ways to exchange the two sides prompt by prompt, the share that lies
+ * at least as far from balance. With one image per prompt this is McNemar's test; the images of a prompt, which are not
+ * independent, stay together.
+ *
+ * @param nets by prompt, how many more of its images are right on the one side than on the other
+ */
+export function signFlipP(nets: readonly number[]): number {
+  const steps = nets.map(Math.abs).filter((net) => net > 0);
+  const reach = steps.reduce((sum, net) => sum + net, 0);
+  // Chance of every sum from -reach to reach.
+  let chances = new Float64Array(2 * reach + 1);
+  chances[reach] = 1;
+  for (const step of steps) {
+    const next = new Float64Array(chances.length);
+    chances.forEach((chance, at) => {
+      if (chance === 0) return;
+      next[at - step]! += chance / 2;
+      next[at + step]! += chance / 2;
+    });
+    chances = next;
   }
-  return Math.min(1, 2 * tail);
+  const seen = Math.abs(nets.reduce((sum, net) => sum + net, 0));
+  return Math.min(
+    1,
+    chances.reduce((sum, chance, at) => (Math.abs(at - reach) >= seen ? sum + chance : sum), 0),
+  );
 }
 
 /** Holm's step-down correction: p-values in the same order, valid whatever the dependence between the tests. */

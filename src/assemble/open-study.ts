@@ -1,0 +1,157 @@
+import { expandNames } from "../config/load.ts";
+import { type SearchConfig, searchSchema } from "../config/schema.ts";
+import type { Disposal } from "../core/disposal.ts";
+import { TtsVarError } from "../core/errors.ts";
+import type { PluginHost } from "../core/plugin.ts";
+import { officialCrop } from "../eval/geneval/crop.ts";
+import { loadPrompts } from "../eval/geneval/prompt-source.ts";
+import { officialOptions } from "../eval/geneval/rules.ts";
+import { sharesModel } from "../eval/label.ts";
+import { resolveSettings } from "../generators/settings.ts";
+import { loadReward } from "../plugins/load-reward.ts";
+import { loadStrategy } from "../plugins/load-strategy.ts";
+import { createScoring } from "../scoring/create-scoring.ts";
+import type { StudyConfig } from "../study/study-config.ts";
+import type { StudyArm, StudyParts, StudyPlan } from "../study/study-plan.ts";
+import { rewardRegistry, strategyRegistry } from "./builtins.ts";
+import { openCopies } from "./open-copies.ts";
+import { openFeatures } from "./open-features.ts";
+import { openJudge } from "./open-judge.ts";
+import { type PlannedSearch, planConfig } from "./open-search.ts";
+
+export interface StudyOpening {
+  /** Inference threads of each generator, and generators that draw side by side; undefined: as fits the machine. */
+  readonly threads?: number | undefined;
+  readonly generators?: number | undefined;
+  hostOf(allowDownload: boolean): PluginHost;
+}
+
+export interface OpenStudy {
+  readonly parts: StudyParts;
+  readonly plan: StudyPlan;
+  readonly generators: number;
+}
+
+/**
+ * Opens everything that a study needs, its arms' own proposals and features included.
+ *
+ * @param owned disposes of everything
+ * @throws TtsVarError CONFIG_INVALID, PLUGIN_UNKNOWN, MODEL_NOT_FOUND, ...
+ */
+export async function openStudy(
+  config: StudyConfig,
+  { threads, generators: copies, hostOf }: StudyOpening,
+  owned: Disposal,
+): Promise<OpenStudy> {
+  const settings = {
+    ...config.search,
+    prompt: "any prompt",
+    strategy: "single",
+    budget: 1,
+    ...(threads === undefined ? {} : { threads }),
+  };
+  expandNames(settings as never);
+  const search = parseSearch(settings, "search");
+  const host = hostOf(search.allowDownload);
+  // Cheap to find, and of no use if there are too few.
+  const prompts = await loadPrompts(
+    String(config.prompts.count),
+    config.prompts.seed,
+    config.prompts.disjointFrom,
+  );
+  const planned = await planConfig(search, host);
+  const { generators, ...open } = await openCopies(planned, copies, owned);
+  const rewards = { [search.reward.name]: open.reward };
+  for (const [key, { name, options }] of Object.entries(config.rewards)) {
+    const { value } = await loadReward(name, options, { ...host, registry: rewardRegistry });
+    rewards[key] = owned.use(createScoring(value, { options }));
+  }
+  const arms: StudyArm[] = [];
+  for (const arm of config.arms)
+    arms.push(await openArm(arm, config, { settings, search, planned, host }, owned));
+  const judge = owned.use(
+    await openJudge({
+      detector: config.judge,
+      colorModel: null,
+      rules: officialOptions,
+      crop: officialCrop,
+    }),
+  );
+  for (const [name, { version }] of Object.entries(rewards)) {
+    if (!sharesModel(version, judge.id)) continue;
+    host.log(
+      "warn",
+      `the reward ${name} shares the judge's model (${version}): answers that it chooses are an oracle's, not a test`,
+    );
+  }
+  const features = owned.use(await openFeatures(search.features, host));
+  const { h, w } = open.generator.latent;
+  const previews = config.tree.previews.map((fraction) =>
+    fraction === 1
+      ? null
+      : { h: Math.max(1, Math.round(h * fraction)), w: Math.max(1, Math.round(w * fraction)) },
+  );
+  return {
+    parts: {
+      generator: open.generator,
+      rewards,
+      primaryReward: search.reward.name,
+      features,
+      settings: planned.settings,
+      calibration: planned.calibration,
+      judge,
+    },
+    plan: {
+      seed: config.seed,
+      prompts,
+      replicates: config.replicates,
+      tree: { ...config.tree, previews },
+      finalRewards: config.finalRewards,
+      reliabilities: config.reliabilities,
+      arms,
+    },
+    generators,
+  };
+}
+
+interface ArmSurroundings {
+  readonly settings: object;
+  readonly search: SearchConfig;
+  readonly planned: PlannedSearch;
+  readonly host: PluginHost;
+}
+
+async function openArm(
+  arm: StudyConfig["arms"][number],
+  { budgets }: StudyConfig,
+  { settings, search, planned, host }: ArmSurroundings,
+  owned: Disposal,
+): Promise<StudyArm> {
+  const where = { registry: strategyRegistry, baseDir: host.baseDir };
+  const { value } = await loadStrategy(arm.strategy.name, arm.strategy.options, where);
+  const own = parseSearch(
+    {
+      ...settings,
+      sampling: { ...search.sampling, ...arm.sampling },
+      features: { ...search.features, ...arm.features },
+    },
+    `arms.${arm.name}`,
+  );
+  const { defaults, scales } = planned.generator;
+  return {
+    name: arm.name,
+    search: value.search,
+    options: value.options,
+    budgets: arm.budgets ?? budgets,
+    live: arm.live,
+    ...(arm.sampling ? { settings: resolveSettings(defaults, own.sampling, scales.length) } : {}),
+    ...(arm.features ? { features: owned.use(await openFeatures(own.features, host)) } : {}),
+  };
+}
+
+function parseSearch(value: unknown, where: string): SearchConfig {
+  const parsed = searchSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${where}.${path.join(".")}: ${message}`);
+  throw new TtsVarError("CONFIG_INVALID", problems.join("; "), { details: { problems } });
+}
