@@ -1,5 +1,5 @@
 import { cpus, loadavg } from "node:os";
-import type { Generator } from "../src/core/generator.ts";
+import { FULL_VIEW, type Generator } from "../src/core/generator.ts";
 import { infinityDefinition } from "../src/generators/next-scale/infinity/definition.ts";
 import { remoteDefinition } from "../src/generators/remote/definition.ts";
 import { serveOverHttp } from "../src/generators/remote/serve.ts";
@@ -37,16 +37,15 @@ async function measure(generator: Generator, seed: number, into: Timings): Promi
   const ids = Array.from({ length: width }, (_, index) => `c${index}`);
   const rows = ids.map((_, row) => row);
   const same = ids.map((id, parent) => ({ parent, id }));
-  const settings = generator.defaults;
   // Another seed each round draws other images; the prompt stays, so its conditioning is remembered everywhere.
-  const session = await time("start", () => generator.start({ prompt: PROMPT, seed, ids, settings }));
-  for (const { index } of generator.scales) {
+  const session = await time("start", () => generator.start({ prompt: PROMPT, seed }, ids));
+  for (const { index } of generator.traits.stages) {
     await time(`step.${index}`, () => session.step());
     if (index === 3) await time("select", () => session.select(same));
   }
-  await time("decode.preview", () => session.decode(rows, { h: 4, w: 4 }));
-  await time("decode.full", () => session.decode(rows));
-  await time("bits", () => session.bits(0));
+  await time("view.half", () => session.view(rows, { size: 0.5, look: "now" }));
+  await time("view.full", () => session.view(rows, FULL_VIEW));
+  await time("tokens", () => session.tokens([0], 0));
   (await time("branch", () => session.branch(same))).release();
   session.release();
 }

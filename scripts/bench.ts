@@ -4,7 +4,6 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSearch, planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
-import { runSearch } from "../src/engine/run-search.ts";
 import { packageRoot } from "../src/io/package-root.ts";
 import { versions } from "../src/run/versions.ts";
 import { benchGeneval } from "./bench-geneval.ts";
@@ -65,7 +64,7 @@ async function benchWarm(): Promise<Record<string, unknown>> {
     ["single", "best-of-n", "tts-var"].map(async (strategy) => {
       const { config } = resolveConfig({
         flags: [
-          { path: "prompt", value: PROMPT, flag: "bench" },
+          { path: "task.prompt", value: PROMPT, flag: "bench" },
           { path: "strategy.name", value: strategy, flag: "bench" },
         ],
       });
@@ -81,28 +80,21 @@ async function benchWarm(): Promise<Record<string, unknown>> {
   const overheads = new Map<string, number[]>();
   for (let round = -1; round < rounds; round++) {
     for (const { strategy, planned, open } of variants) {
-      const { config } = planned;
       const parts = new Map<string, number>();
       const start = performance.now();
-      await runSearch({
-        ...planned,
-        generator: open.generator,
-        rewards: { [config.reward.name]: open.reward },
-        primaryReward: config.reward.name,
-        features: open.features,
-        prompt: config.prompt,
-        metadata: {},
-        // Another seed each round: equal images would be scored from memory.
-        seed: round + 1,
-        units: config.budget,
-        timing: {
-          begin(kind, scale) {
-            const begun = performance.now();
-            const key = kind === "transformer" ? `${kind}.${scale}` : kind;
-            return () => parts.set(key, (parts.get(key) ?? 0) + performance.now() - begun);
+      // Another seed each round: equal images would be scored from memory.
+      await open.run(
+        { ...planned.task, seed: round + 1 },
+        {
+          timing: {
+            begin(kind, stage) {
+              const begun = performance.now();
+              const key = kind === "transformer" ? `${kind}.${stage}` : kind;
+              return () => parts.set(key, (parts.get(key) ?? 0) + performance.now() - begun);
+            },
           },
         },
-      });
+      );
       const total = performance.now() - start;
       if (round < 0) continue;
       push(totals, strategy, total);

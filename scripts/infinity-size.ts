@@ -12,9 +12,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
+import { FULL_VIEW } from "../src/core/generator.ts";
 import { rowFlops } from "../src/generators/next-scale/infinity/cost.ts";
-import { openStageModel, readInfinity } from "../src/generators/next-scale/infinity/open.ts";
+import { infinityTraits, openNetwork, readInfinity } from "../src/generators/next-scale/infinity/open.ts";
 import { startSession } from "../src/generators/next-scale/session.ts";
+import { resolveSettings } from "../src/generators/next-scale/settings.ts";
 import { loadTokenizer } from "../src/inference/runtime/tokenizer.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../src/io/atomic.ts";
 import { readJsonl } from "../src/io/jsonl.ts";
@@ -67,7 +69,9 @@ async function main(): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), "infinity-size-"));
   try {
     const shape = flags.size === undefined ? {} : { size: flags.size };
-    const { manifest, description } = await readInfinity(dir, shape);
+    const model = await readInfinity(dir, shape);
+    const { manifest } = model;
+    const traits = infinityTraits(model);
     const args = ["search", "--prompt", prompt, "--model", dir, "--budget", flags.budget];
     args.push("--strategy", flags.strategy, "--threads", flags.threads);
     if (flags.size !== undefined) args.push("--size", flags.size);
@@ -98,8 +102,8 @@ async function main(): Promise<void> {
         memory: totalmem(),
       },
       image: {
-        width: description.latent.w * description.pixelsPerLatent,
-        height: description.latent.h * description.pixelsPerLatent,
+        width: traits.shape.width,
+        height: traits.shape.height,
       },
       search: { seconds, cpuSeconds, ...search },
       memory: { planned: await plannedPeak(dir, prompt), ...memory },
@@ -160,7 +164,7 @@ async function plannedPeak(dir: string, prompt: string): Promise<number> {
       set("model", dir),
       set("budget", Number(flags.budget)),
       set("strategy.name", flags.strategy),
-      ...(flags.size === undefined ? [] : [set("sampling.size", flags.size)]),
+      ...(flags.size === undefined ? [] : [set("model.size", flags.size)]),
     ],
   });
   const host = { baseDir: process.cwd(), allowDownload: false, log: () => {} };
@@ -174,16 +178,18 @@ async function compareGraphs(
   shape: { size?: string },
   profile: string,
 ): Promise<GraphRow[]> {
-  const { manifest, description } = await readInfinity(dir, shape);
-  const { defaults } = description;
+  const model = await readInfinity(dir, shape);
+  const { manifest, schedule } = model;
+  const traits = infinityTraits(model);
+  const settings = resolveSettings(manifest.sampling, {}, schedule.scales.length);
   if (!existsSync(profile)) {
     const partial = `${profile}.partial`;
     await mkdir(partial, { recursive: true });
-    const open = await openStageModel(dir, { shape, profile: partial, threads: Number(flags.threads) });
-    const request = { prompt, seed: 0, ids: ["c0"], settings: defaults };
-    const session = await startSession(open.model, open.code, request);
-    while (session.stage < description.scales.length) await session.step();
-    await session.decode([0]);
+    const open = await openNetwork(dir, shape, { profile: partial, threads: Number(flags.threads) });
+    const context = { network: open.network, code: open.code, shape: traits.shape, settings };
+    const session = await startSession(context, { prompt, seed: 0 }, ["c0"]);
+    while (session.stage < traits.stages.length) await session.step();
+    await session.view([0], FULL_VIEW);
     await open.close();
     await rename(partial, profile);
   }
@@ -191,15 +197,15 @@ async function compareGraphs(
   const { flops, architecture, graphs } = manifest;
   let past = 0;
   let step = 0;
-  for (const { h, w, index } of description.scales) {
-    step += rowFlops(architecture, h * w, past, tokens) * (index < defaults.guidanceUntil ? 2 : 1);
-    past += h * w;
+  for (const { index, tokens: written } of traits.stages) {
+    step += rowFlops(architecture, written, past, tokens) * (index < settings.guidanceUntil ? 2 : 1);
+    past += written;
   }
   const estimates = {
     text_encoder: (flops.text * tokens) / flops.nominalTokens,
     condition: (flops.condition * tokens) / flops.nominalTokens,
     step,
-    vae_decode: description.cost.decode(description.latent),
+    vae_decode: traits.cost.views.now!,
   };
   const rows: GraphRow[] = [];
   for (const [graph, estimated] of Object.entries(estimates)) {

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { FULL_VIEW } from "../src/core/generator.ts";
 import { loadInfinity } from "../src/generators/next-scale/infinity/open.ts";
 import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
 import { openOrtSession } from "../src/inference/runtime/ort-session.ts";
@@ -24,31 +25,36 @@ const small = await openOrtSession(`${await embeddedModelPath("generator")}/text
 });
 await small[Symbol.asyncDispose]();
 const empty = peak();
-const generator = await loadInfinity(resolve(dir), { threads: 2, shape: size === undefined ? {} : { size } });
+const generator = await loadInfinity(
+  resolve(dir),
+  { shape: size === undefined ? {} : { size } },
+  { threads: 2 },
+);
 const loaded = peak();
-const { memory, defaults, scales, latent } = generator;
+const { memory, stages, shape, name } = generator.traits;
 const ids = Array.from({ length: Number(count) }, (_, index) => `c${index}`);
-const session = await generator.start({ prompt: "a photo of a red cup", seed: 0, ids, settings: defaults });
+const session = await generator.start({ prompt: "a photo of a red cup", seed: 0 }, ids);
 const rows = [];
 let kept = 0;
 let working = 0;
-for (const { index } of scales) {
+for (const { index } of stages) {
   await session.step();
   const width = index === 0 ? 1 : ids.length;
-  const guided = index < defaults.guidanceUntil;
-  kept += memory!.kept(index, width, guided);
-  working = Math.max(working, memory!.working(index, width, guided));
-  const planned = memory!.weights + memory!.text + kept + working;
-  rows.push({ scale: index, planned: mib(planned), measured: mib(peak() - empty) });
+  kept += width * (memory!.kept[index]! - (memory!.kept[index - 1] ?? 0));
+  working = Math.max(working, width * memory!.working[index]!);
+  const planned = memory!.weights + memory!.prompt + kept + working;
+  rows.push({ stage: index, planned: mib(planned), measured: mib(peak() - empty) });
 }
-await session.decode(ids.map((_, row) => row));
-const planned = memory!.weights + memory!.text + kept + working + memory!.decode(latent, ids.length);
-rows.push({ scale: "decode", planned: mib(planned), measured: mib(peak() - empty) });
+await session.view([...ids.keys()], FULL_VIEW);
+const { bytes, atOnce } = memory!.view;
+const views = bytes * Math.min(ids.length, Math.max(1, Math.floor(atOnce)));
+const planned = memory!.weights + memory!.prompt + kept + working + views;
+rows.push({ stage: `view ${shape.id}`, planned: mib(planned), measured: mib(peak() - empty) });
 const measured = peak() - empty;
 console.log(
   JSON.stringify(
     {
-      model: generator.name,
+      model: name,
       candidates: ids.length,
       weights: { planned: mib(memory!.weights), measured: mib(loaded - empty) },
       peak: {

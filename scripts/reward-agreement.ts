@@ -3,7 +3,6 @@ import { openSearch, planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
 import { Disposal } from "../src/core/disposal.ts";
 import type { RewardContext, RewardItem } from "../src/core/reward.ts";
-import { runSearch } from "../src/engine/run-search.ts";
 import { distributeCounts, generatePrompts } from "../src/eval/geneval/prompts.ts";
 import { loadReward } from "../src/plugins/load-reward.ts";
 import { createScoring } from "../src/scoring/create-scoring.ts";
@@ -21,7 +20,7 @@ const host = {
 };
 const context: RewardContext = {
   signal: new AbortController().signal,
-  stage: { kind: "final", scale: 0, scales: 1 },
+  stage: { kind: "final", index: 0, count: 1 },
   seed: 0,
   log: host.log,
 };
@@ -46,21 +45,14 @@ try {
     counts: distributeCounts(Number(promptCount)),
   });
   const { config } = resolveConfig({
-    sets: ["prompt=x", `budget=${samples}`, "strategy.name=best-of-n", "reward.name=clip"],
+    sets: ["task.prompt=x", `budget=${samples}`, "strategy.name=best-of-n", "reward.name=clip"],
   });
   const planned = await planConfig(config, host);
   const open = owned.use(await openSearch(planned));
   const groups: Group[] = [];
   for (const metadata of prompts) {
-    const { candidates } = await runSearch({
-      ...planned.planInput,
-      ...open,
-      settings: planned.settings,
-      rewards: { clip: open.reward },
-      prompt: metadata.prompt,
-      metadata: { ...metadata },
-      seed: metadata.prompt,
-    });
+    const { prompt } = metadata;
+    const { candidates } = await open.run({ prompt, seed: prompt, metadata: { ...metadata } });
     const items = candidates.map(
       ({ id, image }): RewardItem => ({ id, image, prompt: metadata.prompt, metadata: { ...metadata } }),
     );

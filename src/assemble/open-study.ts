@@ -1,13 +1,13 @@
 import { expandNames } from "../config/load.ts";
-import { type SearchConfig, searchSchema } from "../config/schema.ts";
+import { recipeSchema, type SearchRecipe } from "../config/schema.ts";
 import type { Disposal } from "../core/disposal.ts";
 import { TtsVarError } from "../core/errors.ts";
+import { type Generator, viewAt } from "../core/generator.ts";
 import type { PluginHost } from "../core/plugin.ts";
 import { officialCrop } from "../eval/geneval/crop.ts";
 import { loadPrompts } from "../eval/geneval/prompt-source.ts";
 import { officialOptions } from "../eval/geneval/rules.ts";
 import { sharesModel } from "../eval/label.ts";
-import { resolveSettings } from "../generators/settings.ts";
 import { loadReward } from "../plugins/load-reward.ts";
 import { loadStrategy } from "../plugins/load-strategy.ts";
 import { createScoring } from "../scoring/create-scoring.ts";
@@ -17,7 +17,7 @@ import { rewardRegistry, strategyRegistry } from "./builtins.ts";
 import { openCopies } from "./open-copies.ts";
 import { openFeatures } from "./open-features.ts";
 import { openJudge } from "./open-judge.ts";
-import { type PlannedSearch, planConfig } from "./open-search.ts";
+import { planConfig } from "./open-search.ts";
 
 export interface StudyOpening {
   /** Inference threads of each generator, and generators that draw side by side; undefined: as fits the machine. */
@@ -45,7 +45,6 @@ export async function openStudy(
 ): Promise<OpenStudy> {
   const settings = {
     ...config.search,
-    prompt: "any prompt",
     strategy: "single",
     budget: 1,
     ...(threads === undefined ? {} : { threads }),
@@ -68,7 +67,7 @@ export async function openStudy(
   }
   const arms: StudyArm[] = [];
   for (const arm of config.arms)
-    arms.push(await openArm(arm, config, { settings, search, planned, host }, owned));
+    arms.push(await openArm(arm, config, { settings, search, generator: open.generator, host }, owned));
   const judge = owned.use(
     await openJudge({
       detector: config.judge,
@@ -85,19 +84,14 @@ export async function openStudy(
     );
   }
   const features = owned.use(await openFeatures(search.features, host));
-  const { h, w } = open.generator.latent;
-  const previews = config.tree.previews.map((fraction) =>
-    fraction === 1
-      ? null
-      : { h: Math.max(1, Math.round(h * fraction)), w: Math.max(1, Math.round(w * fraction)) },
-  );
+  const { shape } = open.generator.traits;
+  const previews = config.tree.previews.map((size) => viewAt(shape, size, "now"));
   return {
     parts: {
       generator: open.generator,
       rewards,
       primaryReward: search.reward.name,
       features,
-      settings: planned.settings,
       calibration: planned.calibration,
       judge,
     },
@@ -116,41 +110,46 @@ export async function openStudy(
 
 interface ArmSurroundings {
   readonly settings: object;
-  readonly search: SearchConfig;
-  readonly planned: PlannedSearch;
+  readonly search: SearchRecipe;
+  readonly generator: Generator;
   readonly host: PluginHost;
 }
 
 async function openArm(
   arm: StudyConfig["arms"][number],
   { budgets }: StudyConfig,
-  { settings, search, planned, host }: ArmSurroundings,
+  { settings, search, generator, host }: ArmSurroundings,
   owned: Disposal,
 ): Promise<StudyArm> {
   const where = { registry: strategyRegistry, baseDir: host.baseDir };
   const { value } = await loadStrategy(arm.strategy.name, arm.strategy.options, where);
   const own = parseSearch(
-    {
-      ...settings,
-      sampling: { ...search.sampling, ...arm.sampling },
-      features: { ...search.features, ...arm.features },
-    },
+    { ...settings, features: { ...search.features, ...arm.features } },
     `arms.${arm.name}`,
   );
-  const { defaults, scales } = planned.generator;
   return {
     name: arm.name,
     search: value.search,
     options: value.options,
     budgets: arm.budgets ?? budgets,
     live: arm.live,
-    ...(arm.sampling ? { settings: resolveSettings(defaults, own.sampling, scales.length) } : {}),
+    ...(arm.sampling
+      ? { generator: await otherSettings(generator, { ...search.model.options, ...arm.sampling }) }
+      : {}),
     ...(arm.features ? { features: owned.use(await openFeatures(own.features, host)) } : {}),
   };
 }
 
-function parseSearch(value: unknown, where: string): SearchConfig {
-  const parsed = searchSchema.safeParse(value);
+async function otherSettings(generator: Generator, settings: object): Promise<Generator> {
+  if (generator.withSettings) return generator.withSettings(settings);
+  throw new TtsVarError(
+    "CONFIG_INVALID",
+    `arms.sampling: ${generator.traits.name} cannot change its settings while it is open; make it a study of its own`,
+  );
+}
+
+function parseSearch(value: unknown, where: string): SearchRecipe {
+  const parsed = recipeSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${where}.${path.join(".")}: ${message}`);
   throw new TtsVarError("CONFIG_INVALID", problems.join("; "), { details: { problems } });

@@ -55,9 +55,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/study.ts"),
   },
   {
-    name: "bits",
+    name: "tokens",
     summary: "turn an image into bits of a model, to draw it again or vary it",
-    load: () => import("./commands/bits.ts"),
+    load: () => import("./commands/tokens.ts"),
   },
   {
     name: "serve-sampler",

@@ -100,7 +100,7 @@ type Scores = ReadonlyMap<string, number>;
 async function scoreAfresh(reward: Reward, items: readonly RewardItem[], host: PluginHost): Promise<Scores> {
   const context: RewardContext = {
     signal: new AbortController().signal,
-    stage: { kind: "final", scale: 0, scales: 1 },
+    stage: { kind: "final", index: 0, count: 1 },
     seed: 0,
     log: host.log,
   };

@@ -170,7 +170,18 @@ function firstBelow(path: string, origins: ReadonlyMap<string, string>): string 
   return undefined;
 }
 
+/** Settings that have another place since version 0.2. */
+const MOVED = new Map([
+  ["prompt", "task.prompt"],
+  ["seed", "task.seed"],
+  ["negativePrompt", "task.negativePrompt"],
+  ["metadata", "task.metadata"],
+  ["sampling", "model.options (what is drawn), model.ratio, size and shape, and task.keep (tokens)"],
+]);
+
 function unknownKey(key: string, parent: string): string {
+  const moved = parent === "" ? MOVED.get(key) : undefined;
+  if (moved !== undefined) return `is now ${moved}`;
   const known = keysAt(parent);
   const close = nearest(key, known);
   const hint = close === undefined ? `known here: ${known.join(", ")}` : `did you mean "${close}"?`;

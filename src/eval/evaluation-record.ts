@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import type { SearchConfig } from "../config/schema.ts";
+import type { SearchRecipe } from "../config/schema.ts";
 import type { Benchmark, BenchmarkItem } from "../core/benchmark.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
@@ -26,7 +26,7 @@ export interface EvaluationRecord {
   /** Missing in GenEval's, the first there was. */
   readonly benchmark?: string;
   readonly configHash: string;
-  readonly config: SearchConfig;
+  readonly config: SearchRecipe;
   readonly models: Readonly<Record<string, string>>;
   /** Weights behind the reward, for the warning about a judge that shares them. */
   readonly rewardModel: string | null;
@@ -155,8 +155,8 @@ function expectSame(dir: string, before: EvaluationRecord, now: EvaluationRecord
   );
 }
 
-function settingsThatDiffer(before: SearchConfig, now: SearchConfig): string[] {
-  const keys = Object.keys({ ...before, ...now }) as (keyof SearchConfig)[];
+function settingsThatDiffer(before: SearchRecipe, now: SearchRecipe): string[] {
+  const keys = Object.keys({ ...before, ...now }) as (keyof SearchRecipe)[];
   const differing = keys.filter((key) => canonicalJson(before[key]) !== canonicalJson(now[key]));
   return differing.map((key) => `${key} was ${JSON.stringify(before[key])}, is ${JSON.stringify(now[key])}`);
 }

@@ -5,7 +5,7 @@ import type { FeatureDefinition } from "../core/plugin.ts";
 import { modelFlops } from "../inference/folder/model-cost.ts";
 import { openModelFolder } from "../inference/folder/model-folder.ts";
 import type { LoadOptions } from "../inference/vision/clip-types.ts";
-import { readImageTransform } from "../inference/vision/image-processor.ts";
+import { fitImage, readImageTransform, readInputSize } from "../inference/vision/image-processor.ts";
 import { openVisionTower } from "../inference/vision/vision-tower.ts";
 import { splitTokens } from "./split-tokens.ts";
 
@@ -22,13 +22,16 @@ const options = z.strictObject({
 export async function openDualEncoder(dir: string, load: LoadOptions = {}): Promise<FeatureExtractor> {
   const folder = await openModelFolder(dir, { allowBare: true });
   const flops = await modelFlops(folder);
+  const size = await readInputSize(folder.dir);
   const tower = await openVisionTower(folder.dir, await readImageTransform(folder.dir), load);
   return {
     name: folder.name,
     version: folder.modelId,
     flops,
     async extract(images) {
-      const { tokens } = await tower.encode(images);
+      // Previews are enlarged with the filter that all recorded features were made with.
+      const fitted = await Promise.all(images.map((image) => fitImage(image, size)));
+      const { tokens } = await tower.encode(fitted);
       if (!tokens) {
         throw new TtsVarError(
           "MODEL_INVALID",

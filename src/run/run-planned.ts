@@ -45,11 +45,10 @@ export async function runPlanned(
   }
 }
 
-async function beginFolder({ config }: PlannedSearch, resolved: ResolvedConfig): Promise<RunFolder> {
+async function beginFolder({ config, task }: PlannedSearch, resolved: ResolvedConfig): Promise<RunFolder> {
   const parent = "results/runs";
   await probeWritable(config.out ?? parent);
-  const dir =
-    config.out ?? (await claimFolder(parent, runName(new Date(), planned.task.prompt, resolved.hash)));
+  const dir = config.out ?? (await claimFolder(parent, runName(new Date(), task.prompt, resolved.hash)));
   return RunFolder.create(dir, {
     command: "search",
     config: { ...config },

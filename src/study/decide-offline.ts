@@ -1,9 +1,10 @@
 import { Budget, type Spending } from "../core/budget.ts";
-import { finish } from "../core/dry-run.ts";
-import type { LatentSize } from "../core/generator.ts";
+import { type Booked, drive, finish, type Witness } from "../core/drive.ts";
+import { rootOf } from "../core/ids.ts";
 import { Ledger } from "../core/ledger.ts";
-import type { Population, SearchAction, SearchObservation } from "../core/program.ts";
+import type { ActionOf, Population } from "../core/program.ts";
 import { pickRows } from "../core/tensor.ts";
+import { oriented, recordedFeatures } from "../engine/events.ts";
 import { createSpace, type PlanInput } from "../engine/plan.ts";
 import { signalsOf, type Tree, tokensOf, viewKey } from "./record-tree.ts";
 
@@ -29,91 +30,62 @@ export function decideOffline(
   recorded: { readonly features: boolean } = { features: true },
 ): OfflineDecision {
   const probe = createSpace(input, (limit) => limit);
-  const budget = new Budget(probe.limit, input.generator.scales.length);
+  const budget = new Budget(probe.limit, input.generator.stages.length);
   const space = createSpace(input, () => budget.remaining());
   const ledger = new Ledger(space.cost, budget);
-  const program = finish(input.strategy, space);
-  let turn = program.next();
-  while (!turn.done) turn = program.next(lookUp(turn.value, ledger, tree, input, recorded.features));
-  const { finalists, best } = turn.value;
-  ledger.finals(finalists);
-  return { root: rootOf(finalists, best), spending: budget.spending() };
+  const witness = treeWitness(tree, input, recorded.features);
+  const { finalists, best } = drive(finish(input.strategy, space), ledger, witness, (booked) =>
+    expectRecorded(booked, tree),
+  );
+  return { root: rootOf(finalists.ids[best]!), spending: budget.spending() };
 }
 
-function lookUp(
-  action: SearchAction,
-  ledger: Ledger,
-  tree: Tree,
-  input: PlanInput,
-  knowsFeatures: boolean,
-): SearchObservation {
+/** Only roots stand in a tree: no copies, and no more of them than were drawn. */
+function expectRecorded({ action, next }: Booked, tree: Tree): void {
   switch (action.type) {
-    case "start": {
-      const population = ledger.start(action.width);
-      if (rootOf(population, population.ids.length - 1) >= tree.width) {
-        throw new NotRecorded(`the strategy starts more than the tree's ${tree.width} candidates`);
-      }
-      return { type: "population", population };
-    }
-    case "step": {
-      const population = ledger.step(action.population);
-      const signals = signalsOf(tree, population.stage - 1, rootsOf(population));
-      return { type: "stepped", population, signals };
-    }
-    case "score": {
-      const { population, rows, reward, latent } = action;
-      ledger.score(population, rows, reward, latent);
-      const view = viewOf(population, latent, reward, input.generator.latent);
-      const recorded = tree.scores[view];
-      if (!recorded) throw new NotRecorded(`the tree has no ${view}`);
-      const sign = input.rewards[reward]!.direction === "lower" ? -1 : 1;
-      return {
-        type: "scores",
-        scores: Float64Array.from(rows, (row) => sign * recorded[rootOf(population, row)]!),
-      };
-    }
-    case "features": {
-      const { population, latent } = action;
-      ledger.decode(
-        population,
-        population.ids.map((_, row) => row),
-        latent,
-      );
-      ledger.features(population);
-      const view = viewOf(population, latent, "features", input.generator.latent);
-      const recorded = knowsFeatures ? tree.features[view] : undefined;
-      if (!recorded) throw new NotRecorded(`the tree has no ${view}`);
-      const data = new Float32Array(Uint8Array.from(Buffer.from(recorded.base64, "base64")).buffer);
-      return { type: "features", features: pickRows({ dims: recorded.dims, data }, rootsOf(population)) };
-    }
-    case "tokens": {
-      const { population } = action;
-      ledger.tokens(population);
-      const recorded = tokensOf(tree, population.stage - 1, rootsOf(population));
-      if (!recorded) throw new NotRecorded("the tree has no tokens");
-      return { type: "tokens", tokens: recorded };
-    }
+    case "start":
+      if (Math.max(...rootsOf(next)) < tree.width) return;
+      throw new NotRecorded(`the strategy starts more than the tree's ${tree.width} candidates`);
     case "select":
-    case "branch": {
-      if (new Set(action.picks).size < action.picks.length)
-        throw new NotRecorded("the strategy copies candidates");
-      return { type: "population", population: ledger[action.type](action.population, action.picks) };
-    }
-    case "release":
-      ledger.release(action.population);
-      return { type: "released" };
+    case "branch":
+      if (new Set(action.picks).size === action.picks.length) return;
+      throw new NotRecorded("the strategy copies candidates");
+    case "refine":
+    case "rewind":
+      throw new NotRecorded("the strategy draws candidates anew");
   }
 }
 
-function viewOf({ stage }: Population, latent: LatentSize | null, what: string, full: LatentSize): string {
-  const whole = latent && latent.h === full.h && latent.w === full.w ? null : latent;
-  return viewKey(what, stage - 1, whole);
+function treeWitness(tree: Tree, input: PlanInput, knowsFeatures: boolean): Witness {
+  const { shape } = input.generator;
+  return {
+    signals: ({ next }) => signalsOf(tree, next.stage - 1, rootsOf(next)),
+    scores({ action }) {
+      const { population, rows, reward, view } = action as ActionOf<"score">;
+      const key = viewKey(reward, population.stage - 1, view, shape);
+      const recorded = tree.scores[key];
+      if (!recorded) throw new NotRecorded(`the tree has no ${key}`);
+      const roots = rootsOf(population);
+      return oriented(
+        rows.map((row) => recorded[roots[row]!]!),
+        input.rewards[reward]!,
+      );
+    },
+    features({ action }) {
+      const { population, view } = action as ActionOf<"features">;
+      const key = viewKey("features", population.stage - 1, view, shape);
+      const recorded = knowsFeatures ? tree.features[key] : undefined;
+      if (!recorded) throw new NotRecorded(`the tree has no ${key}`);
+      return pickRows(recordedFeatures(recorded), rootsOf(population));
+    },
+    tokens({ next }) {
+      const recorded = tokensOf(tree, next.stage - 1, rootsOf(next));
+      if (!recorded) throw new NotRecorded("the tree has no tokens");
+      return recorded;
+    },
+  };
 }
 
-function rootsOf(population: Population): number[] {
-  return population.ids.map((_, row) => rootOf(population, row));
-}
-
-function rootOf({ ids }: Population, row: number): number {
-  return Number(ids[row]!.slice(1));
+function rootsOf({ ids }: Population): number[] {
+  return ids.map(rootOf);
 }

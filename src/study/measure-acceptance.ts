@@ -1,5 +1,5 @@
 import type { Acceptance } from "../core/calibration.ts";
-import { type Tree, viewKey } from "./record-tree.ts";
+import { type Tree, wholeKey } from "./record-tree.ts";
 
 export interface AcceptanceInput {
   /** Reward of the search, and whether it is to be high or low. */
@@ -25,10 +25,10 @@ export function measureAcceptance(trees: readonly Tree[], input: AcceptanceInput
   const last = input.scales - 1;
   const sign = input.direction === "lower" ? -1 : 1;
   const verdicts = trees.map((tree) =>
-    tree.scores[viewKey(input.verifier, last, null)]!.map((score) => Number(score >= input.fullMarks)),
+    tree.scores[wholeKey(input.verifier, last)]!.map((score) => Number(score >= input.fullMarks)),
   );
   const rewards = trees.flatMap((tree) =>
-    tree.scores[viewKey(input.reward, last, null)]!.map((score) => sign * score),
+    tree.scores[wholeKey(input.reward, last)]!.map((score) => sign * score),
   );
   return { verifier: input.verifier, ...logistic(rewards, verdicts.flat()), prior: betaPrior(verdicts) };
 }

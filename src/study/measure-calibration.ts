@@ -1,6 +1,6 @@
-import type { LatentSize } from "../core/generator.ts";
 import type { Calibration, ScaleCalibration } from "../core/calibration.ts";
-import { type Tree, viewKey } from "./record-tree.ts";
+import type { Shape, View } from "../core/generator.ts";
+import { type Tree, viewKey, wholeKey } from "./record-tree.ts";
 
 export interface CalibrationInput {
   readonly model: string;
@@ -8,8 +8,9 @@ export interface CalibrationInput {
   readonly rewardVersion: string;
   readonly direction: "higher" | "lower";
   readonly scales: number;
-  /** Preview size that the curve is measured at; null: full size. */
-  readonly preview: LatentSize | null;
+  readonly shape: Shape;
+  /** View that the curve is measured in. */
+  readonly preview: View;
 }
 
 /**
@@ -19,14 +20,14 @@ export interface CalibrationInput {
 export function measureCalibration(trees: readonly Tree[], input: CalibrationInput): Calibration {
   const sign = input.direction === "lower" ? -1 : 1;
   const last = input.scales - 1;
-  const finals = trees.map((tree) => centred(tree.scores[viewKey(input.reward, last, null)]!, sign));
+  const finals = trees.map((tree) => centred(tree.scores[wholeKey(input.reward, last)]!, sign));
   const degrees = trees.reduce((sum, { width }) => sum + width - 1, 0);
   const variance = dot(finals, finals) / degrees;
   const scales = Array.from({ length: input.scales }, (_, scale): ScaleCalibration => {
-    const decided = scale === last ? 1 : decidedBy(trees, scale, variance, viewKey(input.reward, last, null));
+    const decided = scale === last ? 1 : decidedBy(trees, scale, variance, wholeKey(input.reward, last));
     if (scale === last) return { scale, correlation: 1, slope: 1, residual: 0, decided };
     const previews = trees.map((tree) =>
-      centred(tree.scores[viewKey(input.reward, scale, input.preview)]!, sign),
+      centred(tree.scores[viewKey(input.reward, scale, input.preview, input.shape)]!, sign),
     );
     const [xx, xy, yy] = [dot(previews, previews), dot(previews, finals), dot(finals, finals)];
     const slope = xx > 0 ? xy / xx : 0;

@@ -1,9 +1,9 @@
 import { createRng } from "../core/rng.ts";
 import { rowOf, type Tensor } from "../core/tensor.ts";
-import { bitsTensor } from "../engine/events.ts";
+import { tokenVectors } from "../core/tokens.ts";
 import type { Interval } from "../eval/statistics/intervals.ts";
 import { groupBy } from "./group-by.ts";
-import { viewKey } from "./record-tree.ts";
+import { tokensOf, wholeKey } from "./record-tree.ts";
 import type { TreeRow } from "./study-plan.ts";
 
 /** How well one view of unfinished candidates ranks them, within prompts. */
@@ -22,8 +22,6 @@ export interface PreviewRow {
   readonly withVerdict: Interval;
 }
 
-const SIGNALS = ["logProb", "entropy", "guidanceGap"] as const;
-
 /**
  * What a view says of finished images, prompt by prompt: sums of squares of the view, of products, and of squares of what
  * it is compared with, all centred within trees (replicates of a prompt are added up). Correlations follow from them.
@@ -38,7 +36,7 @@ type Sums = readonly [xx: number, xy: number, yy: number];
 /** Sums of all recorded views of the trees. */
 export function sumPreviews(trees: readonly TreeRow[], primaryReward: string): PreviewSums[] {
   const scales = trees[0]!.tree.signals.length;
-  const final = viewKey(primaryReward, scales - 1, null);
+  const final = wholeKey(primaryReward, scales - 1);
   const prompts = [...groupBy(trees, ({ prompt }) => prompt).values()];
   const rewards = moments(prompts, ({ tree }) => tree.scores[final]!);
   const verdicts = moments(prompts, ({ correct }) => correct.map(Number));
@@ -59,12 +57,15 @@ export function sumPreviews(trees: readonly TreeRow[], primaryReward: string): P
       if (name !== primaryReward || Number(at) !== scale) continue;
       add({ scale, size: size ?? "full", view: "reward" }, ({ tree }) => tree.scores[key]!);
     }
-    for (const signal of SIGNALS) {
-      if (trees.every(({ tree }) => isFlat(tree.signals[scale]![signal]))) continue;
-      add({ scale, size: "signal", view: signal }, ({ tree }) => tree.signals[scale]![signal]);
+    for (const signal of Object.keys(trees[0]!.tree.signals[scale]!.signals)) {
+      const read = ({ tree }: TreeRow) => tree.signals[scale]!.signals[signal]!;
+      if (trees.every((row) => isFlat(read(row)))) continue;
+      add({ scale, size: "signal", view: signal }, read);
     }
     if (trees.every(({ tree }) => tree.tokens)) {
-      const apart = ({ tree }: TreeRow) => hammingDistances(bitsTensor(tree.tokens![scale]!));
+      const { kind } = trees[0]!.tree.tokens![scale]!;
+      const apart = ({ tree }: TreeRow) =>
+        distances(tokenVectors(kind, tokensOf(tree, scale, [...Array(tree.width).keys()])!));
       add({ scale, size: "pairs", view: "token distance" }, apart, [rewardGaps, verdictGaps]);
     }
   }
@@ -91,11 +92,11 @@ function gaps(values: readonly number[]): number[] {
   return values.flatMap((one, index) => values.slice(index + 1).map((other) => Math.abs(one - other)));
 }
 
-/** Hamming distances of all pairs of rows, in the order of `gaps`. */
-function hammingDistances(tokens: Tensor): number[] {
+/** Squared distances of all pairs of rows, in the order of `gaps`. */
+function distances(tokens: Tensor): number[] {
   const rows = Array.from({ length: tokens.dims[0]! }, (_, row) => rowOf(tokens, row));
   return rows.flatMap((one, index) =>
-    rows.slice(index + 1).map((other) => one.reduce((sum, bit, at) => sum + Math.abs(bit - other[at]!), 0)),
+    rows.slice(index + 1).map((other) => one.reduce((sum, value, at) => sum + (value - other[at]!) ** 2, 0)),
   );
 }
 

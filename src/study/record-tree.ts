@@ -1,10 +1,22 @@
-import type { LatentSize, StageSignals } from "../core/generator.ts";
-import type { SearchOutcome, SearchProgram } from "../core/program.ts";
+import { FULL_VIEW, type Shape, type StageSignals, sidesOf, type View } from "../core/generator.ts";
+import {
+  branch,
+  features,
+  type Population,
+  release,
+  type SearchOutcome,
+  type SearchProgram,
+  score,
+  select,
+  start,
+  step,
+  stepTo,
+  tokens,
+} from "../core/program.ts";
 import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
-import { branch, features, type Population, release, score, select, start, step, stepTo, tokens } from "../core/program.ts";
-import { pickRows, type Tensor } from "../core/tensor.ts";
+import type { Tokens } from "../core/tokens.ts";
 import type { TraceEvent } from "../core/trace.ts";
-import { bitsTensor } from "../engine/events.ts";
+import { type EventOf, recordedTokens } from "../engine/events.ts";
 import { runSearch, type SearchInput, type SearchResult } from "../engine/run-search.ts";
 
 /**
@@ -19,13 +31,8 @@ export interface Tree {
   /** Feature vectors by `viewKey` with the reward `features`: base64 float32 and their dimensions. */
   readonly features: Readonly<Record<string, { readonly dims: readonly number[]; readonly base64: string }>>;
   /** Free signals by scale. */
-  readonly signals: readonly {
-    readonly tokens: readonly string[];
-    readonly logProb: readonly number[];
-    readonly entropy: readonly number[];
-    readonly guidanceGap: readonly number[];
-  }[];
-  /** Tokens by scale, if they were recorded: base64 bits and their dimensions [width, bits of the scale]. */
+  readonly signals: readonly Pick<EventOf<"step">, "tokens" | "signals">[];
+  /** Tokens by scale, if they were recorded. */
   readonly tokens?: readonly RecordedTokens[];
   /**
    * Final scores of second continuations: `copies[scale][root]` shares the root's tokens up to and including that scale.
@@ -33,10 +40,8 @@ export interface Tree {
   readonly copies: readonly (readonly number[])[];
 }
 
-export interface RecordedTokens {
-  readonly dims: readonly number[];
-  readonly base64: string;
-}
+/** Tokens of all roots after a scale, as in a trace. */
+export type RecordedTokens = Pick<EventOf<"tokens">, "kind" | "count" | "base64">;
 
 export interface TreeOptions {
   readonly width: number;
@@ -44,21 +49,27 @@ export interface TreeOptions {
   readonly rewards: readonly string[];
   /** Rewards to score on finished images only, at full size. */
   readonly finalRewards?: readonly string[];
-  /** Preview sizes; null: full size. */
-  readonly previews: readonly (LatentSize | null)[];
+  readonly previews: readonly View[];
   /** Scales that are looked at; default: all. The last one is always, at full size too. */
   readonly scales?: readonly number[];
-  /** Preview size at which features are taken, or false. */
-  readonly featurePreview: LatentSize | null | false;
+  /** View in which features are taken, or false. */
+  readonly featurePreview: View | false;
   /** Whether to record tokens. */
   readonly tokens?: boolean | undefined;
   /** Roots of which a second continuation is drawn from every scale. */
   readonly copies: number;
 }
 
-/** Name of one view of the population: what was looked at, after which scale, at which size. */
-export function viewKey(what: string, scale: number, latent: LatentSize | null): string {
-  return `${what}@${scale}${latent ? `:${latent.h}x${latent.w}` : ""}`;
+/** Name of a look at the whole picture: what was looked at, after which scale. */
+export function wholeKey(what: string, scale: number): string {
+  return `${what}@${scale}`;
+}
+
+/** Name of one view of the population: what was looked at, after which scale, at how many cells of the grain. */
+export function viewKey(what: string, scale: number, view: View, shape: Shape): string {
+  if (view.size === 1) return wholeKey(what, scale);
+  const { width, height } = sidesOf(shape, view.size);
+  return `${wholeKey(what, scale)}:${height / shape.grain}x${width / shape.grain}`;
 }
 
 /** Draws a tree, through the same engine as every search. Its budget is whatever it needs. */
@@ -74,23 +85,24 @@ export async function recordTree(
     describe: { strategy: "tree", options },
     trace: { event: (event) => events.push(event) },
   });
-  return { tree: treeOf(events, options), result };
+  return { tree: treeOf(events, options, input.generator.traits.shape), result };
 }
 
 function treeProgram(options: TreeOptions): SearchFunction {
   return function* (space) {
-    const last = space.scales.length - 1;
+    const last = space.stages.length - 1;
     let population = yield* start(options.width);
-    for (const { index: scale } of space.scales) {
+    for (const { index: scale } of space.stages) {
       population = (yield* step(population)).population;
       if (options.tokens) yield* tokens(population);
       const looked = options.scales?.includes(scale) ?? true;
-      const sizes = new Set([...(scale === last ? [null] : []), ...(looked ? options.previews : [])]);
-      for (const latent of sizes) {
-        for (const reward of options.rewards) yield* score(population, reward, { latent });
+      const views = looked ? options.previews : [];
+      const whole = scale === last && !views.some(({ size }) => size === 1) ? [FULL_VIEW] : [];
+      for (const view of [...whole, ...views]) {
+        for (const reward of options.rewards) yield* score(population, reward, { view });
       }
       if (options.featurePreview !== false && looked && scale < last) {
-        yield* features(population, { latent: options.featurePreview });
+        yield* features(population, { view: options.featurePreview });
       }
       if (options.copies > 0 && scale < last) yield* secondContinuations(space, population, options.copies);
     }
@@ -112,12 +124,12 @@ function* secondContinuations(
     picks.flatMap((_, row) => (row % 2 === 1 ? [row] : [])),
     { rule: "copy" },
   );
-  const finished = yield* stepTo(copies, space.scales.length);
+  const finished = yield* stepTo(copies, space.stages.length);
   yield* score(finished, space.reward);
   yield* release(finished);
 }
 
-function treeOf(events: readonly TraceEvent[], { width }: TreeOptions): Tree {
+function treeOf(events: readonly TraceEvent[], { width }: TreeOptions, shape: Shape): Tree {
   const scores: Record<string, readonly number[]> = {};
   const vectors: Record<string, { dims: readonly number[]; base64: string }> = {};
   const signals: Tree["signals"][number][] = [];
@@ -126,16 +138,18 @@ function treeOf(events: readonly TraceEvent[], { width }: TreeOptions): Tree {
   for (const event of events) {
     // The main population keeps its key 0; all others are copies.
     if (event.type === "step" && event.population === 0) {
-      const { tokens, logProb, entropy, guidanceGap } = event;
-      signals.push({ tokens, logProb, entropy, guidanceGap });
+      signals.push({ tokens: event.tokens, signals: event.signals });
     } else if (event.type === "scores" && event.population === 0) {
-      scores[viewKey(event.reward, event.scale, event.latent)] = event.raw;
+      scores[viewKey(event.reward, event.stage, event.view, shape)] = event.raw;
     } else if (event.type === "scores") {
       copies.push([...event.raw]);
     } else if (event.type === "tokens") {
-      drawn.push({ dims: event.dims, base64: event.base64 });
+      drawn.push({ kind: event.kind, count: event.count, base64: event.base64 });
     } else if (event.type === "features") {
-      vectors[viewKey("features", event.scale, event.latent)] = { dims: event.dims, base64: event.base64 };
+      vectors[viewKey("features", event.stage, event.view, shape)] = {
+        dims: event.dims,
+        base64: event.base64,
+      };
     }
   }
   return {
@@ -149,19 +163,17 @@ function treeOf(events: readonly TraceEvent[], { width }: TreeOptions): Tree {
 }
 
 /** Tokens of a scale for some of a tree's roots; null if they were not recorded. */
-export function tokensOf({ tokens }: Tree, scale: number, roots: readonly number[]): Tensor | null {
+export function tokensOf({ tokens }: Tree, scale: number, roots: readonly number[]): Tokens[] | null {
   const recorded = tokens?.[scale];
-  return recorded ? pickRows(bitsTensor(recorded), roots) : null;
+  if (!recorded) return null;
+  return recordedTokens({ ...recorded, base64: roots.map((root) => recorded.base64[root]!) });
 }
 
 /** Signals of a stage for some of a tree's roots. */
 export function signalsOf(tree: Tree, scale: number, roots: readonly number[]): StageSignals {
-  const { tokens, logProb, entropy, guidanceGap } = tree.signals[scale]!;
-  const of = (values: readonly number[]): Float64Array => Float64Array.from(roots, (root) => values[root]!);
-  return {
-    tokenHash: roots.map((root) => tokens[root]!),
-    logProb: of(logProb),
-    entropy: of(entropy),
-    guidanceGap: of(guidanceGap),
-  };
+  const { tokens, signals } = tree.signals[scale]!;
+  const values = Object.entries(signals).map(
+    ([name, list]) => [name, Float64Array.from(roots, (root) => list[root]!)] as const,
+  );
+  return { tokenHash: roots.map((root) => tokens[root]!), values: Object.fromEntries(values) };
 }

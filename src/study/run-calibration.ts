@@ -1,15 +1,14 @@
 import pLimit from "p-limit";
 import type { BenchmarkItem } from "../core/benchmark.ts";
-import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
-import type { Reward } from "../core/reward.ts";
 import type { Calibration } from "../core/calibration.ts";
+import type { Generator, View } from "../core/generator.ts";
+import type { Reward } from "../core/reward.ts";
 import { measureAcceptance } from "./measure-acceptance.ts";
 import { measureCalibration } from "./measure-calibration.ts";
 import { recordTree } from "./record-tree.ts";
 
 export interface CalibrationRun {
   readonly generator: Generator;
-  readonly settings: SamplingSettings;
   readonly reward: Reward;
   readonly primaryReward: string;
   /** Reward whose full marks count as right, with that score; null leaves out how likely images are right. */
@@ -19,8 +18,8 @@ export interface CalibrationRun {
   /** Images per prompt, and how many of them get a second continuation from every scale. */
   readonly width: number;
   readonly copies: number;
-  /** Preview sizes by name; null: full size. The first one is the calibration's. */
-  readonly previews: readonly { readonly name: string; readonly latent: LatentSize | null }[];
+  /** Previews by name. The first one is the calibration's. */
+  readonly previews: readonly { readonly name: string; readonly view: View }[];
   readonly jobs: number;
   readonly signal: AbortSignal;
   onPrompt?(done: number, of: number): void;
@@ -29,13 +28,14 @@ export interface CalibrationRun {
 /** A curve for each preview size; the first one with what is known of finished images. */
 export interface MeasuredCurve {
   readonly preview: string;
-  readonly latent: LatentSize | null;
+  readonly view: View;
   readonly calibration: Calibration;
 }
 
 /** Draws whole images of all prompts, looks at every scale, and measures what previews and finished images tell. */
 export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve[]> {
   const { generator, primaryReward, reward, verifier, prompts } = run;
+  const { traits } = generator;
   const limit = pLimit(run.jobs);
   let done = 0;
   const trees = await Promise.all(
@@ -48,10 +48,7 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
             rewards: { [primaryReward]: reward, ...(verifier ? { [verifier.name]: verifier.reward } : {}) },
             primaryReward,
             features: null,
-            prompt: metadata.prompt,
-            metadata: { ...metadata },
-            seed: run.seed,
-            settings: run.settings,
+            task: { prompt: metadata.prompt, seed: run.seed, metadata: { ...metadata } },
             calibration: null,
             signal: run.signal,
           },
@@ -59,7 +56,7 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
             width: run.width,
             rewards: [primaryReward],
             finalRewards: verifier ? [verifier.name] : [],
-            previews: run.previews.map(({ latent }) => latent),
+            previews: run.previews.map(({ view }) => view),
             featurePreview: false,
             copies: run.copies,
           },
@@ -72,18 +69,19 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
   const common = {
     reward: primaryReward,
     direction: reward.direction,
-    scales: generator.scales.length,
+    scales: traits.stages.length,
+    shape: traits.shape,
   };
   const acceptance = verifier
     ? measureAcceptance(trees, { ...common, verifier: verifier.name, fullMarks: verifier.fullMarks })
     : null;
-  return run.previews.map(({ name, latent }) => {
+  return run.previews.map(({ name, view }) => {
     const calibration = measureCalibration(trees, {
       ...common,
-      model: `${generator.name}@${generator.version}`,
+      model: `${traits.name}@${traits.version}`,
       rewardVersion: reward.version,
-      preview: latent,
+      preview: view,
     });
-    return { preview: name, latent, calibration: acceptance ? { ...calibration, acceptance } : calibration };
+    return { preview: name, view, calibration: acceptance ? { ...calibration, acceptance } : calibration };
   });
 }

@@ -1,4 +1,5 @@
 import pLimit from "p-limit";
+import { FULL_VIEW } from "../core/generator.ts";
 import { planSearch } from "../engine/plan.ts";
 import { recordTree } from "./record-tree.ts";
 import { liveCell, offlineCell, seedOf } from "./study-cell.ts";
@@ -57,8 +58,8 @@ async function allTrees(
     options,
     "trees",
     async (each) => {
-      const settings = proposals.get(each.proposal)!;
-      const row = await drawTree(plan, { ...parts, settings }, each, options.signal);
+      const generator = proposals.get(each.proposal)!;
+      const row = await drawTree(plan, { ...parts, generator }, each, options.signal);
       store.addTree(row);
       known.set(treeKey(row), row);
     },
@@ -75,14 +76,18 @@ async function drawTree(
   const metadata = plan.prompts[where.prompt]!;
   const { width, previews, scales, features, tokens } = plan.tree;
   const { tree, result } = await recordTree(
-    { ...parts, prompt: metadata.prompt, metadata: { ...metadata }, seed: seedOf(plan, where), signal },
+    {
+      ...parts,
+      task: { prompt: metadata.prompt, seed: seedOf(plan, where), metadata: { ...metadata } },
+      signal,
+    },
     {
       width,
       rewards: Object.keys(parts.rewards).filter((name) => !plan.finalRewards.includes(name)),
       finalRewards: plan.finalRewards,
       previews,
       ...(scales ? { scales } : {}),
-      featurePreview: features && parts.features ? (previews[0] ?? null) : false,
+      featurePreview: features && parts.features ? (previews[0] ?? FULL_VIEW) : false,
       tokens,
       copies: 0,
     },

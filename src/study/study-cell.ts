@@ -2,7 +2,7 @@ import { TtsVarError } from "../core/errors.ts";
 import type { Reward } from "../core/reward.ts";
 import { runSearch } from "../engine/run-search.ts";
 import { decideOffline, NotRecorded } from "./decide-offline.ts";
-import { type Tree, viewKey } from "./record-tree.ts";
+import { type Tree, wholeKey } from "./record-tree.ts";
 import {
   type Pair,
   partsOf,
@@ -30,7 +30,7 @@ export function seedOf(plan: StudyPlan, { replicate }: Pair): string {
 
 /** The arm's answer from a recorded tree of its proposal; null when only a live run can tell. */
 export function offlineCell({ plan, parts, arm, units }: CellInput, row: TreeRow): StudyCell | null {
-  const last = parts.generator.scales.length - 1;
+  const last = parts.generator.traits.stages.length - 1;
   const seed = seedOf(plan, row);
   const { prompt } = plan.prompts[row.prompt]!;
   const input = { ...planInputOf(arm, units, parts, plan.reliabilities), prompt, seed };
@@ -49,8 +49,8 @@ export function offlineCell({ plan, parts, arm, units }: CellInput, row: TreeRow
       replicate: row.replicate,
       tag: row.tag,
       correct: row.correct[root]!,
-      score: row.tree.scores[viewKey(parts.primaryReward, last, null)]![root]!,
-      spent: spending.total / unitOf({ ...input, settings: parts.settings }),
+      score: row.tree.scores[wholeKey(parts.primaryReward, last)]![root]!,
+      spent: spending.total / unitOf(input, parts),
       mode: "offline",
     };
   } catch (error) {
@@ -67,7 +67,7 @@ function withVerdicts(
 ): Tree {
   const names = [judgeReward, ...reliabilities.map(virtualName)];
   const verdicts = names.map((name) => [
-    viewKey(name, last, null),
+    wholeKey(name, last),
     correct.map((right, root) => virtualScore(name, right, `c${root}`, where)),
   ]);
   return { ...tree, scores: { ...tree.scores, ...Object.fromEntries(verdicts) } };
@@ -101,9 +101,7 @@ export async function liveCell(
     strategy: arm.search,
     rewards: { ...parts.rewards, ...Object.fromEntries(virtual) },
     units: input.units,
-    prompt: metadata.prompt,
-    metadata: { ...metadata },
-    seed,
+    task: { prompt: metadata.prompt, seed, metadata: { ...metadata } },
     signal,
   });
   const [judged] = await parts.judge.judge([{ image: best.image, item: metadata }]);
@@ -117,7 +115,7 @@ export async function liveCell(
     tag: metadata.tag,
     correct: judged.correct,
     score,
-    spent: spending.total / unitOf({ ...input, settings: parts.settings }),
+    spent: spending.total / unitOf(input, parts),
     mode: "live",
   };
 }

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { BenchmarkItem, Judge } from "../core/benchmark.ts";
-import type { Generator, LatentSize, SamplingSettings } from "../core/generator.ts";
-import type { Reward } from "../core/reward.ts";
 import type { Calibration } from "../core/calibration.ts";
+import type { Generator, View } from "../core/generator.ts";
+import type { Reward } from "../core/reward.ts";
 import type { SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import type { PlanInput } from "../engine/plan.ts";
@@ -16,7 +16,6 @@ export interface StudyParts {
   readonly rewards: Readonly<Record<string, Reward>>;
   readonly primaryReward: string;
   readonly features: FeatureSource | null;
-  readonly settings: SamplingSettings;
   readonly calibration: Calibration | null;
   readonly judge: Judge;
 }
@@ -33,7 +32,8 @@ export interface StudyArm {
   readonly budgets: readonly number[];
   /** Searches are run even where a tree could tell. */
   readonly live: boolean;
-  readonly settings?: SamplingSettings;
+  /** The generator under settings that differ from the study's. */
+  readonly generator?: Generator;
   readonly features?: FeatureSource;
 }
 
@@ -43,7 +43,7 @@ export interface StudyPlan {
   readonly replicates: number;
   readonly tree: {
     readonly width: number;
-    readonly previews: readonly (LatentSize | null)[];
+    readonly previews: readonly View[];
     /** Scales that are looked at; null: all. */
     readonly scales: readonly number[] | null;
     readonly features: boolean;
@@ -100,25 +100,29 @@ export function pairKey({ prompt, replicate }: Pair): string {
 export const ownProposal = "own";
 
 /** Name of an arm's settings: equal settings share their trees. */
-export function proposalOf({ settings }: StudyArm, parts: StudyParts): string {
-  if (!settings) return ownProposal;
-  const [text, own] = [settings, parts.settings].map((each) => JSON.stringify(each));
+export function proposalOf({ generator }: StudyArm, parts: StudyParts): string {
+  if (!generator) return ownProposal;
+  const [text, own] = [generator, parts.generator].map(({ traits }) => JSON.stringify(traits.settings));
   return text === own ? ownProposal : createHash("sha256").update(text!).digest("hex").slice(0, 8);
 }
 
-/** Settings that trees are drawn with, by name: the study's own, then those of arms that differ. */
-export function proposalsOf(plan: StudyPlan, parts: StudyParts): Map<string, SamplingSettings> {
-  const own = [ownProposal, parts.settings] as const;
+/** Generators that trees are drawn with, by the name of their settings: the study's own, then those of arms that differ. */
+export function proposalsOf(plan: StudyPlan, parts: StudyParts): Map<string, Generator> {
+  const own = [ownProposal, parts.generator] as const;
   const drawn = plan.arms.filter(({ live }) => !live);
   return new Map([
     own,
-    ...drawn.map((arm) => [proposalOf(arm, parts), partsOf(arm, parts).settings] as const),
+    ...drawn.map((arm) => [proposalOf(arm, parts), partsOf(arm, parts).generator] as const),
   ]);
 }
 
 /** The study's parts as one arm sees them. */
 export function partsOf(arm: StudyArm, parts: StudyParts): StudyParts {
-  return { ...parts, settings: arm.settings ?? parts.settings, features: arm.features ?? parts.features };
+  return {
+    ...parts,
+    generator: arm.generator ?? parts.generator,
+    features: arm.features ?? parts.features,
+  };
 }
 
 /** What prices a search of an arm: the judge and rewards made of it cost nothing, they are part of no real method. */
@@ -129,17 +133,18 @@ export function planInputOf(
   reliabilities: readonly number[],
 ): PlanInput {
   const rewards = { ...parts.rewards, ...virtualTraits(parts.judge.id, reliabilities) };
-  const input = { ...partsOf(arm, parts), strategy: arm.search, units, rewards };
+  const own = partsOf(arm, parts);
+  const input = { ...own, generator: own.generator.traits, strategy: arm.search, units, rewards };
   return { ...input, units: units * unitRatio(arm, parts, input) };
 }
 
 /** The study's own unit in units of an arm, whose guidance or features may make a whole image cheaper. */
 function unitRatio(arm: StudyArm, parts: StudyParts, input: PlanInput): number {
-  if (!arm.settings) return 1;
-  return unitOf({ ...input, settings: parts.settings }) / unitOf(input);
+  return arm.generator ? unitOf(input, parts) / unitOf(input) : 1;
 }
 
-/** FLOPs of one unit under the given settings. */
-export function unitOf(input: PlanInput): number {
-  return createSpace(input, (limit) => limit).cost.unit;
+/** FLOPs of one unit: the input's own, or with the study's generator. */
+export function unitOf(input: PlanInput, parts?: StudyParts): number {
+  const priced = parts ? { ...input, generator: parts.generator.traits } : input;
+  return createSpace(priced, (limit) => limit).cost.unit;
 }

@@ -82,7 +82,7 @@ function stampOf(config: StudyConfig, parts: StudyParts, arms: readonly StudyArm
   // Replicates are left out: more of them extend a study.
   const { search, rewards, finalRewards, judge, prompts, seed, tree } = config;
   const versions = [
-    parts.generator.version,
+    parts.generator.traits.version,
     parts.judge.id,
     parts.features?.version,
     ...Object.values(parts.rewards).map(({ version }) => version),

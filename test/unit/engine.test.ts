@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { lineageOf, parentOf } from "../../src/core/ids.ts";
 import { release, score, select, start, step, stepTo } from "../../src/core/program.ts";
 import { defineStrategy } from "../../src/core/strategy.ts";
 import { createCostModel } from "../../src/engine/cost-model.ts";
-import { lineageOf, parentOf } from "../../src/core/ids.ts";
 import type { ProgressEvent } from "../../src/engine/observer.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
 import { runSearch } from "../../src/engine/run-search.ts";

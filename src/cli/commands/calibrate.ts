@@ -1,14 +1,15 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { SearchConfig } from "../../config/schema.ts";
+import type { SearchRecipe } from "../../config/schema.ts";
+import type { Calibration } from "../../core/calibration.ts";
 import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
+import { type Shape, viewAt } from "../../core/generator.ts";
 import type { PluginHost } from "../../core/plugin.ts";
-import type { Calibration } from "../../core/calibration.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { MeasuredCurve } from "../../study/run-calibration.ts";
-import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
+import { addOutputFlags, addSearchFlags, resolveRecipeFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -66,14 +67,14 @@ export function register(program: Command): void {
     .option("--dir <dir>", "Folder of the results", "configs/calibration")
     .addHelpText("after", EXAMPLES)
     .action(async (options: Options) => {
-      command.setOptionValue("prompt", "any prompt");
-      command.setOptionValue("strategy", "single");
-      command.setOptionValue("budget", 1);
-      command.setOptionValue("calibration", "none");
       const interrupts = watchInterrupts();
       try {
         const progress = createProgress(options.quiet ?? false);
-        const { config } = await resolveFlags(command);
+        const { config } = await resolveRecipeFlags(command, {
+          "strategy.name": "single",
+          budget: 1,
+          calibration: "none",
+        });
         const result = await calibrate(config, options, progress, interrupts.signal);
         if (options.json) printJson({ file: result.file, plot: result.plot, ...result.calibration });
         else printResult(describe(result.calibration, result.file));
@@ -83,7 +84,7 @@ export function register(program: Command): void {
     });
 }
 
-async function calibrate(config: SearchConfig, options: Options, progress: Progress, signal: AbortSignal) {
+async function calibrate(config: SearchRecipe, options: Options, progress: Progress, signal: AbortSignal) {
   const { openSearch, planConfig } = await import("../../assemble/open-search.ts");
   const { calibrationFile } = await import("../../assemble/find-calibration.ts");
   const { runCalibration } = await import("../../study/run-calibration.ts");
@@ -103,42 +104,41 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
     if (verifier) owned.use(verifier.reward);
     const curves = await runCalibration({
       generator,
-      settings: planned.settings,
       reward,
       primaryReward,
       verifier,
       prompts,
-      seed: config.seed,
+      seed: config.task.seed,
       width,
       copies: Math.min(width, options.copies === "0" ? 0 : parseCount(options.copies, "--copies")),
-      previews: parsePreviews(options.previews, generator.latent),
+      previews: parsePreviews(options.previews, generator.traits.shape),
       jobs: parseCount(options.jobs, "--jobs"),
       signal,
       onPrompt: (done, of) => progress.status(`${done} of ${of} prompts`),
     });
     const cost = createCostModel({
-      generator,
-      settings: planned.settings,
+      generator: generator.traits,
+      keep: 0,
       rewards: { [primaryReward]: reward },
       primaryReward,
       featureFlops: null,
     });
-    const [{ calibration: measured, latent, preview }, ...others] = curves as [
+    const [{ calibration: measured, view, preview }, ...others] = curves as [
       MeasuredCurve,
       ...MeasuredCurve[],
     ];
     const schedules = [2, 3, 4, 6, 8, 12, 16].map((units) =>
-      optimiseSchedule({ calibration: measured, cost, reward: primaryReward, preview: latent, units }),
+      optimiseSchedule({ calibration: measured, cost, reward: primaryReward, preview: view, units }),
     );
     const calibration: Calibration = { ...measured, schedules };
-    const file = join(options.dir, calibrationFile(config.model, primaryReward));
+    const file = join(options.dir, calibrationFile(config.model.name, primaryReward));
     const plot = file.replace(/json$/, "svg");
     const conditions = {
       prompts: prompts.length,
       promptSeed: options.promptSeed,
       samples: width,
-      seed: config.seed,
-      sampling: planned.settings,
+      seed: config.task.seed,
+      sampling: generator.traits.settings,
       preview,
       otherPreviews: Object.fromEntries(others.map((curve) => [curve.preview, curve.calibration.scales])),
     };
@@ -165,20 +165,16 @@ async function openVerifier(spec: string, host: PluginHost) {
   return { name: value.name, reward: createScoring(value), fullMarks: value.range[1] };
 }
 
-function parsePreviews(text: string, full: { readonly h: number; readonly w: number }) {
+function parsePreviews(text: string, shape: Shape) {
   return text.split(",").map((part) => {
-    const fraction = Number(part);
-    if (!(fraction > 0 && fraction <= 1)) {
+    const size = Number(part);
+    if (!(size > 0 && size <= 1)) {
       throw new TtsVarError(
         "USAGE",
         `--previews ${text}: must be numbers above 0 and at most 1, separated by commas`,
       );
     }
-    const latent = {
-      h: Math.max(1, Math.round(full.h * fraction)),
-      w: Math.max(1, Math.round(full.w * fraction)),
-    };
-    return { name: part, latent: latent.h >= full.h && latent.w >= full.w ? null : latent };
+    return { name: part, view: viewAt(shape, size, "now") };
   });
 }
 

@@ -126,10 +126,9 @@ async function examine({ name, run }: Examination): Promise<Check> {
 async function drawOne(): Promise<string> {
   const { resolveConfig } = await import("../../config/resolve.ts");
   const { openSearch, planConfig } = await import("../../assemble/open-search.ts");
-  const { runSearch } = await import("../../engine/run-search.ts");
   const { config } = resolveConfig({
     flags: [
-      { path: "prompt", value: "a photo of a dog", flag: "doctor" },
+      { path: "task.prompt", value: "a photo of a dog", flag: "doctor" },
       { path: "strategy.name", value: "single", flag: "doctor" },
       { path: "budget", value: 1, flag: "doctor" },
     ],
@@ -138,17 +137,7 @@ async function drawOne(): Promise<string> {
   const start = performance.now();
   const open = await openSearch(planned);
   try {
-    const { best } = await runSearch({
-      ...planned,
-      generator: open.generator,
-      rewards: { [config.reward.name]: open.reward },
-      primaryReward: config.reward.name,
-      features: open.features,
-      prompt: config.prompt,
-      metadata: {},
-      seed: 0,
-      units: config.budget,
-    });
+    const { best } = await open.run(planned.task);
     const seconds = (performance.now() - start) / 1000;
     return `${best.image.width} x ${best.image.height} pixels in ${seconds.toFixed(1)} s, ${config.reward.name} ${best.scores[config.reward.name]?.toFixed(4)}`;
   } finally {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { COST_KINDS } from "../../core/budget.ts";
 import { describeParts } from "../../engine/memory-plan.ts";
 import type { SearchPlan } from "../../engine/plan.ts";
-import { addSearchFlags, resolveFlags } from "../flags.ts";
+import { addSearchFlags, resolveRecipeFlags } from "../flags.ts";
 import { describeMemory } from "../memory-text.ts";
 import { type Column, printJson, printResult, quantity, table } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -13,7 +13,7 @@ Examples:
   $ tts-var plan --budget 8
   $ tts-var plan --strategy best-of-n --budget 32 --reward geneval --json
 
-The table is a dry run of the strategy's own program: what it will compute, decode and score at each scale, at most.
+The table is a dry run of the strategy's own program: what it will compute, look at and score at each stage, at most.
 No model is loaded. A budget that is too small ends with exit code 4, and so does one that does not fit in --max-memory
 (by default nine tenths of this machine's memory).`;
 
@@ -21,19 +21,18 @@ No model is loaded. A budget that is too small ends with exit code 4, and so doe
 export function register(program: Command): void {
   const command = program
     .command("plan")
-    .description("Print what a search would cost by scale and kind, before any model loads.");
+    .description("Print what a search would cost by stage and kind, before any model loads.");
   addSearchFlags(command)
     .option("--json", "Print one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
     .action(async (options: { json?: boolean }) => {
       // What a search costs does not depend on its prompt.
-      if (command.opts()["prompt"] === undefined) command.setOptionValue("prompt", "any prompt");
-      const { config } = await resolveFlags(command);
+      const { config } = await resolveRecipeFlags(command);
       const { planConfig } = await import("../../assemble/open-search.ts");
       const planned = await planConfig(config, pluginHost(config.allowDownload, createProgress(false)));
       const { plan } = planned;
       await planned[Symbol.asyncDispose]();
-      const names = { strategy: config.strategy.name, model: config.model, reward: config.reward.name };
+      const names = { strategy: config.strategy.name, model: config.model.name, reward: config.reward.name };
       if (options.json) printJson({ schemaVersion: 1, ...names, ...plan });
       else printResult(describePlan(plan, names));
     });
@@ -49,11 +48,11 @@ function describePlan(plan: SearchPlan, names: Readonly<Record<string, string>>)
     cell: (row) => String(read(row)),
   });
   const columns: Column<PlanRow>[] = [
-    count("scale", (row) => row.scale),
-    { title: "grid", align: "right", cell: (row) => `${row.h}x${row.w}` },
+    count("stage", (row) => row.stage),
+    { title: "", align: "right", cell: (row) => row.label },
     count("in", (row) => row.widthIn),
     count("out", (row) => row.widthOut),
-    count("decodes", (row) => row.decodes),
+    count("views", (row) => row.decodes),
     count("scores", (row) => row.scores),
     count("features", (row) => row.features),
     ...kinds.map(

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { searchSchema } from "../../config/schema.ts";
+import { recipeSchema } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -27,7 +27,7 @@ export function register(program: Command): void {
       const { replayTrace } = await import("../../engine/replay.ts");
       const record = await readRunRecord(dir);
       const { rows, tornTail } = await readTrace(dir);
-      const parsed = searchSchema.safeParse(record.config);
+      const parsed = recipeSchema.safeParse(record.config);
       if (!parsed.success)
         throw new TtsVarError("EVAL_DATA", `${dir}/run.json holds no search configuration`);
       const config = parsed.data;

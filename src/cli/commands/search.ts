@@ -14,11 +14,11 @@ Examples:
   $ tts-var search -p "a photo of a green cup" --strategy best-of-n --budget 4 --seed 7
   $ tts-var search -p "a photo of three cats" --reward geneval --json
   $ tts-var search -p "a photo of a cow" --reward ./my-reward.mjs --out results/cow
-  $ tts-var search -p "a photo of a clock" --config tts-var-paper --set sampling.topP=0.9
-  $ tts-var search -p "a photo of a cow" --bits results/cow/bits/c0.json --bits-until 3
+  $ tts-var search -p "a photo of a clock" --config tts-var-paper --set model.options.topP=0.9
+  $ tts-var search -p "a photo of a cow" --tokens results/cow/tokens/c0.json --tokens-until 3
   $ tts-var search -p "a photo of a cow" --model ./infinity-2b --ratio 4:3 --size 0.25M --max-memory 16GiB
 
---bits draws an image again from its bits; with --bits-until K, only its first K scales are kept: a variation.
+--tokens draws an image again from its tokens; with --tokens-until K, only its first K stages are kept: a variation.
 --budget N allows the cost of N whole images, however the strategy spends it; see \`tts-var plan\`.
 The run folder holds best.png, sheet.png (the search at a glance), images/, run.json, trace.jsonl,
 candidates.jsonl, metrics.json and timing.jsonl. Equal settings and seed give equal pixels.`;
@@ -42,7 +42,7 @@ export function register(program: Command): void {
           resolved.config,
           pluginHost(resolved.config.allowDownload, progress),
         );
-        await warnOfPrompt(planned.found.dir, resolved.config.prompt, progress);
+        await warnOfPrompt(planned.found.dir, resolved.config.task.prompt, progress);
         progress.line(describePlanned(planned));
         const summary = await runPlanned(planned, resolved, interrupts.signal, progress);
         if (options.json) printJson(summary);
@@ -55,9 +55,9 @@ export function register(program: Command): void {
 
 /** What is about to happen, in one line: cost, size of the image where there is a choice, memory. */
 function describePlanned({ plan, generator, config }: PlannedSearch): string {
-  const { latent, pixelsPerLatent: stride, schedule } = generator;
+  const { id, width, height, frames } = generator.shape;
   const parts = [`${plan.total.toFixed(2)} of ${config.budget} units`];
-  if (schedule !== undefined) parts.push(`${latent.w * stride}x${latent.h * stride} pixels (${schedule})`);
+  parts.push(`${width}x${height} pixels${frames > 1 ? `, ${frames} frames` : ""} (${id})`);
   if (plan.memory) parts.push(describeMemory(plan.memory));
   return `plan: ${parts.join(", ")}`;
 }

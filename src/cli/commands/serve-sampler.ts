@@ -18,7 +18,7 @@ interface Options {
   readonly model: string;
   readonly ratio?: string;
   readonly size?: string;
-  readonly schedule?: string;
+  readonly shape?: string;
   readonly host: string;
   readonly port: number;
   readonly threads?: number;
@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option("--model <name>", "Generator: a name or a folder", "embedded")
     .option("--ratio <w:h>", "Width to height (default: the model's)")
     .option("--size <size>", "Megapixels (0.25M) or pixels (512x512) (default: the model's)")
-    .option("--schedule <id>", "Ratio and size by the model's own name for them")
+    .option("--shape <id>", "Ratio and size by the model's own name for them")
     .option("--host <address>", "Address to listen on", "127.0.0.1")
     .option("--port <n>", "Port; 0 takes any free one", whole("--port", 0, 65_535), 8710)
     .option("--threads <n>", "Inference threads (default: all cores)", whole("--threads", 1))
@@ -57,21 +57,21 @@ export function register(program: Command): void {
 async function serve(options: Options): Promise<void> {
   const { findGenerator } = await import("../../assemble/find-generator.ts");
   const { serveOverHttp } = await import("../../generators/remote/serve.ts");
-  const { model, ratio, size, schedule, threads, host, port, maxRows, maxSessions, idleSeconds } = options;
+  const { model, ratio, size, shape: id, threads, host, port, maxRows, maxSessions, idleSeconds } = options;
   const interrupts = watchInterrupts(STOP_MS);
   try {
     const { definition } = await findGenerator(model);
-    const generator = await definition.open({
-      shape: { ratio, size, schedule },
-      ...(threads === undefined ? {} : { threads }),
-    });
+    const generator = await definition.open(
+      { shape: { ratio, size, id } },
+      threads === undefined ? {} : { threads },
+    );
     try {
       const token = process.env["TTSVAR_SAMPLER_TOKEN"]?.trim() || undefined;
       const limits = { rows: maxRows, sessions: maxSessions, idleSeconds };
       const served = await serveOverHttp(generator, { host, port, token, limits });
       printResult(served.url);
       const guard = token === undefined ? "without a token, for anyone on this machine" : "with a token";
-      printNote(`serving ${generator.version} ${guard}; stop with Ctrl-C`);
+      printNote(`serving ${generator.traits.version} ${guard}; stop with Ctrl-C`);
       if (!interrupts.signal.aborted) await once(interrupts.signal, "abort");
       printNote("stopping: requests under way are finished");
       await served[Symbol.asyncDispose]();

@@ -120,7 +120,7 @@ async function runStudyFile(
       });
       const { generator, rewards, features, judge } = parts;
       const versions = {
-        model: `${generator.name}@${generator.version}`,
+        model: `${generator.traits.name}@${generator.traits.version}`,
         ...Object.fromEntries(
           Object.entries(rewards).map(([key, { version }]) => [`reward ${key}`, version]),
         ),

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { partsOpener } from "../../assemble/open-parts.ts";
 import { configHash } from "../../config/resolve.ts";
-import type { SearchConfig } from "../../config/schema.ts";
+import type { SearchRecipe } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { type AdaptiveSettings, type EvaluationRecord, hashPrompts } from "../../eval/evaluation-record.ts";
 import { geneval } from "../../eval/geneval/benchmark.ts";
@@ -12,7 +12,7 @@ import { runEvaluation } from "../../eval/run-evaluation.ts";
 import { modelVersions, SampleRunner } from "../../eval/run-sample.ts";
 import { probeWritable } from "../../io/atomic.ts";
 import { seconds } from "../../run/clock.ts";
-import { resolveFlags } from "../flags.ts";
+import { resolveRecipeFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -39,26 +39,29 @@ export interface RunFlags extends JudgeFlags {
   readonly quiet?: boolean;
 }
 
-/** The configuration of every search is the same; prompt, seed and metadata are each job's own. */
-const eachJobsOwn = "(one of the evaluation's prompts)";
-
 /** `geneval run` (images, verdicts, table) and `geneval generate` (images only). */
 export async function runGeneval(command: Command, judged: boolean): Promise<void> {
   const flags = command.opts<RunFlags>();
   const interrupts = watchInterrupts();
   const progress = createProgress(flags.quiet ?? false);
   try {
-    command.setOptionValue("prompt", eachJobsOwn);
-    const { config: given } = await resolveFlags(command);
-    const { seed, out } = given;
+    const { config: given } = await resolveRecipeFlags(command);
+    const { out } = given;
+    const { seed } = given.task;
+    if (given.task.prompt !== undefined) {
+      throw new TtsVarError(
+        "USAGE",
+        "--prompt is not for evaluations: the prompts are the benchmark's (--prompts)",
+      );
+    }
     if (out === undefined) throw new TtsVarError("USAGE", "--out DIR is needed: the folder of the images");
     const prompts = await loadPrompts(flags.prompts, flags.promptSeed);
     const samples = parseCount(flags.samples, "--samples");
     const images = prompts.length * samples;
     const adaptive = adaptiveSettings(flags, given, images);
-    const config: SearchConfig = {
+    const config: SearchRecipe = {
       ...withoutOutput(given),
-      seed: 0,
+      task: { ...given.task, seed: 0 },
       budget: adaptive?.roundUnits ?? given.budget,
     };
     const hash = configHash(config);
@@ -130,7 +133,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
   }
 }
 
-function withoutOutput({ out: _out, ...config }: SearchConfig): SearchConfig {
+function withoutOutput({ out: _out, ...config }: SearchRecipe): SearchRecipe {
   return config;
 }
 
@@ -144,7 +147,7 @@ function parseWorkers(text: string): number {
 }
 
 /** `--adaptive`: `--budget` units per image on average, given out in rounds. @throws USAGE */
-function adaptiveSettings(flags: RunFlags, config: SearchConfig, images: number): AdaptiveSettings | null {
+function adaptiveSettings(flags: RunFlags, config: SearchRecipe, images: number): AdaptiveSettings | null {
   if (!flags.adaptive) {
     if (flags.round !== undefined || flags.stopAt !== undefined) {
       throw new TtsVarError("USAGE", "--round and --stop-at belong to --adaptive");

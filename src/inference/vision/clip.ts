@@ -2,7 +2,7 @@ import { openModelFolder } from "../folder/model-folder.ts";
 import { stackTensors } from "../runtime/stack-tensors.ts";
 import type { Clip, LoadOptions } from "./clip-types.ts";
 import { openDualTower } from "./dual-tower.ts";
-import { readImageTransform } from "./image-processor.ts";
+import { fitImage, readImageTransform, readInputSize } from "./image-processor.ts";
 
 /**
  * Loads a CLIP folder in the layout of transformers.js (`onnx/text_model.onnx`, `onnx/vision_model.onnx`), the embedded
@@ -18,10 +18,12 @@ export async function loadClip(dir: string, load: LoadOptions = {}): Promise<Cli
     await readImageTransform(folder.dir),
     load,
   );
+  const size = await readInputSize(folder.dir);
   return {
     modelId: folder.modelId,
     encodeText: async (prompts) => stackTensors(await Promise.all(prompts.map(texts.encode))),
-    encodeImages: images.encode,
+    encodeImages: async (batch) =>
+      images.encode(await Promise.all(batch.map((image) => fitImage(image, size)))),
     dispose: async () => towers[Symbol.asyncDispose](),
   };
 }

@@ -6,12 +6,12 @@ import { createProgress } from "../progress.ts";
 
 const EXAMPLES = `
 Examples:
-  $ tts-var bits photo.png
-  $ tts-var bits photo.png --model ./infinity-2b --size 0.25M --out photo.bits.json
-  $ tts-var search -p "a photo of a red cup" --bits photo.bits.json --bits-until 4
+  $ tts-var tokens photo.png
+  $ tts-var tokens photo.png --model ./infinity-2b --size 0.25M --out photo.tokens.json
+  $ tts-var search -p "a photo of a red cup" --tokens photo.tokens.json --tokens-until 4
 
-The image is scaled and cropped to the nearest of the model's sizes, and written as the bits that the model would have
-to draw for it. A search with --bits draws it again; with --bits-until K it keeps the first K scales (layout and
+The image is scaled and cropped to the nearest of the model's sizes, and written as the tokens that the model would have
+to draw for it. A search with --tokens draws it again; with --tokens-until K it keeps the first K stages (layout and
 colours) and draws the rest anew for the prompt.`;
 
 interface Options {
@@ -19,21 +19,23 @@ interface Options {
   readonly model: string;
   readonly ratio?: string;
   readonly size?: string;
-  readonly schedule?: string;
+  readonly shape?: string;
   readonly json?: boolean;
 }
 
-/** `tts-var bits`: an image as the bits of a model. */
+/** `tts-var tokens`: an image as the tokens of a model. */
 export function register(program: Command): void {
   program
-    .command("bits")
-    .description("Turn an image into the bits of a model, to draw it again or vary it with search --bits.")
+    .command("tokens")
+    .description(
+      "Turn an image into the tokens of a model, to draw it again or vary it with search --tokens.",
+    )
     .argument("<image>", "PNG, JPEG or WebP file")
-    .option("-o, --out <file>", "File to write (default: <image>.bits.json in the working directory)")
+    .option("-o, --out <file>", "File to write (default: <image>.tokens.json in the working directory)")
     .option("--model <name>", "Generator: a name or a folder", "embedded")
     .option("--ratio <w:h>", "Width to height (default: the image's)")
     .option("--size <size>", "Megapixels (0.25M) or pixels (512x512) (default: the model's)")
-    .option("--schedule <id>", "Ratio and size by the model's own name for them")
+    .option("--shape <id>", "Ratio and size by the model's own name for them")
     .option("--json", "Print one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
     .action(async (image: string, options: Options) => {
@@ -41,16 +43,14 @@ export function register(program: Command): void {
       const { writeJsonAtomic } = await import("../../io/atomic.ts");
       const progress = createProgress(false);
       progress.status("encoding the image");
-      const { model, ratio, size, schedule } = options;
-      const out = options.out ?? `${parse(image).name}.bits.json`;
+      const { model, ratio, size, shape: id } = options;
+      const out = options.out ?? `${parse(image).name}.tokens.json`;
       if (out === image) throw new TtsVarError("USAGE", `--out ${out} would overwrite the image`);
-      const encoded = await encodeImageFile(image, model, { ratio, size, schedule }).finally(() =>
-        progress.end(),
-      );
+      const encoded = await encodeImageFile(image, model, { ratio, size, id }).finally(() => progress.end());
       await writeJsonAtomic(out, encoded.file);
       const { width, height } = encoded;
-      const { schedule: chosen } = encoded.file;
-      if (options.json) printJson({ schemaVersion: 1, out, model, schedule: chosen, width, height });
-      else printResult(`${out}  ${width}x${height} (${chosen}), ${encoded.file.scales.length} scales`);
+      const { shape, stages } = encoded.file;
+      if (options.json) printJson({ schemaVersion: 1, out, model, shape, width, height });
+      else printResult(`${out}  ${width}x${height} (${shape}), ${stages.length} stages`);
     });
 }
