@@ -236,6 +236,7 @@ describe("a second benchmark, with its own layout and questions that depend on o
     await cp(join(dir, "run"), copy, { recursive: true });
     const path = join(copy, "evaluation.json");
     await writeFile(path, (await readFile(path, "utf8")).replace('"halves"', '"wholes"'));
+    await expect(openImageSet(halves, copy, false)).rejects.toThrow(/holds images of wholes, not of Halves/);
     await expect(run(copy, 2)).rejects.toThrow(/holds another evaluation \(different: benchmark\)/);
   });
 });
