@@ -60,15 +60,22 @@ export interface FoundSet<Item extends BenchmarkItem = BenchmarkItem> {
   readonly ignored: readonly string[];
 }
 
+export interface GridFile {
+  readonly path: string;
+  readonly columns: number;
+  /** Pixels between and around the samples. */
+  readonly gap: number;
+}
+
 /** Where a benchmark's official judge looks for its files: paths relative to the folder, with forward slashes. */
 export interface BenchmarkLayout<Item extends BenchmarkItem = BenchmarkItem> {
   image(index: number, sample: number, item: Item): string;
   /** Number of the item and of the sample that a result's file name tells; null where it does not. */
   place(filename: string): { readonly index: number | null; readonly sample: number | null };
-  /** Files beside the images that describe an item: path and content. */
-  files(index: number, item: Item): readonly (readonly [path: string, content: string])[];
-  /** All samples of an item in one picture; null: the benchmark has no such file. */
-  grid(index: number, item: Item): string | null;
+  /** Files beside the images that tell its judge what they are: path and content. */
+  files(items: readonly Item[], samples: number): readonly (readonly [path: string, content: string])[];
+  /** All samples of an item in one picture, row by row on white; null: the benchmark has no such file. */
+  grid(index: number, item: Item): GridFile | null;
   /** Lists a folder, our own or another program's. Without it, images are looked for where `prompts.jsonl` puts them. */
   find?(dir: string): Promise<FoundSet<Item>>;
 }

@@ -103,7 +103,7 @@ export async function beginEvaluation(
   if (before !== null) expectSame(dir, before, record);
   const files = [
     [layout.prompts, prompts.map((row) => `${JSON.stringify(row)}\n`).join("")] as const,
-    ...prompts.flatMap((item, index) => benchmark.layout.files(index, item)),
+    ...benchmark.layout.files(prompts, record.samples),
   ];
   const missing: typeof files = [];
   for (const [name, content] of files) {

@@ -1,10 +1,11 @@
+import type { GridFile } from "../core/benchmark.ts";
 import type { RgbImage } from "../core/image.ts";
 
-const columns = 4;
-const gap = 2;
-
-/** All samples of a prompt in one picture, up to four in a row, on white. Images may differ in size. */
-export function gridOf(images: readonly RgbImage[]): RgbImage {
+/** All samples of a prompt in one picture on white. Images may differ in size. */
+export function gridOf(
+  images: readonly RgbImage[],
+  { columns, gap }: Pick<GridFile, "columns" | "gap">,
+): RgbImage {
   const cellWidth = Math.max(...images.map(({ width }) => width));
   const cellHeight = Math.max(...images.map(({ height }) => height));
   const across = Math.min(columns, images.length);

@@ -29,6 +29,12 @@ export async function openImageSet(
   allowPartial: boolean,
 ): Promise<ImageSet> {
   const evaluation = await readEvaluation(dir);
+  if (evaluation?.benchmark !== undefined && evaluation.benchmark !== benchmark.name) {
+    throw new TtsVarError(
+      "EVAL_DATA",
+      `${dir} holds images of ${evaluation.benchmark}, not of ${benchmark.title}`,
+    );
+  }
   const found = await findImages(benchmark, dir);
   const { images, expected, missing, ignored } = checkSet(found, evaluation);
   if (images.length === 0) {

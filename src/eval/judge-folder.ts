@@ -105,7 +105,7 @@ export class VerdictLog {
     if (record !== null && record.sha256 !== sha256) {
       throw new TtsVarError(
         "EVAL_DATA",
-        `${path} is damaged: it is not the image that its record describes; run the same \`tts-var geneval run\` again to make it anew`,
+        `${path} is damaged: it is not the image that its record describes; repeat the command of its evaluation to make it anew`,
       );
     }
     const earlier = this.#known.get(image.filename);
@@ -131,7 +131,7 @@ async function readRecord(dir: string, image: FoundImage): Promise<SampleRecord 
   if (record !== null) return record;
   throw new TtsVarError(
     "EVAL_DATA",
-    `${path} is damaged; run the same \`tts-var geneval run\` again to make the image anew`,
+    `${path} is damaged; repeat the command of its evaluation to make the image anew`,
   );
 }
 

@@ -173,12 +173,12 @@ async function writeGrid(
   item: BenchmarkItem,
   samples: number,
 ): Promise<void> {
-  const name = grid(index, item);
-  if (name === null) return;
+  const file = grid(index, item);
+  if (file === null) return;
   const paths = Array.from({ length: samples }, (_, sample) => join(dir, image(index, sample, item)));
   const images = await Promise.all(paths.map((path) => decodePng(path)));
-  const png = await encodePng(gridOf(images));
-  const path = join(dir, name);
+  const png = await encodePng(gridOf(images, file));
+  const path = join(dir, file.path);
   const before = await readFile(path).catch(() => null);
   if (before === null || !before.equals(png)) await writeFileAtomic(path, png);
 }

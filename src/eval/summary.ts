@@ -188,7 +188,7 @@ function highestIndex(rows: readonly ResultRow[], layout: Benchmark["layout"]): 
 export function requireComplete(
   completeness: Completeness,
   what: string,
-  remedy = "run the same `tts-var geneval` command again to complete it",
+  remedy = "run the same command again to complete it",
 ): void {
   if (completeness.missing.length === 0) return;
   throw new TtsVarError(

@@ -21,6 +21,7 @@ import { runEvaluation } from "../../src/eval/run-evaluation.ts";
 import { modelVersions, SampleRunner } from "../../src/eval/run-sample.ts";
 import { summarize } from "../../src/eval/summary.ts";
 import { formatSummary } from "../../src/eval/summary-table.ts";
+import { decodePng } from "../../src/io/png.ts";
 import { createInProcessBackend } from "../../src/queue/in-process.ts";
 import { runHere } from "./support/run-here.ts";
 
@@ -44,8 +45,11 @@ const halves: Benchmark<HalvesItem> = {
   layout: {
     image: (_index, sample, { prompt }) => `samples/${prompt}_${String(sample).padStart(6, "0")}.png`,
     place: (filename) => ({ index: null, sample: Number(/_(\d{6})\.png$/.exec(filename)?.[1]) }),
-    files: (index, { prompt }) => [[`prompts/${index}.txt`, prompt]],
-    grid: () => null,
+    files: (items) => [
+      ["index.json", JSON.stringify(items.map(({ prompt }) => prompt))],
+      ...items.map(({ prompt }, index) => [`prompts/${index}.txt`, prompt] as const),
+    ],
+    grid: (_index, { prompt }) => ({ path: `pairs/${prompt}.png`, columns: 1, gap: 0 }),
   },
   async items(source) {
     const all = [
@@ -166,6 +170,13 @@ describe("a second benchmark, with its own layout and questions that depend on o
       ...["snow and clouds_000001.png", "two lamps_000000.png", "two lamps_000001.png"],
     ]);
     expect(await readFile(join(out, "prompts/2.txt"), "utf8")).toBe("two lamps");
+    expect(JSON.parse(await readFile(join(out, "index.json"), "utf8"))).toHaveLength(3);
+    const [pair, one] = [
+      await decodePng(join(out, "pairs/two lamps.png")),
+      await decodePng(join(out, rows[4]!.filename)),
+    ];
+    expect([pair.width, pair.height], "samples below each other").toEqual([one.width, 2 * one.height]);
+    expect(pair.data.subarray(0, one.data.length)).toEqual(one.data);
     expect(rows).toHaveLength(6);
     for (const { atoms, score } of rows) {
       const ps = atoms!.map(({ p, parent: [at] }) => (at === undefined || atoms![at]!.p >= 0.5 ? p : 0));
@@ -236,6 +247,7 @@ describe("a second benchmark, with its own layout and questions that depend on o
     await cp(join(dir, "run"), copy, { recursive: true });
     const path = join(copy, "evaluation.json");
     await writeFile(path, (await readFile(path, "utf8")).replace('"halves"', '"wholes"'));
+    await expect(openImageSet(halves, copy, false)).rejects.toThrow(/holds images of wholes, not of Halves/);
     await expect(run(copy, 2)).rejects.toThrow(/holds another evaluation \(different: benchmark\)/);
   });
 });

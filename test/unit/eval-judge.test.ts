@@ -383,6 +383,11 @@ describe("GenEval's closed vocabulary", () => {
       row([dog, { class: "cat", count: 1, position: ["leftof", 0] }]),
       /include\.1\.position: .*"leftof"; the nearest one is "left of"/,
     ],
+    [
+      "tag near the one with a threshold",
+      { tag: "Counting", include: [dog], prompt: "p" },
+      /did you mean "counting"/,
+    ],
     ["empty include", row([]), /include names no object/],
     ["missing include", row(undefined, [{ class: "dog", count: 1 }]), /include names no object/],
   ])("refuses an unknown %s", (_what, value, message) => {

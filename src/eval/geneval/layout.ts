@@ -12,8 +12,8 @@ export const genevalLayout: BenchmarkLayout<GenevalMetadata> = {
       parts.at(-2) === "samples" && /^\d+$/.test(parts.at(-3) ?? "") ? Number(parts.at(-3)) : null;
     return { index, sample: sample === undefined ? null : Number(sample) };
   },
-  files: (index, metadata) => [[`${folder(index)}/metadata.jsonl`, `${JSON.stringify(metadata)}\n`]],
-  grid: (index) => `${folder(index)}/grid.png`,
+  files: (rows) => rows.map((row, index) => [`${folder(index)}/metadata.jsonl`, `${JSON.stringify(row)}\n`]),
+  grid: (index) => ({ path: `${folder(index)}/grid.png`, columns: 4, gap: 2 }),
   find: scanFolder,
 };
 

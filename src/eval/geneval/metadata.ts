@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
+import { nearest } from "../../core/registry.ts";
 import { inOwnWords } from "./closed-vocabulary.ts";
 import type { GenevalMetadata } from "./rules.ts";
 
@@ -41,6 +42,10 @@ export function parseMetadata(value: unknown, where: string): GenevalMetadata {
   const metadata = value as GenevalMetadata;
   if ((metadata.include ?? []).length === 0) {
     throw new TtsVarError("EVAL_DATA", `${where}: include names no object, so that any image would be right`);
+  }
+  // Tags are free, but this one has a threshold of its own: a slip would judge counts by the wrong one.
+  if (metadata.tag !== "counting" && nearest(metadata.tag, ["counting"])) {
+    throw new TtsVarError("EVAL_DATA", `${where}: tag "${metadata.tag}"; did you mean "counting"?`);
   }
   inOwnWords(metadata, where);
   metadata.include?.forEach(({ position }, index) => {
