@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readJson } from "../inference/folder/read-json.ts";
 import { loadTokenizer } from "../inference/runtime/tokenizer.ts";
 
 /** What a model makes of a prompt before anything is drawn. */
@@ -30,7 +30,7 @@ const MAX_PHRASE = 4;
 export async function checkPrompt(modelDir: string, prompt: string): Promise<PromptCheck | null> {
   const path = join(modelDir, "tokenizer_config.json");
   if (!existsSync(path) || !existsSync(join(modelDir, "tokenizer.json"))) return null;
-  const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  const config = await readJson(path);
   const limit = Number(config["model_max_length"] ?? Number.POSITIVE_INFINITY);
   const tokenizer = await loadTokenizer(modelDir, Number.MAX_SAFE_INTEGER);
   const unknownId = tokenizer.unknown;

@@ -1,8 +1,9 @@
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import type { RgbImage } from "../../core/image.ts";
+import { readJson } from "../folder/read-json.ts";
 import type { ImageTransform } from "./preprocess.ts";
 import type { Kernel } from "./resize-pillow.ts";
 
@@ -35,10 +36,7 @@ const kernels: Readonly<Record<number, Kernel>> = { 1: "lanczos", 2: "bilinear",
  */
 export async function readImageTransform(dir: string): Promise<ImageTransform> {
   const path = join(dir, "preprocessor_config.json");
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new TtsVarError("MODEL_NOT_FOUND", `${path} is missing; a reward's folder needs it`, { cause });
-  });
-  const parsed = schema.safeParse(JSON.parse(text));
+  const parsed = schema.safeParse(await readJson(path));
   if (!parsed.success) {
     throw new TtsVarError(
       "MODEL_INVALID",
@@ -82,8 +80,8 @@ interface ProcessorConfig {
 
 /** Reads `preprocessor_config.json`; null if images keep their size. */
 export async function readInputSize(dir: string): Promise<InputSize | null> {
-  const text = await readFile(join(dir, "preprocessor_config.json"), "utf8").catch(() => "{}");
-  const { do_resize, size: given, max_size } = JSON.parse(text) as ProcessorConfig;
+  const path = join(dir, "preprocessor_config.json");
+  const { do_resize, size: given, max_size }: ProcessorConfig = existsSync(path) ? await readJson(path) : {};
   if (do_resize === false || given === undefined) return null;
   const size: Readonly<Record<string, number | undefined>> =
     typeof given === "number" ? { shortest_edge: given, longest_edge: max_size } : given;
