@@ -86,6 +86,16 @@ describe("documents", () => {
     expect(written).toEqual([]);
   });
 
+  it("name files of the repository that exist", () => {
+    const named = documents.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/`((?:src|test|search|scripts|configs|docs)\/[\w./-]+)`/g)]
+        .map((match) => match[1]!)
+        .filter((path) => !existsSync(path))
+        .map((path) => `${file}: ${path}`),
+    );
+    expect(named).toEqual([]);
+  });
+
   it("use commands that exist", () => {
     const known = COMMANDS.map(({ name }) => name);
     const used = documents.flatMap((file) =>
