@@ -36,7 +36,7 @@ const heads = {
 } as const;
 
 const remedy =
-  "a folder with onnx/vision_model.onnx and preprocessor_config.json; then python training/export_rewards.py head --checkpoint HEAD.pth --out DIR, and model=DIR";
+  "a folder with onnx/vision_model.onnx and preprocessor_config.json; then training/.venv/bin/python training/export_rewards.py head --checkpoint HEAD.pth --out DIR, and model=DIR";
 
 const headSchema = z.object({
   schemaVersion: z.literal(1),
@@ -86,6 +86,6 @@ async function readHead(path: string): Promise<z.output<typeof headSchema>> {
   if (existsSync(path)) return parseWith(headSchema, await readJson(path), path);
   throw new TtsVarError(
     "MODEL_NOT_FOUND",
-    `${path} is missing; make it: python training/export_rewards.py head`,
+    `${path} is missing; make it: training/.venv/bin/python training/export_rewards.py head`,
   );
 }

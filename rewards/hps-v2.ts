@@ -18,7 +18,7 @@ export const hpsV2 = folderReward({
   summary: "HPS v2.1: human preference from a fine-tuned CLIP ViT-H/14",
   options: z.strictObject({ model: z.string().min(1).optional().describe(folderHelp) }),
   remedy:
-    "python training/export_rewards.py hps-v2 --checkpoint HPS_v2.1_compressed.pt --tokenizer CLIP_FOLDER --out DIR, then model=DIR",
+    "training/.venv/bin/python training/export_rewards.py hps-v2 --checkpoint HPS_v2.1_compressed.pt --tokenizer CLIP_FOLDER --out DIR, then model=DIR",
   async open({ dir }) {
     const { size } = await readImageTransform(dir);
     const towers = await openDualTower(dir, { ...hpsTransform, size });

@@ -20,7 +20,7 @@ export const imageReward = folderReward({
   summary: "ImageReward v1.0: human preference from BLIP",
   options: z.strictObject({ model: z.string().min(1).optional().describe(folderHelp) }),
   remedy:
-    "python training/export_rewards.py image-reward --checkpoint ImageReward.pt --tokenizer bert-base-uncased --out DIR, then model=DIR",
+    "training/.venv/bin/python training/export_rewards.py image-reward --checkpoint ImageReward.pt --tokenizer bert-base-uncased --out DIR, then model=DIR",
   async open({ dir }) {
     const transform = { ...clipTransform, size: (await readImageTransform(dir)).size };
     const tokenizer = await loadTokenizer(dir, textLength);

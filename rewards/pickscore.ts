@@ -23,7 +23,7 @@ export const pickscore = folderReward({
     divideBy: z.number().positive().default(1).describe("26 gives Flow-GRPO's scale"),
   }),
   remedy:
-    "python training/export_rewards.py pickscore --checkpoint PickScore_v1 --tokenizer PickScore_v1 --out DIR, then model=DIR",
+    "training/.venv/bin/python training/export_rewards.py pickscore --checkpoint PickScore_v1 --tokenizer PickScore_v1 --out DIR, then model=DIR",
   traits: ({ divideBy }) => ({ version: `1+${divideBy}`, suggestedLambda: divideBy }),
   async open({ dir }, { divideBy }) {
     const config = configSchema.parse(await readJson(join(dir, "config.json")));

@@ -1,6 +1,6 @@
 """Exports an Infinity checkpoint to a model folder that tts-var samples from.
 
-    python training/export_infinity.py --checkpoint infinity_2b_reg.pth --vae infinity_vae_d32reg.pth \\
+    training/.venv/bin/python training/export_infinity.py --checkpoint infinity_2b_reg.pth --vae infinity_vae_d32reg.pth \\
         --text flan-t5-xl/ --dtype int8 --out infinity-2b
     tts-var search --model ./infinity-2b --prompt "a photo of a red cup"
 

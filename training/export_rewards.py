@@ -1,10 +1,10 @@
 """Exports reward models from their PyTorch checkpoints to folders that tts-var loads.
 
-    python training/export_rewards.py image-reward --checkpoint ImageReward.pt --tokenizer bert-base-uncased/ --out DIR
-    python training/export_rewards.py hps-v2 --checkpoint HPS_v2.1_compressed.pt --tokenizer clip-vit-h-14/ --out DIR
-    python training/export_rewards.py pickscore --checkpoint PickScore_v1/ --tokenizer PickScore_v1/ --out DIR
-    python training/export_rewards.py head --checkpoint sac+logos+ava1-l14-linearMSE.pth --out CLIP_FOLDER
-    python training/export_rewards.py tiny --out test/fixtures/models
+    training/.venv/bin/python training/export_rewards.py image-reward --checkpoint ImageReward.pt --tokenizer bert-base-uncased/ --out DIR
+    training/.venv/bin/python training/export_rewards.py hps-v2 --checkpoint HPS_v2.1_compressed.pt --tokenizer clip-vit-h-14/ --out DIR
+    training/.venv/bin/python training/export_rewards.py pickscore --checkpoint PickScore_v1/ --tokenizer PickScore_v1/ --out DIR
+    training/.venv/bin/python training/export_rewards.py head --checkpoint sac+logos+ava1-l14-linearMSE.pth --out CLIP_FOLDER
+    training/.venv/bin/python training/export_rewards.py tiny --out test/fixtures/models
 
 `tiny` writes random models of the same architectures and layouts, a few dozen kilobytes each, for the tests.
 

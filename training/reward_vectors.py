@@ -1,6 +1,6 @@
 """Reference vectors for the preprocessing of rewards, computed with Pillow, PyTorch and transformers' tokenizers.
 
-    python training/reward_vectors.py --out test/fixtures/rewards --models test/fixtures/models
+    training/.venv/bin/python training/reward_vectors.py --out test/fixtures/rewards --models test/fixtures/models
 
 Images are given by a formula that both languages compute exactly, so that no image files are needed.
 """

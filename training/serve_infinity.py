@@ -1,9 +1,9 @@
 """Serves an Infinity generator to `tts-var search --model http://HOST:PORT`, computed by PyTorch on a CPU or GPU.
 
-    python serve_infinity.py --checkpoint infinity_2b_reg.pth --vae infinity_vae_d32reg.pth --text flan-t5-xl/ \\
+    .venv/bin/python serve_infinity.py --checkpoint infinity_2b_reg.pth --vae infinity_vae_d32reg.pth --text flan-t5-xl/ \\
         --device cuda --dtype bfloat16 --default-schedule 1:1@1M
-    python serve_infinity.py --embedded ../models/generator
-    python serve_infinity.py --random-tiny square --port 0
+    .venv/bin/python serve_infinity.py --embedded ../models/generator
+    .venv/bin/python serve_infinity.py --random-tiny square --port 0
 
 Prints the address on stdout once it is ready, logs to stderr, and stops in order on Ctrl-C or SIGTERM. It listens on
 127.0.0.1 unless told otherwise, and then demands a token: set TTSVAR_TOKEN (or TTSVAR_SAMPLER_TOKEN, which the client

@@ -1,10 +1,7 @@
-import sharp from "sharp";
 import type { RgbImage } from "../../src/core/image.ts";
+import { encodePng } from "../../src/io/png.ts";
 
 /** An image as a base64 PNG, lossless, for rewards behind HTTP. */
-export async function pngBase64({ data, width, height }: RgbImage): Promise<string> {
-  const png = await sharp(data, { raw: { width, height, channels: 3 } })
-    .png()
-    .toBuffer();
-  return png.toString("base64");
+export async function pngBase64(image: RgbImage): Promise<string> {
+  return (await encodePng(image)).toString("base64");
 }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readJson } from "../inference/folder/read-json.ts";
 import { loadTokenizer } from "../inference/runtime/tokenizer.ts";
 
 /** What a model makes of a prompt before anything is drawn. */
@@ -10,10 +10,15 @@ export interface PromptCheck {
   readonly limit: number;
   /** Words that the model has no token for, in order, each once. */
   readonly unknown: readonly string[];
+  /** Whether nothing is left that the model reads: signs, pictures and unknown words only. */
+  readonly empty: boolean;
 }
 
 /** Prompts may be long; words beyond this many are cut off by every text encoder anyway. */
 const MAX_WORDS = 256;
+/** Words, and pictures that stand for words: flags, and emoji with their modifiers. */
+const WORD =
+  /[\p{L}\p{M}\p{N}'-]*[\p{L}\p{N}][\p{L}\p{M}\p{N}'-]*|\p{Regional_Indicator}{2}|\p{Extended_Pictographic}(?:\p{Emoji_Modifier}|\uFE0F|\u200D\p{Extended_Pictographic})*/gu;
 /** Longest phrase that one token may stand for, in words ("to the right of"). */
 const MAX_PHRASE = 4;
 
@@ -25,16 +30,24 @@ const MAX_PHRASE = 4;
 export async function checkPrompt(modelDir: string, prompt: string): Promise<PromptCheck | null> {
   const path = join(modelDir, "tokenizer_config.json");
   if (!existsSync(path) || !existsSync(join(modelDir, "tokenizer.json"))) return null;
-  const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  const config = await readJson(path);
   const limit = Number(config["model_max_length"] ?? Number.POSITIVE_INFINITY);
   const tokenizer = await loadTokenizer(modelDir, Number.MAX_SAFE_INTEGER);
   const unknownId = tokenizer.unknown;
-  const known = (text: string): boolean => unknownId === null || !tokenizer.encode(text).includes(unknownId);
-  const words = prompt
-    .split(/[^\p{L}\p{N}'-]+/u)
-    .filter((word) => word !== "")
-    .slice(0, MAX_WORDS);
-  return { tokens: tokenizer.encode(prompt).length, limit, unknown: unknownWords(words, known) };
+  const frame = tokenizer.encode("").length;
+  // Tokenizers may drop what says nothing ("a photo of"), and pictures, which do say something.
+  const known = (text: string): boolean => {
+    const ids = tokenizer.encode(text);
+    return !ids.includes(unknownId ?? Number.NaN) && (ids.length > frame || /[\p{L}\p{N}]/u.test(text));
+  };
+  const words = (prompt.match(WORD) ?? []).slice(0, MAX_WORDS);
+  const ids = tokenizer.encode(prompt);
+  return {
+    tokens: ids.length,
+    limit,
+    unknown: unknownWords(words, known),
+    empty: ids.filter((id) => id !== unknownId).length <= frame,
+  };
 }
 
 /** Words that are in no known phrase. */
@@ -59,6 +72,9 @@ export function promptWarnings(check: PromptCheck): string[] {
       `the model does not know ${shown.join(", ")}${more} and ignores ${check.unknown.length === 1 ? "it" : "them"}; ` +
         "what the embedded model can draw is described in README.md",
     );
+  }
+  if (check.empty) {
+    warnings.push("nothing of the prompt is left that the model could draw; the images will show anything");
   }
   if (check.tokens > check.limit) {
     warnings.push(

@@ -1,12 +1,7 @@
+import { dot } from "../inference/vision/cosine.ts";
+
 const ITERATIONS = 200;
 const TOLERANCE = 1e-12;
-
-/** Inner product. */
-export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0;
-  for (let index = 0; index < a.length; index++) sum += a[index]! * b[index]!;
-  return sum;
-}
 
 /**
  * Direction of largest variance of `count` rows of `channels` values, and their mean. Power iteration on the covariance

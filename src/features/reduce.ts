@@ -1,6 +1,7 @@
 import type { FeatureReduction, ImageFeatures } from "../core/features.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { dot, principalAxis } from "./principal-axis.ts";
+import { dot } from "../inference/vision/cosine.ts";
+import { principalAxis } from "./principal-axis.ts";
 
 /** Mean of an image's patch tokens: [images, channels]. */
 export const pool: FeatureReduction = ({ patches }) => {

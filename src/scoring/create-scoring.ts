@@ -108,32 +108,22 @@ export function createScoring(reward: Reward, options: ScoringOptions = {}): Rew
   };
 }
 
+const traitNames = [
+  "name",
+  "version",
+  "direction",
+  "range",
+  "suggestedLambda",
+  "flops",
+  "license",
+  "source",
+  "modelId",
+  "maxBatch",
+  "timeoutMs",
+] as const;
+
 /** The describing part of a reward; read one by one because plug-ins may use getters and classes. */
 function traitsOf(reward: Reward): Omit<Reward, "score" | typeof Symbol.asyncDispose> {
-  const {
-    name,
-    version,
-    direction,
-    range,
-    suggestedLambda,
-    flops,
-    license,
-    source,
-    modelId,
-    maxBatch,
-    timeoutMs,
-  } = reward;
-  return {
-    name,
-    version,
-    direction,
-    range,
-    suggestedLambda,
-    flops,
-    license,
-    source,
-    ...(modelId === undefined ? {} : { modelId }),
-    ...(maxBatch === undefined ? {} : { maxBatch }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-  };
+  const traits = traitNames.map((name) => [name, reward[name]] as const);
+  return Object.fromEntries(traits.filter(([, value]) => value !== undefined)) as unknown as Reward;
 }

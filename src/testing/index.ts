@@ -1,3 +1,17 @@
 /** Contract suites for authors of plug-ins (needs vitest): `import { describeSampler } from "tts-var/testing"`. */
-export { describeSampler, type GeneratorContractOptions } from "./generator-contract.ts";
-export { describeSamplerServer, type SamplerServerUnderTest } from "./server-contract.ts";
+import { TtsVarError } from "../core/errors.ts";
+
+export type { GeneratorContractOptions } from "./generator-contract.ts";
+export type { SamplerServerUnderTest } from "./server-contract.ts";
+
+// Looked for first: the suites import it, and Node's own error would name a file of this package.
+await import("vitest").catch((cause: unknown) => {
+  throw new TtsVarError(
+    "USAGE",
+    "tts-var/testing is made of vitest suites, and vitest is not installed: npm install --save-dev vitest",
+    { cause },
+  );
+});
+
+export const { describeSampler } = await import("./generator-contract.ts");
+export const { describeSamplerServer } = await import("./server-contract.ts");

@@ -19,12 +19,12 @@ const ZONES: Readonly<Record<string, Zone>> = {
   search: { sees: ["search/parts", "src/core"], packages: ["zod"] },
   "search/parts": { sees: ["src/core"], packages: ["zod"] },
   rewards: {
-    sees: ["rewards/parts", "src/core", "src/inference", "src/eval/geneval"],
-    packages: ["zod", "sharp", ANY_NODE],
+    sees: ["rewards/parts", "src/core", "src/io", "src/inference", "src/eval/geneval"],
+    packages: ["zod", ANY_NODE],
   },
   "rewards/parts": {
-    sees: ["src/core", "src/inference", "src/eval/geneval"],
-    packages: ["zod", "sharp", ANY_NODE],
+    sees: ["src/core", "src/io", "src/inference", "src/eval/geneval"],
+    packages: ["zod", ANY_NODE],
   },
   "src/engine": { sees: ["src/core"], packages: [] },
   "src/threads": { sees: ["src/core"], packages: ["tsx", ANY_NODE] },

@@ -45,22 +45,55 @@ describe("package-lock.json", () => {
 });
 
 describe("documents", () => {
-  const documents = [
-    "README.md",
-    "CONTRIBUTING.md",
-    ...readdirSync("docs")
+  const pages = (folder: string): string[] =>
+    readdirSync(folder)
       .filter((name) => name.endsWith(".md"))
-      .map((name) => join("docs", name)),
+      .map((name) => join(folder, name));
+  const tables = readdirSync("results").filter((name) => existsSync(join("results", name, "README.md")));
+  const documents = [
+    ...["README.md", "CONTRIBUTING.md"],
+    ...["docs", "docs/decisions", "results"].flatMap(pages),
+    ...tables.map((name) => join("results", name, "README.md")),
   ];
+  const linked = (file: string): string[] =>
+    [...readFileSync(file, "utf8").matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) =>
+      join(dirname(file), match[1]!),
+    );
 
   it("link to files that exist", () => {
     const broken = documents.flatMap((file) =>
-      [...readFileSync(file, "utf8").matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)]
-        .map((match) => join(dirname(file), match[1]!))
+      linked(file)
         .filter((target) => !existsSync(target))
         .map((target) => `${file}: ${target}`),
     );
     expect(broken).toEqual([]);
+  });
+
+  it("can all be reached from README.md", () => {
+    const found = new Set(["README.md"]);
+    for (const file of found)
+      if (file.endsWith(".md")) for (const target of linked(file)) if (existsSync(target)) found.add(target);
+    expect(documents.filter((file) => !found.has(file))).toEqual([]);
+  });
+
+  it("show every command, and write nothing into tracked folders", () => {
+    const commands = readFileSync("docs/cli.md", "utf8");
+    expect(COMMANDS.filter(({ name }) => !commands.includes(`\ntts-var ${name} `))).toEqual([]);
+    const written = documents
+      .filter((file) => !file.startsWith("results"))
+      .flatMap((file) => readFileSync(file, "utf8").match(/(?:tts-var|npx).* (?:--out|-o|--dir) \S+/g) ?? [])
+      .filter((line) => / (?:results\/(?!runs)|configs|docs|models|examples|test)\S*$/.test(line));
+    expect(written).toEqual([]);
+  });
+
+  it("name files of the repository that exist", () => {
+    const named = documents.flatMap((file) =>
+      [...readFileSync(file, "utf8").matchAll(/`((?:src|test|search|scripts|configs|docs)\/[\w./-]+)`/g)]
+        .map((match) => match[1]!)
+        .filter((path) => !existsSync(path))
+        .map((path) => `${file}: ${path}`),
+    );
+    expect(named).toEqual([]);
   });
 
   it("use commands that exist", () => {

@@ -9,13 +9,13 @@ import type { SummarizeFlags } from "../geneval/summarize.ts";
 const EXAMPLES = `
 Examples:
   $ tts-var geneval prompts --seed 1 --out prompts.jsonl
-  $ tts-var geneval run --prompts 553 --samples 4 --strategy tts-var --budget 4 --out results/tts-var-4
-  $ tts-var geneval run --prompts evaluation_metadata.jsonl --out results/official
+  $ tts-var geneval run --prompts 553 --samples 4 --strategy tts-var --budget 4 --out results/runs/tts-var-4
+  $ tts-var geneval run --prompts evaluation_metadata.jsonl --out results/runs/official
   $ tts-var geneval judge DIR --judge ./detr-folder --color-model ./clip-folder --out results.jsonl
   $ tts-var geneval judge --detections recorded.jsonl
-  $ tts-var geneval summarize results/tts-var-4
-  $ tts-var geneval compare results/best-of-n-4 results/tts-var-4
-  $ tts-var geneval run --queue redis://host:6379 --out results/many   (with \`tts-var worker\` elsewhere)
+  $ tts-var geneval summarize results/runs/tts-var-4
+  $ tts-var geneval compare results/runs/best-of-n-4 results/runs/tts-var-4
+  $ tts-var geneval run --queue redis://host:6379 --out results/runs/many   (with \`tts-var worker\` elsewhere)
 
 A run that was interrupted goes on when the same command is given again. Exit code 5: something is missing.`;
 

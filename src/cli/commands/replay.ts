@@ -8,7 +8,7 @@ import { createProgress } from "../progress.ts";
 const EXAMPLES = `
 Examples:
   $ tts-var replay results/runs/20260101-two-dogs-1a2b3c4d
-  $ tts-var replay results/cow --json
+  $ tts-var replay results/runs/cow --json
 
 Runs the strategy of a recorded search again on its recorded scores and features, without any model, and compares every
 decision. Exit code 1 and the first difference if it decides otherwise.`;

@@ -13,9 +13,9 @@ Examples:
   $ tts-var search --prompt "a photo of a blue dog and a red umbrella" --budget 8
   $ tts-var search -p "a photo of a green cup" --strategy best-of-n --budget 4 --seed 7
   $ tts-var search -p "a photo of three cats" --reward geneval --json
-  $ tts-var search -p "a photo of a cow" --reward ./my-reward.mjs --out results/cow
+  $ tts-var search -p "a photo of a cow" --reward ./my-reward.mjs --out results/runs/cow
   $ tts-var search -p "a photo of a clock" --config tts-var-paper --set model.options.topP=0.9
-  $ tts-var search -p "a photo of a cow" --tokens results/cow/tokens/c0.json --tokens-until 3
+  $ tts-var search -p "a photo of a cow" --tokens results/runs/cow/tokens/c0.json --tokens-until 3
   $ tts-var search -p "a photo of a cow" --model ./infinity-2b --ratio 4:3 --size 0.25M --max-memory 16GiB
 
 --tokens draws an image again from its tokens; with --tokens-until K, only its first K stages are kept: a variation.

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { ModelFolder } from "./model-folder.ts";
+import { readJson } from "./read-json.ts";
 
 const count = z.number().nonnegative();
 const statedSchema = z.object({
@@ -30,10 +30,7 @@ const usual: ReadonlyMap<string, object> = new Map([
 export async function modelFlops(folder: ModelFolder): Promise<number> {
   const stated = statedSchema.safeParse(folder.manifest);
   if (stated.success) return stated.data.flops;
-  const config = JSON.parse(await readFile(join(folder.dir, "config.json"), "utf8")) as Record<
-    string,
-    unknown
-  >;
+  const config = await readJson(join(folder.dir, "config.json"));
   const family = String(config["model_type"]).replace(/_vision_model$/, "");
   const parsed = vision.safeParse({
     ...usual.get(family),

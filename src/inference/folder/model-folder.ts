@@ -7,6 +7,7 @@ import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import { unknownName } from "../../core/registry.ts";
 import { hashFile, listedFiles, type ModelFile, verifyFile } from "./model-files.ts";
+import { parseJson } from "./read-json.ts";
 
 /** What every manifest has; the families add their own fields. */
 const manifestSchema = z.looseObject({
@@ -51,7 +52,7 @@ export async function openModelFolder(dir: string, options: OpenModelOptions = {
     if (options.allowBare && existsSync(join(path, "config.json"))) return openBareFolder(path);
     throw await withoutManifest(path);
   }
-  const manifest = parseManifest(text, manifestPath);
+  const manifest = parseWith(manifestSchema, parseJson(text, manifestPath), manifestPath);
   const files = listedFiles(manifest);
   if (files.length === 0) {
     throw new TtsVarError(
@@ -97,18 +98,6 @@ async function withoutManifest(dir: string): Promise<TtsVarError> {
     `there is no model in ${dir}: manifest.json is missing; check the path, or see \`tts-var models list\``,
     { details: { dir } },
   );
-}
-
-function parseManifest(text: string, path: string): z.output<typeof manifestSchema> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new TtsVarError("MODEL_INVALID", `${path} is not valid JSON; copy the model folder again`, {
-      cause,
-    });
-  }
-  return parseWith(manifestSchema, json, path);
 }
 
 /**

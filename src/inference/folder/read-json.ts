@@ -10,11 +10,22 @@ export async function readJson(path: string): Promise<Record<string, unknown>> {
   const text = await readFile(path, "utf8").catch(() => {
     throw new TtsVarError("MODEL_NOT_FOUND", `${path} is missing; copy the model folder again`);
   });
+  return parseJson(text, path);
+}
+
+/** The same of a text that was read already. @throws TtsVarError MODEL_INVALID */
+export function parseJson(text: string, path: string): Record<string, unknown> {
+  let value: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new TtsVarError("MODEL_INVALID", `${path} is not valid JSON; copy the model folder again`, {
-      cause,
-    });
+    throw invalid(path, "is not valid JSON", cause);
   }
+  if (typeof value === "object" && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw invalid(path, "holds no JSON object");
+}
+
+function invalid(path: string, problem: string, cause?: unknown): TtsVarError {
+  return new TtsVarError("MODEL_INVALID", `${path} ${problem}; copy the model folder again`, { cause });
 }

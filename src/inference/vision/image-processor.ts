@@ -1,21 +1,38 @@
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import type { RgbImage } from "../../core/image.ts";
+import { parseWith } from "../folder/model-folder.ts";
+import { readJson } from "../folder/read-json.ts";
 import type { ImageTransform } from "./preprocess.ts";
 import type { Kernel } from "./resize-pillow.ts";
 
 const side = z.int().positive();
-const size = z.union([
-  side.transform((edge) => ({ shortest: edge })),
-  z.object({ shortest_edge: side }).transform((s) => ({ shortest: s.shortest_edge })),
-  z.object({ height: side, width: side }).transform((s) => ({ exact: s.height, width: s.width })),
+
+/** Size that a model wants its images in; `shortest` means that the longer side follows, to `longest` at most. */
+export type InputSize =
+  | { readonly width: number; readonly height: number }
+  | { readonly shortest: number; readonly longest?: number };
+
+/** A size as `preprocessor_config.json` writes it; a number is the shorter side, as old configurations have it. */
+export const inputSizeSchema = z.union([
+  side.transform((shortest): InputSize => ({ shortest })),
+  z
+    .looseObject({ height: side, width: side })
+    .transform(({ height, width }): InputSize => ({ height, width })),
+  z.looseObject({ shortest_edge: side, longest_edge: side.optional() }).transform(
+    ({ shortest_edge: shortest, longest_edge: longest }): InputSize => ({
+      shortest,
+      ...(longest === undefined ? {} : { longest }),
+    }),
+  ),
 ]);
+
 const channels = z.tuple([z.number(), z.number(), z.number()]);
 const schema = z.object({
-  size: size.optional(),
-  crop_size: size.optional(),
+  size: inputSizeSchema.optional(),
+  crop_size: inputSizeSchema.optional(),
   do_resize: z.boolean().default(true),
   do_center_crop: z.boolean().default(false),
   do_normalize: z.boolean().default(true),
@@ -35,10 +52,7 @@ const kernels: Readonly<Record<number, Kernel>> = { 1: "lanczos", 2: "bilinear",
  */
 export async function readImageTransform(dir: string): Promise<ImageTransform> {
   const path = join(dir, "preprocessor_config.json");
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
-    throw new TtsVarError("MODEL_NOT_FOUND", `${path} is missing; a reward's folder needs it`, { cause });
-  });
-  const parsed = schema.safeParse(JSON.parse(text));
+  const parsed = schema.safeParse(await readJson(path));
   if (!parsed.success) {
     throw new TtsVarError(
       "MODEL_INVALID",
@@ -51,7 +65,7 @@ export async function readImageTransform(dir: string): Promise<ImageTransform> {
   if (!target || !kernel) {
     throw new TtsVarError("MODEL_INVALID", `${path}: size and a resample of 1, 2 or 3 are needed`);
   }
-  const edge = "shortest" in target ? target.shortest : target.exact;
+  const edge = "shortest" in target ? target.shortest : target.height;
   if ("width" in target && target.width !== edge) {
     throw new TtsVarError(
       "MODEL_INVALID",
@@ -68,28 +82,20 @@ export async function readImageTransform(dir: string): Promise<ImageTransform> {
   };
 }
 
-/** Size that a model wants its images in; `shortest` means that the longer side follows, to `longest` at most. */
-export type InputSize =
-  | { readonly width: number; readonly height: number }
-  | { readonly shortest: number; readonly longest?: number };
+const resizeSchema = z.looseObject({
+  do_resize: z.boolean().default(true),
+  // What is no size of these forms leaves images as they are.
+  size: inputSizeSchema.optional().catch(undefined),
+  max_size: side.optional(),
+});
 
-interface ProcessorConfig {
-  readonly do_resize?: boolean;
-  /** A number is the shorter side, as old configurations have it. */
-  readonly size?: number | Readonly<Record<string, number>>;
-  readonly max_size?: number;
-}
-
-/** Reads `preprocessor_config.json`; null if images keep their size. */
+/** The size that `preprocessor_config.json` states; null if images keep theirs. @throws MODEL_INVALID */
 export async function readInputSize(dir: string): Promise<InputSize | null> {
-  const text = await readFile(join(dir, "preprocessor_config.json"), "utf8").catch(() => "{}");
-  const { do_resize, size: given, max_size } = JSON.parse(text) as ProcessorConfig;
-  if (do_resize === false || given === undefined) return null;
-  const size: Readonly<Record<string, number | undefined>> =
-    typeof given === "number" ? { shortest_edge: given, longest_edge: max_size } : given;
-  if (size["width"] && size["height"]) return { width: size["width"], height: size["height"] };
-  const { shortest_edge: shortest, longest_edge: longest } = size;
-  return shortest ? { shortest, ...(longest ? { longest } : {}) } : null;
+  const path = join(dir, "preprocessor_config.json");
+  if (!existsSync(path)) return null;
+  const { do_resize, size, max_size } = parseWith(resizeSchema, await readJson(path), path);
+  if (!do_resize || size === undefined) return null;
+  return "shortest" in size && max_size !== undefined ? { longest: max_size, ...size } : size;
 }
 
 /**

@@ -6,24 +6,14 @@ import { readJson } from "../folder/read-json.ts";
 import { openPretrained } from "../runtime/transformers.ts";
 import type { Detection, Detector } from "./detection.ts";
 import { createFolderDetector, floatOutput } from "./folder-detector.ts";
-import { fitImage, type InputSize, targetSize } from "./image-processor.ts";
+import { fitImage, inputSizeSchema, targetSize } from "./image-processor.ts";
 import { readMasks } from "./mask-output.ts";
 
 /** Model types whose outputs are masks and classes per query, without boxes. */
 export const MASK_TYPES: ReadonlySet<string> = new Set(["maskformer", "mask2former"]);
 
-const sizeSchema = z.union([
-  z.looseObject({ height: z.int().positive(), width: z.int().positive() }),
-  z.looseObject({ shortest_edge: z.int().positive(), longest_edge: z.int().positive().optional() }).transform(
-    ({ shortest_edge: shortest, longest_edge: longest }): InputSize => ({
-      shortest,
-      ...(longest === undefined ? {} : { longest }),
-    }),
-  ),
-]);
-
 const processorSchema = z.looseObject({
-  size: sizeSchema.default({ shortest: 800, longest: 1333 }),
+  size: inputSizeSchema.default({ shortest: 800, longest: 1333 }),
   size_divisor: z.int().positive().default(32),
   image_mean: z.array(z.number()).length(3).default([0.485, 0.456, 0.406]),
   image_std: z.array(z.number()).length(3).default([0.229, 0.224, 0.225]),
