@@ -29,7 +29,7 @@ const ZONES: Readonly<Record<string, Zone>> = {
   "src/engine": { sees: ["src/core"], packages: [] },
   "src/threads": { sees: ["src/core"], packages: ["tsx", ANY_NODE] },
   "src/inference": {
-    sees: ["src/core", "src/threads"],
+    sees: ["src/core", "src/threads", "src/io"],
     packages: [
       "zod",
       "sharp",

@@ -89,12 +89,13 @@ describe("plans of official models", () => {
     const write = async (name: string, content: unknown) => {
       await mkdir(join(dir, name));
       await writeFile(join(dir, name, "manifest.json"), JSON.stringify(content));
-      await writeFile(join(dir, name, "config.json"), "{}");
     };
     for (const [name, shape] of Object.entries(MODELS)) await write(name, manifest(shape));
     const scorer = { schemaVersion: 1, version: "1", files: { "config.json": "0".repeat(64) } };
     await write("image-reward", { ...scorer, name: "image-reward", flops: 0.14 * TERA });
     await write("dinov2-large", { ...scorer, name: "dinov2-large", flops: 0.165 * TERA });
+    for (const name of ["image-reward", "dinov2-large"])
+      await writeFile(join(dir, name, "config.json"), "{}");
   });
   afterAll(() => rm(dir, { recursive: true }));
 

@@ -1,10 +1,14 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { listedFiles } from "../../src/inference/folder/model-files.ts";
-import { embeddedModelPath, openModelFolder } from "../../src/inference/folder/model-folder.ts";
+import {
+  embeddedModelPath,
+  listEmbeddedModels,
+  openModelFolder,
+} from "../../src/inference/folder/model-folder.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
@@ -74,6 +78,74 @@ describe("openModelFolder", () => {
     await expect(openModelFolder(dir)).rejects.toThrow(/outside the model folder/);
   });
 
+  it("has an identity that covers every value of the manifest that can change a result, and no note", async () => {
+    const path = join(dir, "manifest.json");
+    const manifest = JSON.parse(await readFile(path, "utf8"));
+    const idWith = async (change: object): Promise<string> => {
+      await writeFile(path, JSON.stringify({ ...manifest, ...change }));
+      return (await openModelFolder(dir)).modelId;
+    };
+    const plain = await idWith({});
+    for (const note of [{ card: "card.md" }, { training: { step: 1 } }, { license: "MIT" }])
+      expect(await idWith(note)).toBe(plain);
+    const changed = [plain];
+    for (const change of [
+      { codeMagnitude: [[0.1]] },
+      { codeMagnitude: [[0.2]] },
+      { architecture: { textMaxLength: 16 } },
+      { schedules: [{ rope: { x: [[0, 1]] } }] },
+      { flops: { image: 1 } },
+      { version: "1.0.1" },
+    ]) {
+      changed.push(await idWith(change));
+    }
+    expect(new Set(changed).size).toBe(changed.length);
+    const reordered = Object.fromEntries(Object.entries(manifest).reverse());
+    await writeFile(path, JSON.stringify(reordered, null, 4));
+    expect((await openModelFolder(dir)).modelId, "layout is no value").toBe(plain);
+  });
+
+  it("refuses a manifest that lists only some of the files, or one under another name", async () => {
+    for (const stray of ["tokenizer.json", "onnx/model.onnx_data", "weights"]) {
+      await writeFile(join(dir, stray), "unseen");
+      await expect(openModelFolder(dir, { verify: false })).rejects.toMatchObject({
+        code: "MODEL_INVALID",
+        message: expect.stringMatching(
+          new RegExp(`does not list ${stray}; it must give the SHA-256 of every file`),
+        ),
+      });
+      await rm(join(dir, stray));
+    }
+    for (const note of ["card.md", "samples.png", "evaluation.json", "LICENSE", ".gitattributes"])
+      await writeFile(join(dir, note), "a note");
+    await openModelFolder(dir);
+    await rename(join(dir, "config.json"), join(dir, "konfig.json"));
+    const path = join(dir, "manifest.json");
+    const text = (await readFile(path, "utf8")).replace("config.json", "konfig.json");
+    await writeFile(path, text);
+    await writeFile(join(dir, "config.json"), '{"other": true}');
+    await expect(openModelFolder(dir)).rejects.toThrow(/does not list config\.json/);
+  });
+
+  it("recognises what Git leaves where Git LFS did not fetch a file", async () => {
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256("weights")}\nsize 7\n`;
+    await writeFile(join(dir, "onnx/model.onnx"), pointer);
+    const lfs = {
+      code: "MODEL_INVALID",
+      message: expect.stringMatching(/is a Git LFS pointer.*git lfs pull/),
+    };
+    await expect(openModelFolder(dir)).rejects.toMatchObject(lfs);
+    await rm(join(dir, "manifest.json"));
+    await expect(openModelFolder(dir, { allowBare: true })).rejects.toMatchObject(lfs);
+  });
+
+  it("says what a folder from a hub lacks", async () => {
+    await rm(join(dir, "manifest.json"));
+    await rm(join(dir, "config.json"));
+    await expect(openModelFolder(dir, { allowBare: true })).rejects.toThrow(/config\.json is missing/);
+    await expect(openModelFolder(dir)).rejects.toThrow(/manifest\.json/);
+  });
+
   it("takes folders without a manifest only when asked to, and then by their content", async () => {
     await rm(join(dir, "manifest.json"));
     await expect(openModelFolder(dir)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
@@ -94,6 +166,17 @@ describe("listedFiles", () => {
       { path: "step.onnx", sha256: "a", bytes: 1 },
       { path: "tokenizer.json", sha256: "c" },
       { path: "weights.bin", sha256: "b" },
+    ]);
+  });
+});
+
+describe("the embedded models", () => {
+  it("keep the identities that calibrations and tables name", async () => {
+    expect((await listEmbeddedModels()).map(({ modelId }) => modelId)).toEqual([
+      "detector-a@ec0f0b80213b7974",
+      "detector-b@6db817da63081cda",
+      "dual-encoder@ec0021b419194711",
+      "generator@774b997d02193701",
     ]);
   });
 });

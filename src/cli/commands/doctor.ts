@@ -2,8 +2,8 @@ import { availableParallelism, totalmem } from "node:os";
 import type { Command } from "commander";
 import { TtsVarError } from "../../core/errors.ts";
 import { installedVersion, versionSeenBy } from "../../run/versions.ts";
+import { drawOne } from "../draw-one.ts";
 import { printJson, printResult, table } from "../output.ts";
-import { pluginHost } from "../plugin-host.ts";
 import { createProgress } from "../progress.ts";
 
 interface Check {
@@ -102,7 +102,7 @@ const EXAMINATIONS: readonly Examination[] = [
       return `${folders.map(({ name }) => name).join(", ")}: all hashes match`;
     },
   },
-  { name: "one image", run: drawOne },
+  { name: "one image", run: () => drawOne() },
   {
     name: "results",
     run: async () => {
@@ -119,28 +119,5 @@ async function examine({ name, run }: Examination): Promise<Check> {
   } catch (error) {
     const remedy = error instanceof Error ? error.message : String(error);
     return { name, ok: false, found: "", remedy };
-  }
-}
-
-/** Draws and scores one image with the default models. */
-async function drawOne(): Promise<string> {
-  const { resolveConfig } = await import("../../config/resolve.ts");
-  const { openSearch, planConfig } = await import("../../assemble/open-search.ts");
-  const { config } = resolveConfig({
-    flags: [
-      { path: "task.prompt", value: "a photo of a dog", flag: "doctor" },
-      { path: "strategy.name", value: "single", flag: "doctor" },
-      { path: "budget", value: 1, flag: "doctor" },
-    ],
-  });
-  const planned = await planConfig(config, pluginHost(false, createProgress(true)));
-  const start = performance.now();
-  const open = await openSearch(planned);
-  try {
-    const { best } = await open.run(planned.task);
-    const seconds = (performance.now() - start) / 1000;
-    return `${best.image.width} x ${best.image.height} pixels in ${seconds.toFixed(1)} s, ${config.reward.name} ${best.scores[config.reward.name]?.toFixed(4)}`;
-  } finally {
-    await open[Symbol.asyncDispose]();
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
-import { isAbsolute, normalize } from "node:path";
+import { open, readdir, stat } from "node:fs/promises";
+import { basename, extname, isAbsolute, join, normalize, relative, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { TtsVarError } from "../../core/errors.ts";
 
@@ -18,7 +18,7 @@ export interface ModelFile {
  * All files that a manifest vouches for, wherever they stand in it: records with `file` and `sha256`, and maps named
  * `files` from a path to its hash or to `{sha256, bytes}`.
  *
- * @throws TtsVarError MODEL_INVALID for a path that leaves the folder
+ * @throws TtsVarError MODEL_INVALID for a path that leaves the folder, or that is given two hashes
  */
 export function listedFiles(manifest: unknown): ModelFile[] {
   const found = new Map<string, ModelFile>();
@@ -29,6 +29,9 @@ export function listedFiles(manifest: unknown): ModelFile[] {
         "MODEL_INVALID",
         `the manifest lists ${path}, which lies outside the model folder`,
       );
+    }
+    if (found.has(clean) && found.get(clean)?.sha256 !== sha256) {
+      throw new TtsVarError("MODEL_INVALID", `the manifest gives two SHA-256 hashes for ${path}`);
     }
     found.set(clean, { path: clean, sha256, ...(typeof bytes === "number" ? { bytes } : {}) });
   };
@@ -55,6 +58,62 @@ function addMap(files: object, add: (path: string, sha256: string, bytes: unknow
   }
 }
 
+/** Files of a folder, dotted ones left out; paths with forward slashes, sorted. */
+export async function filesIn(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => relative(dir, join(entry.parentPath, entry.name)).replaceAll(sep, "/"))
+    .filter((path) => !path.split("/").some((part) => part.startsWith(".")))
+    .sort();
+}
+
+/** Files about a model that no loader reads. A graph may name any other file as the one with its weights. */
+const NOTES = /\.(md|txt|pdf|png|jpe?g|webp|svg|csv|html|log)$|^(LICENSE|NOTICE|README)\b/i;
+/** JSON files that loaders read, by fixed names. */
+const READ = /^(config|preprocessor_config|tokenizer|tokenizer_config|aesthetic_head)\.json$/;
+
+/**
+ * A manifest vouches for a whole model: a file that it leaves out, or lists under another name, could be any, and the
+ * model's identity would stay the same.
+ *
+ * @throws TtsVarError MODEL_INVALID naming the files that are not listed
+ */
+export async function expectAllListed(
+  dir: string,
+  files: readonly ModelFile[],
+  remedy: string,
+): Promise<void> {
+  const listed = new Set(["manifest.json", ...files.map(({ path }) => path)]);
+  const stray = (await filesIn(dir)).filter((path) => {
+    const name = basename(path);
+    return !listed.has(path) && !NOTES.test(name) && (extname(name) !== ".json" || READ.test(name));
+  });
+  if (stray.length === 0) return;
+  throw new TtsVarError(
+    "MODEL_INVALID",
+    `${join(dir, "manifest.json")} does not list ${stray.slice(0, 5).join(", ")}; it must give the SHA-256 of every file that the model reads. Remove what does not belong to the model, or ${remedy}`,
+    { details: { dir, files: stray } },
+  );
+}
+
+/** @throws TtsVarError MODEL_INVALID for the little text that Git leaves where Git LFS did not fetch the file */
+export async function refusePointer(path: string): Promise<void> {
+  const start = "version https://git-lfs.github.com/spec/";
+  const handle = await open(path);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(start.length), 0, start.length, 0);
+    if (bytesRead < start.length || buffer.toString("latin1") !== start) return;
+  } finally {
+    await handle.close();
+  }
+  throw new TtsVarError(
+    "MODEL_INVALID",
+    `${path} is a Git LFS pointer, not the file itself; run \`git lfs install && git lfs pull\` in its repository`,
+    { details: { file: path } },
+  );
+}
+
 const known = new Map<string, { readonly stamp: string; readonly sha256: string }>();
 
 /** SHA-256 of a file's content. Remembered as long as size and modification time stay the same. */
@@ -73,7 +132,8 @@ export async function hashFile(path: string): Promise<string> {
 /**
  * Compares a file with what the manifest says of it.
  *
- * @throws TtsVarError MODEL_NOT_FOUND if it is missing, MODEL_INVALID if its size or hash is another
+ * @throws TtsVarError MODEL_NOT_FOUND if it is missing, MODEL_INVALID if its size or hash is another, or if it is only
+ *   Git LFS's pointer
  */
 export async function verifyFile(path: string, file: ModelFile, remedy: string): Promise<void> {
   const size = await stat(path).then(
@@ -83,6 +143,7 @@ export async function verifyFile(path: string, file: ModelFile, remedy: string):
   if (size === undefined) {
     throw new TtsVarError("MODEL_NOT_FOUND", `${path} is missing; ${remedy}`, { details: { file: path } });
   }
+  await refusePointer(path);
   if (file.bytes !== undefined && size !== file.bytes) {
     throw new TtsVarError(
       "MODEL_INVALID",

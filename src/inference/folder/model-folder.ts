@@ -1,12 +1,20 @@
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import { unknownName } from "../../core/registry.ts";
-import { hashFile, listedFiles, type ModelFile, verifyFile } from "./model-files.ts";
+import {
+  expectAllListed,
+  filesIn,
+  hashFile,
+  listedFiles,
+  type ModelFile,
+  refusePointer,
+  verifyFile,
+} from "./model-files.ts";
+import { filesIdentity, manifestIdentity } from "./model-identity.ts";
 import { parseJson } from "./read-json.ts";
 
 /** What every manifest has; the families add their own fields. */
@@ -27,7 +35,7 @@ export interface ModelFolder {
   readonly kind: string;
   readonly manifest: Readonly<Record<string, unknown>>;
   readonly files: readonly ModelFile[];
-  /** Identity of the weights: name and a hash over the hashes of all files. */
+  /** Identity of everything that can change a result: name and a hash over the manifest, with the hashes of all files. */
   readonly modelId: string;
 }
 
@@ -50,20 +58,20 @@ export async function openModelFolder(dir: string, options: OpenModelOptions = {
   const text = await readFile(manifestPath, "utf8").catch(() => undefined);
   if (text === undefined) {
     if (options.allowBare && existsSync(join(path, "config.json"))) return openBareFolder(path);
-    throw await withoutManifest(path);
+    throw await withoutManifest(path, options.allowBare ?? false);
   }
+  await refusePointer(manifestPath);
   const manifest = parseWith(manifestSchema, parseJson(text, manifestPath), manifestPath);
   const files = listedFiles(manifest);
+  const remedy = remedyFor(path);
   if (files.length === 0) {
     throw new TtsVarError(
       "MODEL_INVALID",
       `${manifestPath} lists no files; it must give their SHA-256 hashes`,
     );
   }
+  await expectAllListed(path, files, remedy);
   if (options.verify !== false) {
-    const remedy = isEmbedded(path)
-      ? `restore it with \`git checkout -- models/${basename(path)}\` or install the package again`
-      : "copy the model folder again, or export it again";
     for (const file of files) await verifyFile(join(path, file.path), file, remedy);
   }
   return {
@@ -73,7 +81,7 @@ export async function openModelFolder(dir: string, options: OpenModelOptions = {
     kind: manifest.kind ?? manifest.family ?? "",
     manifest,
     files,
-    modelId: identity(manifest.name, files),
+    modelId: manifestIdentity(manifest),
   };
 }
 
@@ -88,16 +96,19 @@ function unfinished(dir: string, why: string): TtsVarError {
   );
 }
 
-async function withoutManifest(dir: string): Promise<TtsVarError> {
-  const names = await readdir(dir).catch(() => []);
+async function withoutManifest(dir: string, allowBare: boolean): Promise<TtsVarError> {
+  const names: string[] = await readdir(dir).catch(() => []);
+  const missing = (what: string): TtsVarError =>
+    new TtsVarError("MODEL_NOT_FOUND", `there is no model in ${dir}: ${what}`, { details: { dir } });
+  if (allowBare && names.length > 0) {
+    return missing(
+      "config.json is missing, which a folder from a hub has (and manifest.json, which an exported one has); copy all of the folder",
+    );
+  }
   if (names.some((name) => name.endsWith(".onnx"))) {
     return unfinished(dir, "it has graphs but no manifest.json, which is written last");
   }
-  return new TtsVarError(
-    "MODEL_NOT_FOUND",
-    `there is no model in ${dir}: manifest.json is missing; check the path, or see \`tts-var models list\``,
-    { details: { dir } },
-  );
+  return missing("manifest.json is missing; check the path, or see `tts-var models list`");
 }
 
 /**
@@ -122,22 +133,13 @@ export function parseWith<Schema extends z.ZodType>(
 }
 
 async function openBareFolder(dir: string): Promise<ModelFolder> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  const paths = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(dir, join(entry.parentPath, entry.name)).replaceAll(sep, "/"))
-    .filter((path) => !path.split("/").some((part) => part.startsWith(".")))
-    .sort();
   const files: ModelFile[] = [];
-  for (const path of paths) files.push({ path, sha256: await hashFile(join(dir, path)) });
+  for (const path of await filesIn(dir)) {
+    await refusePointer(join(dir, path));
+    files.push({ path, sha256: await hashFile(join(dir, path)) });
+  }
   const name = basename(dir);
-  return { dir, name, version: "", kind: "", manifest: {}, files, modelId: identity(name, files) };
-}
-
-function identity(name: string, files: readonly ModelFile[]): string {
-  const hash = createHash("sha256");
-  for (const file of files) hash.update(`${file.path}:${file.sha256}\n`);
-  return `${name}@${hash.digest("hex").slice(0, 16)}`;
+  return { dir, name, version: "", kind: "", manifest: {}, files, modelId: filesIdentity(name, files) };
 }
 
 /** The folder `models/` of this package; found from the sources as well as from compiled files. */
@@ -151,8 +153,10 @@ export function embeddedModelsDir(): string {
   return join(dir, "models");
 }
 
-function isEmbedded(dir: string): boolean {
-  return dirname(dir) === embeddedModelsDir();
+function remedyFor(dir: string): string {
+  return dirname(dir) === embeddedModelsDir()
+    ? `restore it with \`git checkout -- models/${basename(dir)}\` or install the package again`
+    : "copy the model folder again, or export it again";
 }
 
 /** The embedded models: every folder in `models/` that has a manifest. */
