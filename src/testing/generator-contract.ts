@@ -1,19 +1,55 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Generator, Pick, SampleRequest, Session } from "../core/generator.ts";
-import { childIds } from "../core/ids.ts";
-import { pixelHash, type RgbImage } from "../core/image.ts";
+import {
+  FULL_VIEW,
+  type Generator,
+  type Pick,
+  type Session,
+  SPECIFICATION_VERSION,
+  shareOf,
+  sidesOf,
+  type View,
+} from "../core/generator.ts";
+import { childIds, derivedIds } from "../core/ids.ts";
+import { framesHash } from "../core/image.ts";
+import type { Task } from "../core/task.ts";
+import { bytesOfTokens, type Tokens, tokensProblem } from "../core/tokens.ts";
 
 /** Loading weights on a busy machine takes longer than the runner allows hooks by default. */
 const OPENING_MS = 120_000;
 
+/** Names of the contract's tests, by which they can be left out. */
+export const GENERATOR_TESTS = [
+  "has traits that agree with each other",
+  "gives signals by candidate, finite, and tokens of its kind",
+  "gives the same candidate alone, in any batch and in any order",
+  "makes different candidates, seeds and prompts differ",
+  "leaves the others' tokens alone when candidates are dropped",
+  "lets the first child go on as its parent would, and further children go their own way",
+  "branches without touching the session it came from",
+  "shows views of the asked size, without side effects",
+  "never advances randomness by looking ahead",
+  "takes kept tokens",
+  "draws a picture again from the tokens that it is encoded to",
+  "refines under new ids, and leaves the others alone",
+  "goes back, and draws anew under new ids",
+  "draws otherwise under other settings, with the same weights",
+  "refuses what it cannot do, steps past the end, and released sessions",
+] as const;
+export type GeneratorTest = (typeof GENERATOR_TESTS)[number];
+
 export interface GeneratorContractOptions {
   /** Two prompts that the model can draw. */
   readonly prompts?: readonly [string, string];
+  /** Tests that do not apply, each with the reason why. What a model does not say that it can do need not stand here. */
+  readonly skip?: readonly { readonly reason: string; readonly tests: readonly GeneratorTest[] }[];
+  /** Settings under which a model draws otherwise; none: it has no settings. */
+  readonly otherSettings?: Readonly<Record<string, unknown>>;
 }
 
 /**
- * What every generator must keep, as a vitest suite: draws are keyed by candidate and never by batch, selecting and
- * branching are lazy copies, decoding has no side effect.
+ * What every generator must keep, as a vitest suite: traits are plain and agree, draws are keyed by candidate and never by
+ * batch, selecting and branching are lazy copies, looking has no side effect. Tests of capabilities run where the traits
+ * declare them.
  *
  * @param name name of the generator in the report
  * @param open opens it; called once, disposed of at the end
@@ -21,8 +57,13 @@ export interface GeneratorContractOptions {
 export function describeSampler(
   name: string,
   open: () => Promise<Generator>,
-  { prompts = ["a photo of a dog", "a photo of two red cars"] }: GeneratorContractOptions = {},
+  {
+    prompts = ["a photo of a dog", "a photo of two red cars"],
+    skip = [],
+    otherSettings,
+  }: GeneratorContractOptions = {},
 ): void {
+  const left = new Map(skip.flatMap(({ reason, tests }) => tests.map((test) => [test, reason] as const)));
   describe(`generator contract: ${name}`, () => {
     let generator: Generator;
     beforeAll(async () => {
@@ -30,33 +71,87 @@ export function describeSampler(
     }, OPENING_MS);
     afterAll(async () => generator?.[Symbol.asyncDispose](), OPENING_MS);
 
-    const begin = (ids: readonly string[], change: Partial<SampleRequest> = {}): Promise<Session> =>
-      generator.start({ prompt: prompts[0], seed: 7, ids, settings: generator.defaults, ...change });
-    const finish = async (session: Session, until = generator.scales.length): Promise<Session> => {
+    /** A test of the contract. One that does not apply passes and says why: it never counts as skipped. */
+    const keeps = (test: GeneratorTest, body: () => Promise<void> | void): void => {
+      const reason = left.get(test);
+      if (reason === undefined) it(test, body);
+      else it(`${test} (does not apply: ${reason})`, () => expect(reason).not.toBe(""));
+    };
+    const can = (capability: Generator["traits"]["can"][number]): boolean =>
+      generator.traits.can.includes(capability);
+
+    const task: Task = { prompt: prompts[0], seed: 7 };
+    const begin = (ids: readonly string[], change: Partial<Task> = {}): Promise<Session> =>
+      generator.start({ ...task, ...change }, ids);
+    const stages = (): number => generator.traits.stages.length;
+    const finish = async (session: Session, until = stages()): Promise<Session> => {
       while (session.stage < until) await session.step();
       return session;
     };
     const picks = (session: Session, parents: readonly number[], copies = new Map()): Pick[] =>
       childIds(session.ids, parents, copies).map((id, index) => ({ parent: parents[index]!, id }));
+    const tokensOf = async (session: Session, row: number): Promise<Tokens[]> => {
+      const all: Tokens[] = [];
+      for (let stage = 0; stage < session.stage; stage++) all.push((await session.tokens([row], stage))[0]!);
+      return all;
+    };
+    const text = (stagesOf: readonly Tokens[]): string =>
+      stagesOf
+        .map((each) => Buffer.from(bytesOfTokens(generator.traits.tokens, each)).toString("hex"))
+        .join("/");
     const tokens = async (session: Session, row: number): Promise<string> =>
-      (await session.bits(row)).map((bits) => Buffer.from(bits).toString("hex")).join("/");
-    const image = async (session: Session, row: number): Promise<string> =>
-      pixelHash((await session.decode([row]))[0]!);
+      text(await tokensOf(session, row));
+    const hashes = async (
+      session: Session,
+      rows: readonly number[],
+      view: View = FULL_VIEW,
+    ): Promise<string[]> => (await session.view(rows, view)).map(({ frames }) => framesHash(frames));
+    const picture = async (session: Session, row: number): Promise<string> =>
+      (await hashes(session, [row]))[0]!;
 
-    it("gives one signal per candidate, finite and in bounds", async () => {
-      const session = await begin(["c0", "c1", "c2"]);
-      const signals = await session.step();
-      expect(session.stage).toBe(1);
-      for (const values of [signals.logProb, signals.entropy, signals.guidanceGap, signals.tokenHash]) {
-        expect(values).toHaveLength(3);
+    keeps("has traits that agree with each other", () => {
+      const { traits } = generator;
+      expect(traits.specificationVersion).toBe(SPECIFICATION_VERSION);
+      expect(JSON.parse(JSON.stringify(traits))).toEqual(traits);
+      const { cost, memory, shape } = traits;
+      expect(traits.stages.map(({ index }) => index)).toEqual([...traits.stages.keys()]);
+      expect(traits.stages.at(-1)!.final).toBe(1);
+      for (const { final, tokens: count } of traits.stages) {
+        expect(final).toBeGreaterThan(0);
+        expect(Number.isInteger(count)).toBe(true);
       }
-      expect([...signals.logProb].every((value) => value <= 0)).toBe(true);
-      expect([...signals.entropy].every((value) => value >= 0)).toBe(true);
-      expect([...signals.guidanceGap].every((value) => value >= 0)).toBe(true);
+      expect(cost.stages).toHaveLength(traits.stages.length);
+      expect(Math.min(cost.prompt, ...cost.stages)).toBeGreaterThanOrEqual(0);
+      expect(cost.shared).toBeLessThanOrEqual(traits.stages.length);
+      expect(traits.looks).toContain("now");
+      expect(Object.keys(cost.views).sort()).toEqual([...traits.looks].sort());
+      expect([shape.width % shape.grain, shape.height % shape.grain]).toEqual([0, 0]);
+      expect(traits.can.includes("refine")).toBe(cost.refine !== undefined);
+      expect(traits.can.includes("encode")).toBe(generator.encode !== undefined);
+      if (!memory) return;
+      for (const list of [memory.kept, memory.working]) expect(list).toHaveLength(traits.stages.length);
+      expect(Math.min(memory.weights, ...memory.kept, ...memory.working)).toBeGreaterThanOrEqual(0);
+    });
+
+    keeps("gives signals by candidate, finite, and tokens of its kind", async () => {
+      const session = await begin(["c0", "c1", "c2"]);
+      for (const stage of generator.traits.stages) {
+        const { tokenHash, values } = await session.step();
+        expect(session.stage).toBe(stage.index + 1);
+        expect(tokenHash).toHaveLength(3);
+        for (const list of Object.values(values)) {
+          expect(list).toHaveLength(3);
+          expect([...list].every(Number.isFinite)).toBe(true);
+        }
+        if (can("log-prob")) expect(values["logProb"]).toBeDefined();
+        for (const drawn of await session.tokens([0, 1, 2], stage.index)) {
+          expect(tokensProblem(generator.traits.tokens, drawn, stage.tokens)).toBeNull();
+        }
+      }
       session.release();
     });
 
-    it("gives the same candidate alone, in any batch and in any order", async () => {
+    keeps("gives the same candidate alone, in any batch and in any order", async () => {
       const together = await finish(await begin(["c0", "c1", "c2", "c3", "c4"]));
       const permuted = await finish(await begin(["c3", "c0", "c4"]));
       const alone = await finish(await begin(["c3"]));
@@ -64,14 +159,13 @@ export function describeSampler(
       expect(await tokens(permuted, 0)).toBe(expected);
       expect(await tokens(alone, 0)).toBe(expected);
       expect(await tokens(permuted, 1)).toBe(await tokens(together, 0));
-      const [first] = await together.decode([3]);
-      const inBatch = await together.decode([4, 3, 3, 0]);
-      expect(pixelHash(inBatch[1]!)).toBe(pixelHash(first!));
-      expect(pixelHash(inBatch[2]!)).toBe(pixelHash(first!));
-      expect(await image(alone, 0)).toBe(pixelHash(first!));
+      const first = await picture(together, 3);
+      const inBatch = await hashes(together, [4, 3, 3, 0]);
+      expect([inBatch[1], inBatch[2]]).toEqual([first, first]);
+      expect(await picture(alone, 0)).toBe(first);
     });
 
-    it("makes different candidates, seeds and prompts differ", async () => {
+    keeps("makes different candidates, seeds and prompts differ", async () => {
       const session = await finish(await begin(["c0", "c1"]));
       const reseeded = await finish(await begin(["c0"], { seed: 8 }));
       const reworded = await finish(await begin(["c0"], { prompt: prompts[1] }));
@@ -84,7 +178,7 @@ export function describeSampler(
       expect(seen.size).toBe(4);
     });
 
-    it("leaves the others' tokens alone when candidates are dropped", async () => {
+    keeps("leaves the others' tokens alone when candidates are dropped", async () => {
       const whole = await finish(await begin(["c0", "c1", "c2"]));
       const pruned = await begin(["c0", "c1", "c2"]);
       await finish(pruned, 2);
@@ -92,25 +186,28 @@ export function describeSampler(
       expect(pruned.ids).toEqual(["c2"]);
       await finish(pruned);
       expect(await tokens(pruned, 0)).toBe(await tokens(whole, 2));
-      expect(await image(pruned, 0)).toBe(await image(whole, 2));
+      expect(await picture(pruned, 0)).toBe(await picture(whole, 2));
     });
 
-    it("lets the first child go on as its parent would, and further children go their own way", async () => {
-      const plain = await finish(await begin(["c0", "c1"]));
-      const session = await begin(["c0", "c1"]);
-      await finish(session, 2);
-      const before = await tokens(session, 1);
-      await session.select(picks(session, [1, 1, 0]));
-      expect(session.ids).toEqual(["c1", "c1.1", "c0"]);
-      expect(await tokens(session, 0)).toBe(before);
-      expect(await tokens(session, 1)).toBe(before);
-      await finish(session);
-      expect(await tokens(session, 0)).toBe(await tokens(plain, 1));
-      expect(await tokens(session, 2)).toBe(await tokens(plain, 0));
-      expect(await tokens(session, 1)).not.toBe(await tokens(session, 0));
-    });
+    keeps(
+      "lets the first child go on as its parent would, and further children go their own way",
+      async () => {
+        const plain = await finish(await begin(["c0", "c1"]));
+        const session = await begin(["c0", "c1"]);
+        await finish(session, 2);
+        const before = await tokens(session, 1);
+        await session.select(picks(session, [1, 1, 0]));
+        expect(session.ids).toEqual(["c1", "c1.1", "c0"]);
+        expect(await tokens(session, 0)).toBe(before);
+        expect(await tokens(session, 1)).toBe(before);
+        await finish(session);
+        expect(await tokens(session, 0)).toBe(await tokens(plain, 1));
+        expect(await tokens(session, 2)).toBe(await tokens(plain, 0));
+        expect(await tokens(session, 1)).not.toBe(await tokens(session, 0));
+      },
+    );
 
-    it("branches without touching the session it came from", async () => {
+    keeps("branches without touching the session it came from", async () => {
       const plain = await finish(await begin(["c0", "c1"]));
       const session = await begin(["c0", "c1"]);
       await finish(session, 1);
@@ -121,57 +218,127 @@ export function describeSampler(
       expect(await tokens(session, 0)).toBe(await tokens(plain, 0));
       expect(await tokens(branch, 0)).toBe(await tokens(plain, 1));
       session.release();
-      expect(await image(branch, 0)).toBe(await image(plain, 1));
+      expect(await picture(branch, 0)).toBe(await picture(plain, 1));
     });
 
-    it("decodes previews of the asked size, without side effects", async () => {
+    keeps("shows views of the asked size, without side effects", async () => {
+      const { shape, looks } = generator.traits;
       const session = await begin(["c0", "c1"]);
-      await finish(session, generator.scales.length - 1);
-      const small = { h: Math.ceil(generator.latent.h / 2), w: Math.ceil(generator.latent.w / 2) };
-      const [full] = await session.decode([1]);
-      const [preview] = await session.decode([1], small);
-      const sizes = ({ width, height, data }: RgbImage) => [width, height, data.length];
-      const expected = (h: number, w: number) => [
-        w * generator.pixelsPerLatent,
-        h * generator.pixelsPerLatent,
-        h * w * generator.pixelsPerLatent ** 2 * 3,
-      ];
-      expect(sizes(full!)).toEqual(expected(generator.latent.h, generator.latent.w));
-      expect(sizes(preview!)).toEqual(expected(small.h, small.w));
+      await finish(session, stages() - 1);
+      for (const look of looks) {
+        for (const size of [1, 0.5]) {
+          const [seen] = await session.view([1], { size, look });
+          const { width, height } = sidesOf(shape, size);
+          for (const frame of seen!.frames) {
+            expect([frame.width, frame.height, frame.data.length]).toEqual([
+              width,
+              height,
+              width * height * 3,
+            ]);
+          }
+          expect(seen!.coverage).toBeGreaterThan(0);
+          expect(seen!.coverage).toBeLessThanOrEqual(1);
+        }
+      }
+      expect(shareOf(shape, { size: 0.5, look: "now" })).toBeLessThanOrEqual(1);
       await session.step();
+      const [last] = await session.view([1], FULL_VIEW);
+      expect([last!.coverage, last!.frames.length]).toEqual([1, shape.frames]);
       const undisturbed = await finish(await begin(["c1"]));
       expect(await tokens(session, 1)).toBe(await tokens(undisturbed, 0));
-      await expect(session.decode([0], { h: generator.latent.h + 1, w: 1 })).rejects.toThrow();
-      await expect(session.decode([2])).rejects.toThrow();
+      await expect(session.view([0], { size: 1.5, look: "now" })).rejects.toThrow();
+      await expect(session.view([2], FULL_VIEW)).rejects.toThrow();
     });
 
-    it("takes forced tokens", async () => {
-      const donor = await finish(await begin(["c0"]));
-      const forcedBits = await donor.bits(0);
-      const forced = await finish(await begin(["c5"], { forcedBits }));
-      expect(await tokens(forced, 0)).toBe(await tokens(donor, 0));
-      expect(await image(forced, 0)).toBe(await image(donor, 0));
-      await expect(begin(["c0"], { forcedBits: [new Uint8Array(2)] })).rejects.toThrow(/forced bits/);
-    });
-
-    it("prices every stage and decode, cheaper without guidance and at reduced size", () => {
-      const { cost, scales, latent } = generator;
-      for (const { index } of scales) {
-        expect(cost.stage(index, true)).toBeGreaterThan(cost.stage(index, false));
-        expect(cost.stage(index, false)).toBeGreaterThan(0);
+    keeps("never advances randomness by looking ahead", async () => {
+      const { looks } = generator.traits;
+      const look = looks.includes("ahead") ? "ahead" : "now";
+      const watched = await begin(["c0", "c1"]);
+      for (let stage = 0; stage < stages(); stage++) {
+        await watched.step();
+        const once = await hashes(watched, [0, 1], { size: 1, look });
+        expect(await hashes(watched, [0, 1], { size: 1, look })).toEqual(once);
       }
-      expect(cost.decode({ h: 1, w: 1 })).toBeLessThan(cost.decode(latent));
-      expect(cost.sharedStages).toBeLessThan(scales.length);
+      const blind = await finish(await begin(["c0", "c1"]));
+      expect(await tokens(watched, 0)).toBe(await tokens(blind, 0));
+      expect(await tokens(watched, 1)).toBe(await tokens(blind, 1));
     });
 
-    it("refuses settings that do not fit, steps past the end, and released sessions", async () => {
-      const short = { ...generator.defaults, temperature: [1] };
-      await expect(begin(["c0"], { settings: short })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+    keeps("takes kept tokens", async () => {
+      if (!can("keep")) return;
+      const donor = await finish(await begin(["c0"]));
+      const keep = await tokensOf(donor, 0);
+      const kept = await finish(await begin(["c5"], { keep }));
+      expect(await tokens(kept, 0)).toBe(await tokens(donor, 0));
+      expect(await picture(kept, 0)).toBe(await picture(donor, 0));
+      const some = await finish(await begin(["c5", "c6"], { keep: keep.slice(0, 1) }));
+      expect(text((await tokensOf(some, 0)).slice(0, 1))).toBe(text(keep.slice(0, 1)));
+      expect(await tokens(some, 0)).not.toBe(await tokens(some, 1));
+      const [first, ...others] = keep;
+      const short = { count: first!.count, data: first!.data.slice(0, -1) };
+      await expect(begin(["c0"], { keep: [short, ...others] })).rejects.toThrow(/kept tokens/);
+    });
+
+    keeps("draws a picture again from the tokens that it is encoded to", async () => {
+      if (!generator.encode) return;
+      const donor = await finish(await begin(["c0"]));
+      const [seen] = await donor.view([0], FULL_VIEW);
+      const encoded = await generator.encode(seen!.frames[0]);
+      expect(encoded.map(({ count }) => count)).toEqual(generator.traits.stages.map((stage) => stage.tokens));
+      if (can("keep")) await finish(await begin(["c1"], { keep: encoded }));
+    });
+
+    keeps("refines under new ids, and leaves the others alone", async () => {
+      if (!can("refine")) return;
+      const plain = await finish(await begin(["c0", "c1"]), 2);
+      const session = await begin(["c0", "c1"]);
+      await finish(session, 2);
+      const branch = await session.branch(picks(session, [0, 1]));
+      const ids = derivedIds(session.ids, new Map());
+      const { tokenHash } = await session.refine!(1, ids);
+      expect([[...session.ids], session.stage, tokenHash.length]).toEqual([ids, 2, 2]);
+      expect(await tokens(session, 0)).not.toBe(await tokens(plain, 0));
+      expect(text((await tokensOf(session, 0)).slice(0, 1))).toBe(
+        text((await tokensOf(plain, 0)).slice(0, 1)),
+      );
+      expect(await tokens(branch, 0)).toBe(await tokens(plain, 0));
+      await finish(session);
+    });
+
+    keeps("goes back, and draws anew under new ids", async () => {
+      if (!can("rewind")) return;
+      const plain = await finish(await begin(["c0", "c1"]));
+      const session = await finish(await begin(["c0", "c1"]));
+      const ids = derivedIds(session.ids, new Map());
+      await session.rewind!(1, ids);
+      expect([[...session.ids], session.stage]).toEqual([ids, 1]);
+      await finish(session);
+      expect(text((await tokensOf(session, 0)).slice(0, 1))).toBe(
+        text((await tokensOf(plain, 0)).slice(0, 1)),
+      );
+      expect(await tokens(session, 0)).not.toBe(await tokens(plain, 0));
+    });
+
+    keeps("draws otherwise under other settings, with the same weights", async () => {
+      if (!generator.withSettings || !otherSettings) return;
+      const other = await generator.withSettings(otherSettings);
+      expect(other.traits.version).toBe(generator.traits.version);
+      expect(other.traits.settings).not.toEqual(generator.traits.settings);
+      const session = await finish(await other.start(task, ["c0", "c1"]));
+      const plain = await finish(await begin(["c0", "c1"]));
+      expect(await tokens(session, 0)).not.toBe(await tokens(plain, 0));
+      await other[Symbol.asyncDispose]();
+      await finish(await begin(["c0"]));
+    });
+
+    keeps("refuses what it cannot do, steps past the end, and released sessions", async () => {
+      const unknown = generator.withSettings?.({ "no such setting": 1 });
+      if (unknown) await expect(unknown).rejects.toMatchObject({ code: "CONFIG_INVALID" });
       const session = await finish(await begin(["c0"]));
       await expect(session.step()).rejects.toThrow();
       session.release();
       await expect(session.step()).rejects.toThrow(/released/);
-      await expect(session.decode([0])).rejects.toThrow(/released/);
+      await expect(session.view([0], FULL_VIEW)).rejects.toThrow(/released/);
       await expect(session.select([{ parent: 0, id: "c0" }])).rejects.toThrow(/released/);
     });
   });
