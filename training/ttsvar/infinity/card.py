@@ -14,8 +14,7 @@ import json
 from pathlib import Path
 
 from ttsvar.infinity.generator import Bundle, load_bundle
-
-RESULTS = Path(__file__).resolve().parents[3] / "results"
+from ttsvar.world.paths import REPOSITORY
 
 
 def millions(module) -> str:  # noqa: ANN001
@@ -65,7 +64,7 @@ def judged_table(folder: Path) -> str:
 
 def quantised_table() -> str:
     """What int8 and int4 weights would cost: the table of :mod:`ttsvar.infinity.quantisation`."""
-    path = RESULTS / "quantisation" / "README.md"
+    path = REPOSITORY / "results" / "quantisation" / "README.md"
     if not path.is_file():
         return ""
     report = path.read_text(encoding="utf-8")

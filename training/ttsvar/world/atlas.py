@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .paths import CACHE
+from .prepare import prepare
 from .vocabulary import CLASS_INDEX, CLASSES
-
-TRAINING_ROOT = Path(__file__).resolve().parents[2]
-CACHE = TRAINING_ROOT / "cache"
-ICONS = TRAINING_ROOT / "icons"
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,6 @@ class Atlas:
     def __init__(self, folder: Path = CACHE) -> None:
         meta_path = folder / "atlas-128.json"
         if not meta_path.exists():
-            from .prepare import prepare
-
             prepare()
         meta = json.loads(meta_path.read_text())
         self.size: int = meta["size"]

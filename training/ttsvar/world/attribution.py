@@ -6,10 +6,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from .atlas import ICONS, TRAINING_ROOT, Atlas, load_atlas
+from .atlas import Atlas, load_atlas
+from .paths import ICONS, MODELS
 from .vocabulary import CLASSES
 
-TARGET = TRAINING_ROOT.parent / "models" / "ATTRIBUTION.md"
+TARGET = MODELS / "ATTRIBUTION.md"
 DRAWN = "drawn"  # small SVGs made for this project, inline in icon-map.json, CC0-1.0
 
 _HEAD = """# Attribution

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ...world import World, WorldConfig, geneval_prompts, spec_from_metadata
-from ...world.atlas import TRAINING_ROOT
+from ...world.paths import CACHE, MODELS
 from .augment import AugmentConfig, augment
 from .data import to_tensor
 from .export import write_folder
@@ -104,6 +104,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     calibrate_and_export(
-        TRAINING_ROOT / "cache" / f"detector-{args.name}.pt",
-        args.out or TRAINING_ROOT.parent / "models" / f"detector-{args.name}",
+        CACHE / f"detector-{args.name}.pt",
+        args.out or MODELS / f"detector-{args.name}",
     )

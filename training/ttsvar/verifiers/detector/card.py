@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from ...world import World, WorldConfig
-from ...world.atlas import TRAINING_ROOT
+from ...world.paths import MODELS, TRAINING_ROOT
 from .data import MIXTURE
 from .agreement import agreements
 from .agreement import as_markdown as agreement_table
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--name", choices=("a", "b"), required=True)
     parser.add_argument("--per-tag", type=int, default=300)
     args = parser.parse_args()
-    folder = TRAINING_ROOT.parent / "models" / f"detector-{args.name}"
+    folder = MODELS / f"detector-{args.name}"
     (folder / "card.md").write_text(card(args.name, folder, args.per_tag))
     print(folder / "card.md")
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import onnx
 
-MODELS = Path(__file__).resolve().parents[4] / "models"
+from ...world.paths import MODELS
+
 SHIPPED = ("config.json", "preprocessor_config.json", "onnx/model.onnx")
 VERSION = "1.0.0"
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from ttsvar.common.training import load_checkpoint
 from ttsvar.world import World
+from ttsvar.world.paths import REPOSITORY, TRAINING_ROOT
 
 from .config import ModelConfig, TrainConfig
 from .evaluate import as_markdown, evaluate
 from .model import DualEncoder
 from .pool import WORLDS
 from .runtime import DualEncoderOnnx
-
-REPOSITORY = Path(__file__).resolve().parents[4]
 
 _TEXT = """# dual-encoder
 
@@ -145,7 +144,7 @@ def card(folder: Path, checkpoint: Path, curve: Path, scenes: int) -> str:
 
 
 def main() -> None:
-    from .train import CURVE, TRAINING_ROOT
+    from .train import CURVE
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
