@@ -51,10 +51,15 @@ class Atlas:
         return drawings[len(drawings) - n :]
 
     def trainable(self, cls: int) -> list[Drawing]:
-        """Drawings that may be trained on, colour icons first (stable order: mostly Noto leads)."""
-        drawings = self.by_class[cls]
-        rest = drawings[: len(drawings) - len(self.heldout(cls))]
-        return sorted(rest, key=lambda d: d.mono)
+        """Drawings that may be trained on, colour icons first (stable order: mostly Noto leads). A picture that is held
+        out, under whatever name and set, is none of them."""
+        held = self.heldout(cls)
+        rest = self.by_class[cls][: len(self.by_class[cls]) - len(held)]
+        return sorted((d for d in rest if not any(self.same(d, other) for other in held)), key=lambda d: d.mono)
+
+    def same(self, one: Drawing, other: Drawing) -> bool:
+        """Whether two drawings are one picture."""
+        return bool(np.array_equal(self.pixels[one.index], self.pixels[other.index]))
 
 
 @lru_cache(maxsize=1)

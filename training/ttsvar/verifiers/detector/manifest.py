@@ -16,7 +16,7 @@ import onnx
 from ...world.paths import MODELS
 
 SHIPPED = ("config.json", "preprocessor_config.json", "onnx/model.onnx")
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 
 def graph_flops(path: Path, pixels: int) -> int:
