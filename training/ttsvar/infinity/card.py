@@ -144,7 +144,7 @@ from this folder with `python -m ttsvar.infinity.restore`).
   quality of the drawings, is the headroom that search finds here.
 - White is badly drawn: 15 % of single white objects pass the judge, the other nine colours 90 to 100 %; of 22 prompts that
   ask for a white thing beside one of another colour, none is right in one sample. Part of what `colors` and `color_attr` lack
-  above is this, which no search can mend. (Version 1.0.0; the next model's recipe has to show more white.)
+  above is this, and search mends little of it. (Version 1.0.0; the next model's recipe has to show more white.)
 - Fine detail is blurred by the 8x8 latent; at most four objects.
 - Not a measure of what large models do: use it to study search, not image quality.
 """
