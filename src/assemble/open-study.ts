@@ -24,6 +24,8 @@ export interface StudyOpening {
   readonly threads?: number | undefined;
   readonly generators?: number | undefined;
   hostOf(allowDownload: boolean): PluginHost;
+  /** Where in the study's file a setting is, as \`file:line\`. */
+  placeOf(path: string): string;
 }
 
 export interface OpenStudy {
@@ -40,7 +42,7 @@ export interface OpenStudy {
  */
 export async function openStudy(
   config: StudyConfig,
-  { threads, generators: copies, hostOf }: StudyOpening,
+  { threads, generators: copies, hostOf, placeOf }: StudyOpening,
   owned: Disposal,
 ): Promise<OpenStudy> {
   const settings = {
@@ -51,7 +53,7 @@ export async function openStudy(
     ...(threads === undefined ? {} : { threads }),
   };
   expandNames(settings as never);
-  const search = parseSearch(settings, "search");
+  const search = parseSearch(settings, "search", placeOf);
   const host = hostOf(search.allowDownload);
   // Cheap to find, and of no use if there are too few.
   const prompts = await loadPrompts(
@@ -68,7 +70,7 @@ export async function openStudy(
   }
   const arms: StudyArm[] = [];
   for (const arm of config.arms)
-    arms.push(await openArm(arm, config, { settings, search, planned, host }, owned));
+    arms.push(await openArm(arm, config, { settings, search, planned, host, placeOf }, owned));
   const judge = owned.use(
     await openJudge({
       detector: config.judge,
@@ -119,12 +121,13 @@ interface ArmSurroundings {
   readonly search: SearchConfig;
   readonly planned: PlannedSearch;
   readonly host: PluginHost;
+  placeOf(path: string): string;
 }
 
 async function openArm(
   arm: StudyConfig["arms"][number],
-  { budgets }: StudyConfig,
-  { settings, search, planned, host }: ArmSurroundings,
+  { arms, budgets }: StudyConfig,
+  { settings, search, planned, host, placeOf }: ArmSurroundings,
   owned: Disposal,
 ): Promise<StudyArm> {
   const where = { registry: strategyRegistry, baseDir: host.baseDir };
@@ -135,7 +138,8 @@ async function openArm(
       sampling: { ...search.sampling, ...arm.sampling },
       features: { ...search.features, ...arm.features },
     },
-    `arms.${arm.name}`,
+    `arms.${arms.indexOf(arm)}`,
+    placeOf,
   );
   const { defaults, scales } = planned.generator;
   return {
@@ -149,9 +153,12 @@ async function openArm(
   };
 }
 
-function parseSearch(value: unknown, where: string): SearchConfig {
+function parseSearch(value: unknown, where: string, placeOf: (path: string) => string): SearchConfig {
   const parsed = searchSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${where}.${path.join(".")}: ${message}`);
-  throw new TtsVarError("CONFIG_INVALID", problems.join("; "), { details: { problems } });
+  const problems = parsed.error.issues.map(({ path, message }) => {
+    const name = [where, ...path].join(".");
+    return `${placeOf(name)}: ${name}: ${message}`;
+  });
+  throw new TtsVarError("CONFIG_INVALID", problems.join("\n"), { details: { problems } });
 }

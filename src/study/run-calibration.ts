@@ -4,7 +4,7 @@ import type { Reward } from "../core/reward.ts";
 import type { Calibration } from "../core/strategy.ts";
 import type { GenevalMetadata } from "../eval/geneval/rules.ts";
 import { measureAcceptance } from "./measure-acceptance.ts";
-import { measureCalibration } from "./measure-calibration.ts";
+import { calibrationIntervals, measureCalibration, type ScaleIntervals } from "./measure-calibration.ts";
 import { recordTree } from "./record-tree.ts";
 
 export interface CalibrationRun {
@@ -31,6 +31,7 @@ export interface MeasuredCurve {
   readonly preview: string;
   readonly latent: LatentSize | null;
   readonly calibration: Calibration;
+  readonly intervals: readonly ScaleIntervals[];
 }
 
 /** Draws whole images of all prompts, looks at every scale, and measures what previews and finished images tell. */
@@ -78,12 +79,18 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
     ? measureAcceptance(trees, { ...common, verifier: verifier.name, fullMarks: verifier.fullMarks })
     : null;
   return run.previews.map(({ name, latent }) => {
-    const calibration = measureCalibration(trees, {
+    const input = {
       ...common,
       model: `${generator.name}@${generator.version}`,
       rewardVersion: reward.version,
       preview: latent,
-    });
-    return { preview: name, latent, calibration: acceptance ? { ...calibration, acceptance } : calibration };
+    };
+    const calibration = measureCalibration(trees, input);
+    return {
+      preview: name,
+      latent,
+      calibration: acceptance ? { ...calibration, acceptance } : calibration,
+      intervals: calibrationIntervals(trees, input),
+    };
   });
 }
