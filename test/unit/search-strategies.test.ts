@@ -358,5 +358,21 @@ describe("cascade and oracle", () => {
     expect(Math.max(...candidates.map(({ scores }) => scores["judge"]!))).toBe(best.scores["judge"]);
     const unknown = await searchInput("oracle", 8, { options: { judge: "jugde" } });
     expect(() => planOf(unknown)).toThrow(/reward "jugde"/);
+    const nobody = await searchInput("oracle", 8, { options: {} });
+    expect(() => planOf(nobody)).toThrow(/oracle needs to be told who judges: .* name a reward \(sum\)/);
   });
+});
+
+describe("forced first scales", () => {
+  it.each(["tts-var", "tts-var-released"])(
+    "%s looks at nothing while all candidates are one",
+    async (name) => {
+      const free = analyticGenerator();
+      const cost = { ...free.cost, sharedStages: 4 };
+      const generator = { ...free, cost, start: free.start.bind(free) } as typeof free;
+      const { rows } = planOf(await searchInput(name, 8, { generator }));
+      expect(rows.slice(0, 3).map(({ decodes }) => decodes)).toEqual([0, 0, 0]);
+      expect(rows[3]!.decodes).toBeGreaterThan(0);
+    },
+  );
 });

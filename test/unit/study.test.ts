@@ -9,7 +9,7 @@ import { generatePrompts } from "../../src/eval/geneval/prompts.ts";
 import { controlRules } from "../../src/study/controls.ts";
 import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
 import { measureAcceptance } from "../../src/study/measure-acceptance.ts";
-import { measureCalibration } from "../../src/study/measure-calibration.ts";
+import { calibrationIntervals, measureCalibration } from "../../src/study/measure-calibration.ts";
 import { plotCalibration, plotStudy } from "../../src/study/plots.ts";
 import { recordTree, type Tree } from "../../src/study/record-tree.ts";
 import { runStudy } from "../../src/study/run-study.ts";
@@ -83,14 +83,23 @@ describe("measureCalibration", () => {
         (await recordTree(input, { ...treeOptions, features: false, featurePreview: false } as never)).tree,
       );
     }
-    const { scales } = measureCalibration(trees, {
+    const input = {
       model: "m",
       reward: "sum",
       rewardVersion: "1",
       direction: "higher",
       scales: 6,
       preview: half,
-    });
+    } as const;
+    const { scales } = measureCalibration(trees, input);
+    for (const { scale, ...bounds } of calibrationIntervals(trees, input, 200)) {
+      for (const figure of ["correlation", "decided"] as const) {
+        const [low, high] = bounds[figure];
+        expect(low).toBeLessThanOrEqual(scales[scale]![figure]);
+        expect(high).toBeGreaterThanOrEqual(scales[scale]![figure]);
+        if (scale < 5) expect(high - low).toBeGreaterThan(0.005);
+      }
+    }
     // Six equal independent parts: after k + 1 of them, (k + 1) / 6 of the variance is known and decided.
     for (const [scale, { correlation, slope, decided }] of scales.entries()) {
       expect(Math.abs(correlation - Math.sqrt((scale + 1) / 6))).toBeLessThan(0.06);
