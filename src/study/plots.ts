@@ -272,8 +272,11 @@ function drawPanels(panels: readonly Panel[]): string {
   return `<svg xmlns="${svgNamespace}" width="760" height="${total}" viewBox="0 0 760 ${total}" style="background: white">\n${parts.join("")}</svg>\n`;
 }
 
+/** Plot's own style fits a picture into a page; within another one it would stretch it. */
 function nested(text: string, x: number, y: number): string {
-  return text.replace("<svg ", `<svg x="${x}" y="${y}" `);
+  return text
+    .replace("<svg ", `<svg x="${x}" y="${y}" `)
+    .replace(/ *(?:display|height|max-width): [\w%]+;\n/g, "");
 }
 
 function svg(options: Plot.PlotOptions): string {

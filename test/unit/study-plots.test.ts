@@ -22,9 +22,8 @@ function labelsOf(svg: string) {
 
 /** Outlines of the marks beside the names. */
 function marksOf(svg: string): string[] {
-  return [...svg.matchAll(/<path[^>]*transform="translate\(10,[\d.]+\)"[^>]*d="([^"]+)"/g)].map(
-    ([, d]) => d!,
-  );
+  const keys = svg.slice(svg.indexOf('<svg x="500"'));
+  return [...keys.matchAll(/aria-label="dot"><(path d="[^"]+"|circle)/g)].map(([, outline]) => outline!);
 }
 
 describe("plots of studies", () => {
@@ -40,8 +39,10 @@ describe("plots of studies", () => {
       expect(y - heights[index]!).toBeGreaterThanOrEqual(14.9);
     });
     expect(new Set(labels!.map(({ color }) => color)).size).toBe(7);
-    const looks = labels!.map(({ color }, index) => `${color} ${marksOf(svg)[index]}`);
-    if (marksOf(svg).length > 0) expect(new Set(looks).size).toBe(labels!.length);
+    const marks = marksOf(svg);
+    expect(marks).toHaveLength(labels!.length);
+    expect(new Set(labels!.map(({ color }, index) => `${color} ${marks[index]}`)).size).toBe(labels!.length);
+    expect(svg).not.toContain("height: auto");
   });
 
   it("keep pairs and single images apart", () => {
