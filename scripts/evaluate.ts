@@ -169,11 +169,11 @@ const answersPath = join(out, "answers.jsonl");
 if (!process.argv.includes("--report")) await runArms(evaluation);
 const { rows: answers } = await readJsonl<AnswerLine>(answersPath);
 const rowsOf = new Map(answers.map((line) => [line.arm, expand(line, answers[0]!)]));
-const summaries = new Map([...rowsOf].map(([arm, rows]) => [arm, summarize(rows)]));
+const summaries = new Map([...rowsOf].map(([arm, rows]) => [arm, summarize(rows, { benchmark: geneval })]));
 const comparisons = evaluation.comparisons.map(([from, to]) => ({
   from,
   to,
-  result: compareResults(rowsOf.get(from)!, rowsOf.get(to)!),
+  result: compareResults(rowsOf.get(from)!, rowsOf.get(to)!, { benchmark: geneval }),
 }));
 const table = {
   arms: [...summaries].map(([arm, { cost, ...summary }]) => ({

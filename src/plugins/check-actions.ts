@@ -29,6 +29,13 @@ export class ActionChecks {
         return stage < stages
           ? null
           : `steps candidates that have done all ${stages} stages; step no further`;
+      case "refine":
+        if (action.share > 0 && action.share <= 1) return this.#tooEarly(stage, action.type);
+        return `refines a share of ${show(action.share)}; give one above 0 and at most 1`;
+      case "rewind":
+        return Number.isInteger(action.stage) && action.stage >= 0 && action.stage < stage
+          ? null
+          : `rewinds to stage ${show(action.stage)} from ${stage}; give a whole number below it`;
       case "score":
         return (
           this.#tooEarly(stage, action.type) ??
