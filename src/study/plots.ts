@@ -1,17 +1,9 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 
-<<<<<<< HEAD
-
 import type { Calibration } from "../core/calibration.ts";
 import type { CostModel } from "../core/strategy.ts";
-
-=======
-
-import type { Calibration, CostModel } from "../core/strategy.ts";
 import { groupBy } from "./group-by.ts";
-
->>>>>>> w-study
 
 import type { StudyTable } from "./study-table.ts";
 

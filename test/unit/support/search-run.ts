@@ -43,10 +43,7 @@ export async function searchInput(
     rewards: { sum: analyticReward() },
     primaryReward: "sum",
     features: analyticFeatures,
-    prompt: "a red cup",
-    metadata: {},
-    seed: 7,
-    settings: generator.defaults,
+    task: { prompt: "a red cup", seed: 7 },
     units,
     calibration: name === "calibrated-stop" ? calibration : null,
     describe: { strategy: name, options },
@@ -54,8 +51,14 @@ export async function searchInput(
   };
 }
 
+/** What a plan and a replay need of a search. */
+export function planInputOf(input: SearchInput): PlanInput {
+  const { generator, task, ...others } = input;
+  return { ...others, generator: generator.traits, seed: task.seed, prompt: task.prompt };
+}
+
 export function planOf(input: SearchInput) {
-  return planSearch(input satisfies PlanInput);
+  return planSearch(planInputOf(input));
 }
 
 export interface Recorded {
