@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeError, mayPass } from "./backend.ts";
 import { openQueueServer } from "./queue-server.ts";
 
@@ -54,12 +55,15 @@ export async function serveQueue<Job, Result>(
   const abort = new AbortController();
   const lock = (options.lockSeconds ?? 20) * 1000;
   const name = options.name ?? defaultQueueName;
+  /** The running job, if any. */
+  let job: Promise<unknown> = Promise.resolve();
   const worker = new Worker<QueuedJob, string>(
     name,
     async ({ data }) => {
       try {
-        const job = JSON.parse(data.job) as Job;
-        return JSON.stringify(await handler(job, { signal: abort.signal, folder: data.folder }));
+        const running = handler(JSON.parse(data.job) as Job, { signal: abort.signal, folder: data.folder });
+        job = running.catch(() => undefined);
+        return JSON.stringify(await running);
       } catch (error) {
         const message = JSON.stringify(encodeError(error));
         throw mayPass(error) ? new Error(message) : new UnrecoverableError(message);
@@ -82,7 +86,14 @@ export async function serveQueue<Job, Result>(
     name,
     label,
     async [Symbol.asyncDispose]() {
-      await worker.close();
+      const closed = worker.close().catch(() => undefined);
+      await job;
+      // Closing waits for a lost server; the program must not.
+      await Promise.race([closed, sleep(1000, undefined, { ref: false })]);
+      await Promise.race([
+        worker.disconnect().catch(() => undefined),
+        sleep(1000, undefined, { ref: false }),
+      ]);
       abort.abort();
     },
   };
