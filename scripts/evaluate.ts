@@ -5,12 +5,14 @@
  *
  *     npx tsx scripts/evaluate.ts first-light [--report]
  */
+
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Comparison, compareResults } from "../src/eval/compare.ts";
+import { geneval } from "../src/eval/geneval/benchmark.ts";
 import type { ResultRow } from "../src/eval/results.ts";
 import type { Interval } from "../src/eval/statistics/intervals.ts";
 import { type Summary, summarize } from "../src/eval/summary.ts";
