@@ -1,6 +1,6 @@
 import { Script } from "node:vm";
 import { TtsVarError } from "../core/errors.ts";
-import type { SearchAction, SearchOutcome, SearchProgram } from "../core/program.ts";
+import { type SearchOutcome, type SearchProgram, SIGHT_OF } from "../core/program.ts";
 import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
 import { placeOf } from "./check-shape.ts";
 
@@ -9,16 +9,7 @@ const thinkingMs = 30_000;
 /** More actions than any search needs; a program that yields more has lost its way. */
 const mostActions = 20_000;
 
-const actions: ReadonlySet<string> = new Set<SearchAction["type"]>([
-  "start",
-  "step",
-  "score",
-  "features",
-  "tokens",
-  "select",
-  "branch",
-  "release",
-]);
+const actions: ReadonlySet<string> = new Set(Object.keys(SIGHT_OF));
 
 /**
  * A user's search program with its mistakes caught where they happen: what it throws, returns or yields amiss, an

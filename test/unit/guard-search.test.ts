@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
+import type { SearchObservation } from "../../src/core/program.ts";
 import type { SearchFunction, SearchSpace } from "../../src/core/strategy.ts";
 import { guardSearch } from "../../src/plugins/guard-search.ts";
 
-/** Runs a user's program to its end; every action is answered with "released". */
+const answer: SearchObservation = { population: { key: 1, ids: ["c0"], stage: 0 }, seen: null };
+
+/** Runs a user's program to its end; every action is answered alike. */
 function run(search: unknown): unknown {
   const program = guardSearch(
     search as SearchFunction,
@@ -10,7 +13,7 @@ function run(search: unknown): unknown {
     import.meta.filename,
   )({} as SearchSpace);
   let turn = program.next();
-  while (!turn.done) turn = program.next({ type: "released" });
+  while (!turn.done) turn = program.next(answer);
   return turn.value;
 }
 
@@ -24,7 +27,7 @@ test("a sound program passes unchanged", () => {
     return outcome;
   });
   expect(result).toBe(outcome);
-  expect(seen).toEqual([{ type: "released" }]);
+  expect(seen).toEqual([answer]);
 });
 
 test.each<[string, unknown, RegExp]>([
@@ -43,7 +46,7 @@ test.each<[string, unknown, RegExp]>([
     function* () {
       yield { type: "dance" };
     },
-    /yielded something that is no action; use yield\* with start, step, score/,
+    /yielded something that is no action; use yield\* with start, step, refine, rewind, score/,
   ],
   ["returns no answer", function* () {}, /returned no answer; return \{ finalists, best \}/],
   [
