@@ -8,7 +8,7 @@ import { runHere } from "./support/run-here.ts";
 
 interface Summary {
   best: { id: string; image: string; pixelHash: string };
-  budget: { flops: { total: number; byStage: number[] } };
+  budget: { flops: { total: number; byScale: number[] } };
 }
 
 /** Peak signal-to-noise ratio in dB. */
@@ -44,9 +44,9 @@ describe("tokens of images", () => {
     expect(similarity(await decodePng(again.best.image), picture)).toBeGreaterThan(20);
     // As far as all candidates have the same tokens, a stage is computed and charged once.
     const varied = await search("varied", "--tokens", encoded, "--tokens-until", "3", "--budget", "2");
-    const { byStage } = varied.budget.flops;
-    const { byStage: single } = again.budget.flops;
-    expect(byStage.map((flops, stage) => flops / single[stage]!)).toEqual([1, 1, 1, 1, 2, 2]);
+    const { byScale } = varied.budget.flops;
+    const { byScale: single } = again.budget.flops;
+    expect(byScale.map((flops, stage) => flops / single[stage]!)).toEqual([1, 1, 1, 1, 2, 2]);
   });
 
   it("scales and crops images of other sizes, and takes a part of them that is centred", async () => {
@@ -63,10 +63,7 @@ describe("tokens of images", () => {
     for (const name of ["wide", "square"]) {
       const out = join(dir, `${name}.json`);
       const { code, stdout } = await runHere(["tokens", join(dir, `${name}.png`), "--out", out, "--json"]);
-      expect([code, JSON.parse(stdout)]).toEqual([
-        0,
-        expect.objectContaining({ width: 64, shape: "1:1" }),
-      ]);
+      expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ width: 64, shape: "1:1" })]);
       files.push(await readFile(out, "utf8"));
     }
     expect(files[0]).toBe(files[1]);

@@ -33,7 +33,16 @@ describe("flags", () => {
   it("become configuration values with their origin", async () => {
     const { config, origins } = await parse(
       ...["-p", "a cup", "-b", "4", "--strategy", "single", "--guidance", "3,2", "--temperature", "0.8"],
-      ...["--widths", "8,4", "--seed", "12", "--set", "model.options.topP=0.5", "--set", "reward.options.a=[1]"],
+      ...[
+        "--widths",
+        "8,4",
+        "--seed",
+        "12",
+        "--set",
+        "model.options.topP=0.5",
+        "--set",
+        "reward.options.a=[1]",
+      ],
     );
     expect(config).toMatchObject({
       task: { prompt: "a cup", seed: 12 },

@@ -46,7 +46,10 @@ describe("resolveConfig", () => {
   });
 
   it("takes the strongest of default, file, flag and --set, and says which", async () => {
-    const file = await fileWith("layers.yaml", "budget: 2\ntask: { seed: 3 }\nmodel:\n  options:\n    topP: 0.5\n    guidance: 4\n");
+    const file = await fileWith(
+      "layers.yaml",
+      "budget: 2\ntask: { seed: 3 }\nmodel:\n  options:\n    topP: 0.5\n    guidance: 4\n",
+    );
     const { config, origins } = resolveConfig({
       file,
       flags: [prompt, { path: "task.seed", value: 4, flag: "--seed" }],
@@ -89,7 +92,9 @@ describe("resolveConfig", () => {
     expect(message).toContain(`budgte (${file.path}:1): unknown setting; did you mean "budget"?`);
     expect(message).toContain(`model.sizes (${file.path}:3): unknown setting; did you mean "size"?`);
     expect(message).toContain(`model.ratio (${file.path}:4): must be width:height, such as 4:3`);
-    expect(message).toContain('task.seed (--seed): must be a whole number from 0 to 9007199254740991, not "x"');
+    expect(message).toContain(
+      'task.seed (--seed): must be a whole number from 0 to 9007199254740991, not "x"',
+    );
     expect(message).toContain("task.prompt: must be a text; give it with --prompt");
   });
 
@@ -111,9 +116,9 @@ describe("resolveConfig", () => {
   });
 
   it("accepts a prompt of 10,000 characters and refuses absurd ones", () => {
-    expect(resolveConfig({ flags: [{ ...prompt, value: "dog ".repeat(2500) }] }).config.task.prompt).toHaveLength(
-      10_000,
-    );
+    expect(
+      resolveConfig({ flags: [{ ...prompt, value: "dog ".repeat(2500) }] }).config.task.prompt,
+    ).toHaveLength(10_000);
     expect(messageOf({ flags: [{ ...prompt, value: "x".repeat(100_001) }] })).toContain("100000 characters");
   });
 
@@ -162,7 +167,11 @@ describe("loadConfigFile", () => {
   it("resolves paths against the file, and leaves names alone", async () => {
     const { tree } = await fileWith("paths.yaml", "reward: ./score.mjs\nmodel: generator\nout: runs/x\n");
     const here = (name: string) => expect.stringMatching(new RegExp(`^\\.\\.?/.*${name}$`));
-    expect(tree).toEqual({ reward: { name: here("score.mjs") }, model: { name: "generator" }, out: here("runs/x") });
+    expect(tree).toEqual({
+      reward: { name: here("score.mjs") },
+      model: { name: "generator" },
+      out: here("runs/x"),
+    });
   });
 });
 

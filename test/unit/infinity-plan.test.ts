@@ -118,8 +118,7 @@ describe("plans of official models", () => {
   it("price each scale as the table of the 1M schedule does", async () => {
     const { cost } = await infinityDefinition(join(dir, "2b")).describe({ shape: { size: "1M" } });
     const published = { 5: 1.107, 6: 2.003, 7: 3.213, 8: 4.801, 9: 9.085, 10: 15.54, 11: 25.16, 12: 53.52 };
-    for (const [scale, tera] of Object.entries(published))
-      within(cost.stages[Number(scale)]! / TERA, tera);
+    for (const [scale, tera] of Object.entries(published)) within(cost.stages[Number(scale)]! / TERA, tera);
     within(cost.views.now! / TERA, 9.848);
   });
 

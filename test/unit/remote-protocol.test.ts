@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import type { GeneratorTraits } from "../../src/core/generator.ts";
 import type { TokenKind } from "../../src/core/tokens.ts";
+import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { type Info, infoSchema, parseAddress, requestSchemas } from "../../src/generators/remote/protocol.ts";
 import { SessionStore } from "../../src/generators/remote/session-store.ts";
 import {
