@@ -108,6 +108,7 @@ async function runStudyFile(
         threads: count(options.threads, "--threads"),
         generators: count(options.generators, "--generators"),
         hostOf: (allowDownload) => pluginHost(allowDownload, progress),
+        placeOf: (path) => [file, ...[lineOf(path) ?? []].flat()].join(":"),
       },
       owned,
     );
