@@ -46,14 +46,14 @@ describe("tts-var serve-sampler", () => {
       connect(Number(url.port), url.hostname).on("error", () => undefined),
     );
     await Promise.all(slow.map((socket) => once(socket, "connect")));
-    for (const socket of slow) socket.write("POST /v1/step HT");
-    const info = await fetch(`${url.origin}/v1/info`, { headers: { authorization: `Bearer ${token}` } });
+    for (const socket of slow) socket.write("POST /v2/step HT");
+    const info = await fetch(`${url.origin}/v2/info`, { headers: { authorization: `Bearer ${token}` } });
     expect(info.status).toBe(200);
     expect(await info.json()).toMatchObject({ protocol: expect.any(String) });
     // Nor does half a request of a client with a token, or one whose head never ends.
     const half = connect(Number(url.port), url.hostname).on("error", () => undefined);
     half.write(
-      `POST /v1/touch HTTP/1.1\r\nHost: ${url.host}\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
+      `POST /v2/touch HTTP/1.1\r\nHost: ${url.host}\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
     );
     const ended = once(child, "exit");
     child.kill("SIGTERM");
