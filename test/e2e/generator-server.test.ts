@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Generator, Session } from "../../src/core/generator.ts";
@@ -35,6 +36,29 @@ describe("tts-var serve-sampler", () => {
     const ended = once(child, "exit");
     child.kill("SIGTERM");
     expect(await ended).toEqual([0, null]);
+  });
+
+  it("lets slow clients neither keep others out nor the server from stopping", async () => {
+    const child = program();
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    const url = new URL(line.toString().trim());
+    const slow = Array.from({ length: 160 }, () =>
+      connect(Number(url.port), url.hostname).on("error", () => undefined),
+    );
+    await Promise.all(slow.map((socket) => once(socket, "connect")));
+    for (const socket of slow) socket.write("POST /v1/step HT");
+    const info = await fetch(`${url.origin}/v1/info`, { headers: { authorization: `Bearer ${token}` } });
+    expect(info.status).toBe(200);
+    expect(await info.json()).toMatchObject({ protocol: expect.any(String) });
+    // Nor does half a request of a client with a token, or one whose head never ends.
+    const half = connect(Number(url.port), url.hostname).on("error", () => undefined);
+    half.write(
+      `POST /v1/touch HTTP/1.1\r\nHost: ${url.host}\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
+    );
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+    for (const socket of [...slow, half]) socket.destroy();
   });
 
   it("does not listen to other machines without a good token", async () => {

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from ttsvar.verifiers.detector import agreement
 from ttsvar.verifiers.detector.augment import AugmentConfig, augment, dct_quantise, hybrids
+from ttsvar.verifiers.detector.calibrate import calibration_seeds
+from ttsvar.verifiers.detector.data import training_seeds
+from ttsvar.verifiers.detector.evaluate import EVALUATION_SEED
 from ttsvar.verifiers.detector.export import export_onnx, write_folder
 from ttsvar.verifiers.detector.geneval import Detection, keep, passes, relations
 from ttsvar.verifiers.detector.judge import Judge
 from ttsvar.verifiers.detector.model import Detector, DetectorConfig, YolosHead
 from ttsvar.verifiers.detector.targets import loss, make_targets
+from ttsvar.verifiers.detector.train import RECIPES
 from ttsvar.world import ObjectTruth
 
 TINY = DetectorConfig(stem=8, fine=8, coarse=16, head=16, depth=1)
@@ -132,3 +137,13 @@ def test_geneval_thresholds_counts_and_colors() -> None:
     }
     boat, bus = Detection("boat", 0.9, (20, 40, 40, 60)), Detection("bus", 0.9, (20, 4, 40, 20))
     assert passes(above, [boat, bus]) and not passes(above, [bus])
+
+
+def test_no_two_detectors_and_no_two_purposes_share_scenes() -> None:
+    purposes = {"evaluation": {EVALUATION_SEED, EVALUATION_SEED + 1}, "agreement": {agreement.SEED}}
+    for (name, config), recipe in RECIPES.items():
+        if config == "cpu":
+            purposes[f"training {name}"] = set(training_seeds(recipe.seed))
+            purposes[f"calibration {name}"] = set(calibration_seeds(recipe.seed))
+    seeds = [seed for each in purposes.values() for seed in each]
+    assert len(purposes) == 6 and len(seeds) == len(set(seeds))

@@ -112,6 +112,8 @@ def test_folding_the_head_keeps_differences(exported) -> None:  # noqa: ANN001
 def test_manifest(exported) -> None:  # noqa: ANN001
     bundle, folder, manifest = exported
     assert json.loads((folder / "manifest.json").read_text()) == json.loads(json.dumps(manifest))
+    stages = manifest["schedules"][0]["stageFlops"]
+    assert [stage["guided"] for stage in stages] == [2 * stage["unguided"] for stage in stages] and len(stages) == 3
     assert manifest["schedules"][0]["rope"]["y"] == [[0], [0, 2], [0, 1, 2]]
     assert len(manifest["codeMagnitude"]) == 3 and len(manifest["sampling"]["guidance"]) == 3
     data = (folder / "weights.bin").read_bytes()

@@ -185,6 +185,7 @@ def test_the_embedded_model_runs_through_the_same_exporter() -> None:
 def test_manifest_lists_every_file_and_all_schedules(folders: dict[str, Path]) -> None:
     manifest = check_folder(folders["patchify"])
     assert {p.name for p in folders["patchify"].iterdir()} == {*exporting.listed_files(manifest), "manifest.json"}
+    assert all(len(each["stageFlops"]) == len(each["scales"]) for each in manifest["schedules"])
     assert manifest["schedules"][0]["id"] == "1:1@0.06M" and len(manifest["schedules"]) == 15
     assert manifest["architecture"]["tokenChannels"] == 4 * manifest["architecture"]["codeChannels"]
     assert manifest["source"]["transformer"] == {"random": 7}

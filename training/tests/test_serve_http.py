@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -15,6 +16,7 @@ from ttsvar.infinity.serving.description import describe
 from ttsvar.infinity.serving.loading import Loaded
 from ttsvar.infinity.serving.loop import InfinityLoop
 from ttsvar.infinity.serving.network import Network
+from ttsvar.serve.connections import BODY_SECONDS, HEAD_SECONDS, IDLE_SECONDS, MOST_OF_PEER, Connections
 from ttsvar.serve.service import Limits, Service
 from ttsvar.serve.transport import SamplerServer
 
@@ -84,6 +86,78 @@ def test_stopping_finishes_what_is_under_way_and_hangs_up_on_the_idle(loaded: Lo
     assert answers[0][0] == 200 and answers[0][1]["stage"] == 1
     with pytest.raises(ConnectionRefusedError):
         running.connect().connect()
+
+
+def test_slow_clients_neither_keep_others_out_nor_the_server_from_stopping(loaded: Loaded, network: Network) -> None:
+    token = "a-token-of-enough-length"
+    running = Running(service_of(loaded, network), token)
+    address = running.server.server_address[:2]
+    slow = [socket.create_connection(address) for _ in range(160)]
+    for index, client in enumerate(slow):
+        with contextlib.suppress(ConnectionError):
+            client.sendall(b"POST /v1/step HT" if index % 2 else b"")
+    good = running.connect()
+    good.request("GET", "/v1/info", headers={"Authorization": f"Bearer {token}"})
+    assert good.getresponse().status == 200
+    # Nor does one with a token that never sends its body, or half a request on a connection that was good.
+    head = f"POST /v1/touch HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    halves = [socket.create_connection(address), good.sock]
+    for half in halves:
+        half.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+    running.stop()
+    for client in [*slow, *halves]:
+        client.close()
+
+
+def test_every_phase_of_a_connection_has_a_deadline_but_computing() -> None:
+    now = [0.0]
+    connections = Connections(lambda: now[0])
+    here, there = zip(*(socket.socketpair() for _ in range(4)), strict=True)
+    for connection in here:
+        connections.add(connection, "peer")
+    for connection in here[1:]:
+        connections.proves(connection)
+    for connection in here[2:]:
+        connections.works(connection)
+    connections.waits(here[3])
+
+    def gone() -> list[bool]:
+        connections.expire()
+        for client in there:
+            client.setblocking(False)
+        return [ended(client) for client in there]
+
+    assert gone() == [False] * 4
+    seen = []
+    for now[0] in (HEAD_SECONDS + 1, BODY_SECONDS + 1, IDLE_SECONDS + 1, 1e6):  # noqa: B007
+        seen.append(gone())
+    assert seen == [
+        [True, False, False, False], [True, True, False, False], [True, True, False, True], [True, True, False, True],
+    ]  # fmt: skip
+    for each in (*here, *there):
+        each.close()
+
+
+def ended(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_the_oldest_unproven_connections_make_room() -> None:
+    connections = Connections()
+    pairs = [socket.socketpair() for _ in range(MOST_OF_PEER + 2)]
+    connections.add(pairs[0][0], "peer")
+    connections.proves(pairs[0][0])
+    for here, _ in pairs[1:]:
+        connections.add(here, "peer")
+    for _, there in pairs:
+        there.setblocking(False)
+    assert [ended(there) for _, there in pairs] == [False, True, *[False] * MOST_OF_PEER]
+    for pair in pairs:
+        for each in pair:
+            each.close()
 
 
 def test_failures_inside_are_answered_and_survived(loaded: Loaded, network: Network) -> None:

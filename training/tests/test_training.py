@@ -16,9 +16,10 @@ from ttsvar.infinity import restore, train
 from ttsvar.infinity.export import export
 from ttsvar.infinity.generator import load_bundle
 from ttsvar.infinity.sample import Settings
-from ttsvar.make import MODELS, TRAINING, recipe
+from ttsvar.make import MODELS, recipe
+from ttsvar.world.paths import TRAINING_ROOT
 
-SHIPPED = TRAINING.parent / "models" / "generator"
+SHIPPED = TRAINING_ROOT.parent / "models" / "generator"
 
 
 @pytest.fixture(scope="module")

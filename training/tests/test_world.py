@@ -103,7 +103,8 @@ def test_splits_are_disjoint() -> None:
         held = {d.index for d in atlas.heldout(cls)}
         rest = [d.index for d in atlas.trainable(cls)]
         assert held and rest and not held & set(rest)
-        assert len(held) + len(rest) == len(atlas.by_class[cls])
+        copies = [d for d in atlas.by_class[cls] if d.index not in held and d.index not in rest]
+        assert all(any(atlas.same(d, other) for other in atlas.heldout(cls)) for d in copies)
     assert not [d for d in atlas.drawings if "SA" in d.license or "NC" in d.license]
     seen = {t.drawing for i in range(60) for t in World(WorldConfig(split="heldout"), 1).scene(i).objects}
     assert seen <= {d.index for cls in range(80) for d in atlas.heldout(cls)}
@@ -154,3 +155,10 @@ def test_prompts_have_no_duplicates_and_round_trip() -> None:
         assert geneval_metadata(spec_from_metadata(m)) == m
         assert "person" not in [c["class"] for c in m["include"] if "color" in c]
     assert len(geneval_prompts({"counting": 10_000}, 0)) == 240
+
+
+def test_no_picture_is_both_trained_on_and_held_out() -> None:
+    atlas = load_atlas()
+    held = {atlas.pixels[d.index].tobytes() for cls in range(80) for d in atlas.heldout(cls)}
+    trained = {atlas.pixels[d.index].tobytes() for cls in range(80) for d in atlas.trainable(cls)}
+    assert not held & trained

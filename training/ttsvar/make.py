@@ -16,9 +16,8 @@ import argparse
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
-TRAINING = Path(__file__).resolve().parents[1]
+from ttsvar.world.paths import TRAINING_ROOT
 
 _WORLD = "ttsvar.world.prepare"
 
@@ -114,7 +113,7 @@ def main() -> None:
         print(f"[{number}/{len(commands)}] python -m {command}{'  (skipped)' if skipped else ''}", flush=True)
         if arguments.dry_run or skipped:
             continue
-        status = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=TRAINING).returncode
+        status = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=TRAINING_ROOT).returncode
         if status:
             sys.exit(f"step {number} failed (exit {status}); mend it and go on with --from {number}")
 

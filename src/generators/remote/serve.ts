@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { TtsVarError } from "../../core/errors.ts";
 import type { Generator } from "../../core/generator.ts";
+import { Connections } from "./connections.ts";
 import { ERROR_STATUS, PREFIX } from "./protocol.ts";
 import { asFailure, DEFAULT_LIMITS, ServeCalls, type ServeLimits } from "./serve-calls.ts";
 import { RemoteFailure } from "./session-store.ts";
@@ -22,6 +23,9 @@ export interface ServedGenerator extends AsyncDisposable {
   readonly url: string;
 }
 
+/** Milliseconds for a request's head and for all of it, looked at every second. */
+const deadlines = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1000 };
+
 const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
 const LOOPBACK_NAMES = ["127.0.0.1", "[::1]", "localhost"];
 const SHORTEST_TOKEN = 16;
@@ -40,14 +44,17 @@ export async function serveOverHttp(
   checkToken(host, token);
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const calls = new ServeCalls(generator, limits);
-  const server = createServer((request, response) => {
+  const server = createServer(deadlines, (request, response) => {
     answer(request)
       .catch((error: unknown) => asFailure(error))
-      .then((result) => send(response, result));
+      .then((result) => send(response, result, connections.stopping))
+      .finally(() => connections.answers(request.socket));
   });
+  const connections = new Connections(server);
 
   async function answer(request: IncomingMessage): Promise<object | Buffer> {
     admit(request, token);
+    connections.proves(request.socket);
     const { method, url = "" } = request;
     if (method === "GET" && url === `${PREFIX}info`) return calls.info;
     if (method !== "POST" || !url.startsWith(PREFIX)) {
@@ -56,7 +63,9 @@ export async function serveOverHttp(
         `${method} ${url.slice(0, 80)} is not served; there are GET ${PREFIX}info and POST ${PREFIX}METHOD`,
       );
     }
-    return calls.call(url.slice(PREFIX.length), await readBody(request, limits.requestBytes));
+    const body = await readBody(request, limits.requestBytes);
+    connections.begins(request.socket);
+    return calls.call(url.slice(PREFIX.length), body);
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -69,14 +78,10 @@ export async function serveOverHttp(
   const name = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
   return {
     url: `http://${name}:${bound.port}`,
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          calls.close();
-          resolve();
-        });
-        server.closeIdleConnections();
-      }),
+    async [Symbol.asyncDispose]() {
+      await connections.stop();
+      calls.close();
+    },
   };
 }
 
@@ -127,7 +132,7 @@ async function readBody(request: IncomingMessage, most: number): Promise<Buffer>
   return Buffer.concat(chunks);
 }
 
-function send(response: ServerResponse, result: object | Buffer): void {
+function send(response: ServerResponse, result: object | Buffer, last: boolean): void {
   const failure = result instanceof RemoteFailure ? result : null;
   const content = failure ? { error: { code: failure.code, message: failure.message, details: {} } } : result;
   const body = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content));
@@ -136,7 +141,7 @@ function send(response: ServerResponse, result: object | Buffer): void {
     "content-length": body.length,
     "cache-control": "no-store",
     // What is left of a refused body would be taken for the next request.
-    ...(response.req.complete ? {} : { connection: "close" }),
+    ...(response.req.complete && !last ? {} : { connection: "close" }),
   });
   response.end(body);
 }

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ttsvar.infinity import graphs
-from ttsvar.infinity.flops import flops
+from ttsvar.infinity.flops import NOMINAL_TOKENS, flops, stage_costs
 from ttsvar.infinity.generator import Bundle, load_bundle
 from ttsvar.infinity.sample import Settings
 from ttsvar.text.encoder import TextConfig
@@ -73,6 +73,7 @@ def schedule_entry(bundle: Bundle) -> dict:
     return {
         "id": "1:1", "ratio": 1.0, "scales": [list(s) for s in schedule.scales],
         "rope": {"y": [y for y, _ in positions], "x": [x for _, x in positions]},
+        "stageFlops": stage_costs(bundle.generator.model.config, schedule, NOMINAL_TOKENS),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""FLOPs (2 per multiply-accumulate) of everything but the transformer's steps, which follow from the architecture."""
+"""FLOPs (2 per multiply-accumulate): of the transformer's stages by formula, of everything else counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ttsvar.infinity.generator import Bundle
-from ttsvar.infinity.model import Infinity
+from ttsvar.infinity.model import Infinity, InfinityConfig
+from ttsvar.infinity.schedule import Schedule
 from ttsvar.infinity.vae import Vae
 from ttsvar.text.encoder import TextEncoder
 
@@ -40,3 +41,23 @@ def module_flops(text: TextEncoder, model: Infinity, vae: Vae, grid: tuple[int, 
         "condition": _count(lambda: model.condition(states, torch.zeros(2, 1, 1, tokens, device=device))),
         "decodePerLatentCell": round(_count(lambda: vae.decode(latent)) / (grid[0] * grid[1])),
     }
+
+
+def row_flops(config: InfinityConfig, tokens: int, past: int, text_tokens: int) -> int:
+    """FLOPs of a scale for one candidate and one branch, without norms, softmax and other elementwise work: projections
+    and feed-forward, attention to itself and to the text, word embedding and head."""
+    linear = 2 * config.depth * tokens * (6 * config.width**2 + 2 * config.width * config.hidden)
+    own = 4 * config.depth * tokens * (past + tokens) * config.width
+    cross = 4 * config.depth * tokens * text_tokens * config.width
+    return linear + own + cross + 4 * tokens * config.width * config.token_channels
+
+
+def stage_costs(config: InfinityConfig, schedule: Schedule, text_tokens: int) -> list[dict[str, int]]:
+    """FLOPs of every stage for one candidate, with both guidance branches and with one. The only place that computes them:
+    manifests and ``GET /v1/info`` carry this table."""
+    costs, past = [], 0
+    for tokens in schedule.lengths:
+        flops = row_flops(config, tokens, past, text_tokens)
+        costs.append({"guided": 2 * flops, "unguided": flops})
+        past += tokens
+    return costs

@@ -8,15 +8,16 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ttsvar.serve.connections import ANSWER_SECONDS, Connections
 from ttsvar.serve.errors import ServeError, invalid
 from ttsvar.serve.service import Answer, Service
 
 PREFIX = "/v1/"
-CONNECTION_SECONDS = 120.0
 MOST_CONNECTIONS = 128
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -30,10 +31,8 @@ class SamplerServer(ThreadingHTTPServer):
 
     def __init__(self, service: Service, host: str, port: int, token: str | None, quiet: bool = False):
         self.service, self.token, self.quiet = service, token, quiet
-        self.stopping = False
+        self.connections = Connections()
         self._slots = threading.Semaphore(MOST_CONNECTIONS)
-        self._waiting: set[socket.socket] = set()
-        self._guard = threading.Lock()
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), Handler)
@@ -52,16 +51,20 @@ class SamplerServer(ThreadingHTTPServer):
         if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self.connections.add(request, client_address[0])
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.connections.remove(request)
             self._slots.release()
 
     def service_actions(self) -> None:
-        """Called by the serving loop twice a second: forgotten sessions give their memory back without a request."""
+        """Called by the serving loop twice a second: late clients are hung up on, and forgotten sessions give their
+        memory back without a request."""
+        self.connections.expire()
         self.service.sessions.expire()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -69,28 +72,14 @@ class SamplerServer(ThreadingHTTPServer):
         if not isinstance(sys.exception(), ConnectionError):
             traceback.print_exc()
 
-    def waits(self, connection: socket.socket, waiting: bool) -> None:
-        """Notes whether a connection is between two requests."""
-        with self._guard:
-            (self._waiting.add if waiting else self._waiting.discard)(connection)
-            if waiting and self.stopping:
-                hang_up(connection)
-
     def stop(self) -> None:
-        """Finishes requests under way, hangs up on everyone else, and frees the port. Not for the serving thread."""
-        with self._guard:
-            self.stopping = True
-            for connection in self._waiting:
-                hang_up(connection)
+        """Answers requests that are complete, hangs up on everyone else, and frees the port. Not for the serving thread."""
+        self.connections.stop()
         self.shutdown()
+        while len(self.connections) > 0:
+            self.connections.expire()
+            time.sleep(0.05)
         self.server_close()
-
-
-def hang_up(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RD)
-    except OSError:
-        pass  # the other side was faster
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -98,22 +87,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "ttsvar-sampler/1"
     sys_version = ""
-    timeout = CONNECTION_SECONDS
+    timeout = ANSWER_SECONDS
     # One packet per answer, sent at once: calls take a millisecond, delayed acknowledgements forty.
     wbufsize = -1
     disable_nagle_algorithm = True
 
     def handle_one_request(self) -> None:
-        self.server.waits(self.connection, True)
+        self.server.connections.waits(self.connection)
         super().handle_one_request()
-
-    def parse_request(self) -> bool:
-        self.server.waits(self.connection, False)
-        return super().parse_request()
-
-    def finish(self) -> None:
-        self.server.waits(self.connection, False)
-        super().finish()
 
     def do_GET(self) -> None:  # noqa: N802
         self._respond(self._get)
@@ -128,10 +109,12 @@ class Handler(BaseHTTPRequestHandler):
     def _get(self) -> Answer:
         if self.path != f"{PREFIX}info":
             raise ServeError("unknown-method", f"GET {self.path[:80]} is not served; there is GET {PREFIX}info")
+        self.server.connections.works(self.connection)
         return self.server.service.info
 
     def _post(self) -> Answer:
         body = self._body()
+        self.server.connections.works(self.connection)
         if not self.path.startswith(PREFIX):
             raise ServeError("unknown-method", f"POST {self.path[:80]} is not served; paths begin with {PREFIX}")
         return self.server.service.call(self.path.removeprefix(PREFIX), parse(body), body)
@@ -139,6 +122,7 @@ class Handler(BaseHTTPRequestHandler):
     def _respond(self, work: Any) -> None:
         try:
             self._admit()
+            self.server.connections.proves(self.connection)
             answer, status = work(), 200
         except ServeError as error:
             answer, status = error.body(), error.status
@@ -190,7 +174,8 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, answer: Answer) -> None:
         binary = isinstance(answer, bytes)
         payload = answer if binary else json.dumps(answer, allow_nan=False).encode()
-        if self.server.stopping:
+        self.server.connections.answers(self.connection)
+        if self.server.connections.stopping:
             self.close_connection = True
         self.send_response(status)
         self.send_header("Content-Type", "application/octet-stream" if binary else "application/json")

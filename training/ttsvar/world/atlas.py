@@ -9,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .paths import CACHE
+from .prepare import prepare
 from .vocabulary import CLASS_INDEX, CLASSES
-
-TRAINING_ROOT = Path(__file__).resolve().parents[2]
-CACHE = TRAINING_ROOT / "cache"
-ICONS = TRAINING_ROOT / "icons"
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,6 @@ class Atlas:
     def __init__(self, folder: Path = CACHE) -> None:
         meta_path = folder / "atlas-128.json"
         if not meta_path.exists():
-            from .prepare import prepare
-
             prepare()
         meta = json.loads(meta_path.read_text())
         self.size: int = meta["size"]
@@ -55,10 +51,15 @@ class Atlas:
         return drawings[len(drawings) - n :]
 
     def trainable(self, cls: int) -> list[Drawing]:
-        """Drawings that may be trained on, colour icons first (stable order: mostly Noto leads)."""
-        drawings = self.by_class[cls]
-        rest = drawings[: len(drawings) - len(self.heldout(cls))]
-        return sorted(rest, key=lambda d: d.mono)
+        """Drawings that may be trained on, colour icons first (stable order: mostly Noto leads). A picture that is held
+        out, under whatever name and set, is none of them."""
+        held = self.heldout(cls)
+        rest = self.by_class[cls][: len(self.by_class[cls]) - len(held)]
+        return sorted((d for d in rest if not any(self.same(d, other) for other in held)), key=lambda d: d.mono)
+
+    def same(self, one: Drawing, other: Drawing) -> bool:
+        """Whether two drawings are one picture."""
+        return bool(np.array_equal(self.pixels[one.index], self.pixels[other.index]))
 
 
 @lru_cache(maxsize=1)

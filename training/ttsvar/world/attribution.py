@@ -6,10 +6,12 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from .atlas import ICONS, TRAINING_ROOT, Atlas, load_atlas
+from .atlas import Atlas, load_atlas
+from .paths import ICONS, MODELS
 from .vocabulary import CLASSES
 
-TARGET = TRAINING_ROOT.parent / "models" / "ATTRIBUTION.md"
+TARGET = MODELS / "ATTRIBUTION.md"
+ROLES = ("generator", "verifier", "held out", "copy")
 DRAWN = "drawn"  # small SVGs made for this project, inline in icon-map.json, CC0-1.0
 
 _HEAD = """# Attribution
@@ -23,13 +25,16 @@ No share-alike and no non-commercial drawing is used. This file is written by
 
 Roles: *generator*: the one drawing per class that the image generator, its tokenizer and the image-text model learn;
 *verifier*: further drawings that the detectors (and only models that say so in their card) are trained on as well;
-*held out*: used by no training, only to measure generalisation.
+*held out*: used by no training, only to measure generalisation; *copy*: the same picture as a held-out one, used by
+nothing (models before version 1.1.0 were trained on it, see their cards).
 """
 
 
 def _roles(atlas: Atlas) -> dict[int, str]:
     roles = {}
     for cls in range(len(CLASSES)):
+        for d in atlas.by_class[cls]:
+            roles[d.index] = "copy"
         for i, d in enumerate(atlas.trainable(cls)):
             roles[d.index] = "generator" if i == 0 else "verifier"
         for d in atlas.heldout(cls):
@@ -43,9 +48,9 @@ def attribution() -> str:
     roles = _roles(atlas)
     counts = Counter((d.set, roles[d.index]) for d in atlas.drawings)
     lines = [_HEAD, "## Icon sets", ""]
-    lines += ["| set | package | licence | author | generator | verifier | held out |", "|---|---|---|---|---|---|---|"]
+    lines += ["| set | package | licence | author | " + " | ".join(ROLES) + " |", "|---|---|---|---|---|---|---|---|"]
     for name in sorted({d.set for d in atlas.drawings}):
-        numbers = " | ".join(str(counts[name, role]) for role in ("generator", "verifier", "held out"))
+        numbers = " | ".join(str(counts[name, role]) for role in ROLES)
         if name == DRAWN:
             lines.append(f"| drawn for this project | inline in icon-map.json | CC0-1.0 | the project | {numbers} |")
             continue
@@ -59,10 +64,10 @@ def attribution() -> str:
             f"| {info['name']} | @iconify-json/{name} {version} | {licence_text} | {author_text} | {numbers} |"
         )
     lines += ["", "Game Icons are by various artists (Lorc, Delapouite and contributors, https://game-icons.net)."]
-    lines += ["", "## Drawings", "", "| class | generator | verifier | held out |", "|---|---|---|---|"]
+    lines += ["", "## Drawings", "", "| class | " + " | ".join(ROLES) + " |", "|---|---|---|---|---|"]
     for cls, name in enumerate(CLASSES):
         cells = []
-        for role in ("generator", "verifier", "held out"):
+        for role in ROLES:
             chosen = [d for d in atlas.by_class[cls] if roles[d.index] == role]
             cells.append(", ".join(f"{d.set}:{d.icon}" for d in chosen))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

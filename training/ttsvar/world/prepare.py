@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from .atlas import CACHE, ICONS
+from .paths import CACHE, ICONS
 
 
 def prepare(force: bool = False) -> None:

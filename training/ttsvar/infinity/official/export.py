@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ttsvar.infinity import graphs
 from ttsvar.infinity.export import GRAPHS, digest, write_sidecar
-from ttsvar.infinity.flops import module_flops
+from ttsvar.infinity.flops import module_flops, stage_costs
 from ttsvar.infinity.sample import TOP_P
 from ttsvar.infinity.official.errors import ExportError, size
 from ttsvar.infinity.official.estimate import check_disk, estimate
@@ -184,7 +184,9 @@ def _manifest(
     parts: Parts, request: Request, order: list[NamedSchedule], written: dict[str, WrittenGraph], sidecar: dict
 ) -> dict:
     variant, c, vae = parts.variant, parts.transformer.config, parts.vae.config
-    entries = [named.entry(vae.stride) for named in order]
+    entries = [
+        {**named.entry(vae.stride), "stageFlops": stage_costs(c, named.schedule, NOMINAL_TOKENS)} for named in order
+    ]
     fresh = parts.fresh()
     outside = {w.data.file: {"sha256": w.data.sha256, "bytes": w.data.bytes} for w in written.values() if w.data}
     return {

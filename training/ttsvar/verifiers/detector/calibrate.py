@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from ...world import World, WorldConfig, geneval_prompts, spec_from_metadata
-from ...world.atlas import TRAINING_ROOT
+from ...world.paths import CACHE, MODELS
 from .augment import AugmentConfig, augment
 from .data import to_tensor
 from .export import write_folder
 from .model import Detector, DetectorConfig, YolosHead
 
-CALIBRATION_SEED = 7001
+FIRST_CALIBRATION_SEED = 7000
 F1_SLACK, EXACT_SLACK = 0.01, 0.05
 # Half of every calibration scene set is degraded: thresholds must suit generated images too.
 CALIBRATION_WORLDS = (
@@ -33,21 +33,27 @@ CALIBRATION_WORLDS = (
 )
 
 
+def calibration_seeds(training_seed: int) -> list[int]:
+    """Of the scenes that calibrate the model trained with ``training_seed``: no two models share one."""
+    first = FIRST_CALIBRATION_SEED + training_seed * len(CALIBRATION_WORLDS)
+    return list(range(first, first + len(CALIBRATION_WORLDS)))
+
+
 @torch.no_grad()
-def _evidence(head: YolosHead, size: int) -> tuple[np.ndarray, np.ndarray, int, list[tuple[np.ndarray, int]]]:
+def _evidence(head: YolosHead, size: int, seeds: list[int]) -> tuple[np.ndarray, np.ndarray, int, list[tuple[np.ndarray, int]]]:
     """(logits of all peaks, whether each is the first hit of a true object, number of true objects,
     per counting scene (logits of the counted class, wanted count))."""
     peaks: list[float] = []
     hits: list[bool] = []
     counting: list[tuple[np.ndarray, int]] = []
     truths = 0
-    for k, kw in enumerate(CALIBRATION_WORLDS):
-        metas = geneval_prompts(64, CALIBRATION_SEED + k)
-        world = World(WorldConfig(size=size, **kw), CALIBRATION_SEED + k)
+    for k, (seed, kw) in enumerate(zip(seeds, CALIBRATION_WORLDS, strict=True)):
+        metas = geneval_prompts(64, seed)
+        world = World(WorldConfig(size=size, **kw), seed)
         batch = world.batch(0, len(metas), [spec_from_metadata(m) for m in metas])
         x = to_tensor(batch.images)
         if k % 2:
-            x = augment(x, AugmentConfig(hybrid=0), torch.Generator().manual_seed(CALIBRATION_SEED + k))
+            x = augment(x, AugmentConfig(hybrid=0), torch.Generator().manual_seed(seed))
         for at in range(0, len(x), 64):
             logits, boxes, _ = head(x[at : at + 64])
             score = logits[..., :80].max(-1)
@@ -70,13 +76,13 @@ def _evidence(head: YolosHead, size: int) -> tuple[np.ndarray, np.ndarray, int, 
     return np.array(peaks), np.array(hits), truths, counting
 
 
-def calibrate(head: YolosHead, size: int) -> tuple[float, float, dict[str, float]]:
+def calibrate(head: YolosHead, size: int, seeds: list[int]) -> tuple[float, float, dict[str, float]]:
     """(scale, shift, figures): a high F1 of all detections at 0.3, a high exact-count rate at 0.9.
 
     Both curves are flat around their best. Of the thresholds within F1_SLACK or EXACT_SLACK of it the lowest serves
     0.3 and the highest 0.9: the further they are apart, the more gradual is the score, which is also a reward.
     """
-    peaks, hits, truths, counting = _evidence(head, size)
+    peaks, hits, truths, counting = _evidence(head, size, seeds)
     grid = np.arange(-5.0, 4.0, 0.05)
     f1 = np.array([2 * (hits & (peaks > t)).sum() / ((peaks > t).sum() + truths) for t in grid])
     exact = np.array([np.mean([(raw > t).sum() == n for raw, n in counting]) for t in grid])
@@ -93,7 +99,7 @@ def calibrate_and_export(checkpoint: Path, folder: Path, size: int = 64) -> None
     detector = Detector(DetectorConfig(**saved["model"]))
     detector.load_state_dict(saved["state"])
     detector.eval()
-    scale, shift, figures = calibrate(YolosHead(detector).eval(), size)
+    scale, shift, figures = calibrate(YolosHead(detector).eval(), size, calibration_seeds(saved["seed"]))
     print(json.dumps({"scale": scale, "shift": shift, **figures}))
     write_folder(YolosHead(detector, scale, shift), folder, size)
 
@@ -104,6 +110,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     calibrate_and_export(
-        TRAINING_ROOT / "cache" / f"detector-{args.name}.pt",
-        args.out or TRAINING_ROOT.parent / "models" / f"detector-{args.name}",
+        CACHE / f"detector-{args.name}.pt",
+        args.out or MODELS / f"detector-{args.name}",
     )

@@ -24,11 +24,17 @@ def to_tensor(images: np.ndarray) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
 
 
+def training_seeds(seed: int) -> list[int]:
+    """Of the scenes that a recipe with ``seed`` trains on."""
+    return [seed * 16 + i for i in range(len(MIXTURE))]
+
+
 class TrainingData:
     """Batch number k depends only on (seed, k)."""
 
     def __init__(self, size: int, batch: int, seed: int, augmentation: AugmentConfig) -> None:
-        self.worlds = [World(WorldConfig(size=size, **kw), seed * 16 + i) for i, (_, kw) in enumerate(MIXTURE)]
+        pairs = zip(training_seeds(seed), MIXTURE, strict=True)
+        self.worlds = [World(WorldConfig(size=size, **kw), each) for each, (_, kw) in pairs]
         shares = np.array([share for share, _ in MIXTURE])
         counts = np.floor(shares * batch).astype(int)
         counts[0] += batch - counts.sum()

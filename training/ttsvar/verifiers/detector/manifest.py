@@ -13,9 +13,10 @@ from pathlib import Path
 
 import onnx
 
-MODELS = Path(__file__).resolve().parents[4] / "models"
+from ...world.paths import MODELS
+
 SHIPPED = ("config.json", "preprocessor_config.json", "onnx/model.onnx")
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 
 def graph_flops(path: Path, pixels: int) -> int:

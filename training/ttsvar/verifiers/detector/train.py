@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ...world.atlas import TRAINING_ROOT
+from ...world.paths import CACHE, MODELS, TRAINING_ROOT
 from .augment import AugmentConfig
 from .data import TrainingData
 from .model import Detector, DetectorConfig
@@ -126,11 +126,11 @@ def main() -> None:
         recipe = Recipe(**{**vars(recipe), "steps": args.steps})
     device = "cuda" if args.config == "gpu" and torch.cuda.is_available() else "cpu"
     model = train(recipe, TRAINING_ROOT / "curves" / f"detector-{args.name}.jsonl", device).cpu()
-    checkpoint = TRAINING_ROOT / "cache" / f"detector-{args.name}.pt"
+    checkpoint = CACHE / f"detector-{args.name}.pt"
     torch.save({"model": asdict(recipe.model), "state": model.state_dict(), "seed": recipe.seed}, checkpoint)
     from .calibrate import calibrate_and_export
 
-    calibrate_and_export(checkpoint, args.out or TRAINING_ROOT.parent / "models" / f"detector-{args.name}")
+    calibrate_and_export(checkpoint, args.out or MODELS / f"detector-{args.name}")
 
 
 if __name__ == "__main__":

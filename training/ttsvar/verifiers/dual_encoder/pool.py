@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from ttsvar.world import SceneSpec, World, WorldConfig, sample_spec
+from ttsvar.world.paths import CACHE
 
 from .specs import compatible, random_edit
 
-CACHE = Path(__file__).resolve().parents[3] / "cache" / "dual-encoder"
+FOLDER = CACHE / "dual-encoder"
 PAIRS_PER_CHUNK = 1000
 SEED = 20_240_611
 CLASSES_COUNT, GRID = 80, 8
@@ -116,7 +117,7 @@ def load(folder: Path, chunks: int, seed: int = SEED) -> Pool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=24)
-    parser.add_argument("--folder", type=Path, default=CACHE)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     args = parser.parse_args()
     build(args.folder, args.chunks)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from ttsvar.common.muon import Muon, split_parameters
 from ttsvar.common.training import Ema, append_json, cosine, load_checkpoint, save_checkpoint
+from ttsvar.world.paths import TRAINING_ROOT
 
 from .atoms import AtomCode
 from .augment import augment, degrade, to_pixels
@@ -21,10 +22,9 @@ from .config import TRAIN_CONFIGS, ModelConfig, TrainConfig
 from .data import Batch, PairSource
 from .losses import contrastive, patch_loss
 from .model import DualEncoder, load_weights
-from .pool import CACHE, build, load
+from .pool import FOLDER, build, load
 from .tokens import CaptionTokenizer
 
-TRAINING_ROOT = Path(__file__).resolve().parents[3]
 CURVE = TRAINING_ROOT / "curves" / "dual-encoder.jsonl"
 _ADAM_ONLY = ("embedding", "position", "slots", "patch_", "projection")
 
@@ -96,8 +96,8 @@ def train(config: TrainConfig, tokenizer: CaptionTokenizer, out: Path, init: Pat
     optimizers = build_optimizers(model, config)
     average = Ema(model)
     code = AtomCode(config.model.projection_dim)
-    build(CACHE, config.chunks)
-    source = PairSource(config, tokenizer, load(CACHE, config.chunks))
+    build(FOLDER, config.chunks)
+    source = PairSource(config, tokenizer, load(FOLDER, config.chunks))
     started = time.monotonic()
     sums: dict[str, float] = {}
     images = earlier
