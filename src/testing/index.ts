@@ -2,7 +2,7 @@
 import { TtsVarError } from "../core/errors.ts";
 
 export type { GeneratorContractOptions } from "./generator-contract.ts";
-export type { SamplerServerUnderTest } from "./server-contract.ts";
+export type { SamplerServerUnderTest } from "./server-client.ts";
 
 // Looked for first: the suites import it, and Node's own error would name a file of this package.
 await import("vitest").catch((cause: unknown) => {

@@ -85,7 +85,10 @@ const ZONES: Readonly<Record<string, Zone>> = {
     sees: ["src/core", "src/engine", "src/io", "src/config", "src/eval", "src/eval/statistics"],
     packages: ["zod", "p-limit", "linkedom", "@observablehq/plot", ANY_NODE],
   },
-  "src/testing": { sees: ["src/core", "src/engine"], packages: ["vitest", "zod", ANY_NODE] },
+  "src/testing": {
+    sees: ["src/core", "src/engine", "src/generators"],
+    packages: ["vitest", "zod", ANY_NODE],
+  },
   // The composition root: wires names to implementations. Only those who run something import it.
   "src/assemble": { sees: ["src", "search", "rewards"], packages: ["zod", ANY_NODE] },
   // A search into a folder: for the command line, the studio and workers alike.
