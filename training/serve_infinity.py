@@ -114,7 +114,6 @@ def main(argv: list[str] | None = None) -> None:
     import torch
 
     from ttsvar.infinity.official.errors import ExportError
-    from ttsvar.infinity.serving.description import describe
     from ttsvar.infinity.serving.loading import Placement
     from ttsvar.infinity.serving.loop import InfinityLoop
     from ttsvar.infinity.serving.network import Network
@@ -134,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     version = f"{loaded.version}/{placement.device.type}-{options.dtype}"
     network = Network(loaded, placement)
     limits = Limits(options.max_rows, options.max_sessions, options.max_request_bytes, options.idle_seconds)
-    service = Service(InfinityLoop(network, loaded.shapes, describe(loaded, version)), limits)
+    service = Service(InfinityLoop(network, loaded, version), limits)
     try:
         server = SamplerServer(service, options.host, options.port, token, options.quiet)
     except OSError as error:

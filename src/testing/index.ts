@@ -3,7 +3,7 @@ import { TtsVarError } from "../core/errors.ts";
 
 export type { GeneratorContractOptions } from "./generator-contract.ts";
 export type { RewardContractOptions } from "./reward-contract.ts";
-export type { SamplerServerUnderTest } from "./server-contract.ts";
+export type { SamplerServerUnderTest } from "./server-client.ts";
 export type { StrategyContractOptions } from "./strategy-contract.ts";
 
 // Looked for first: the suites import it, and Node's own error would name a file of this package.

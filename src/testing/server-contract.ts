@@ -1,52 +1,14 @@
-import { request as httpRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-
-/** A server under test, listening on loopback over plain HTTP. */
-export interface SamplerServerUnderTest {
-  readonly url: string;
-  /** The token it demands; undefined if it demands none. */
-  readonly token: string | undefined;
-  close(): Promise<void>;
-}
-
-interface Reply {
-  readonly status: number;
-  readonly bytes: Buffer;
-  readonly json: Answer;
-}
-
-/** Whatever a server may answer; the tests look at what they expect. */
-interface Answer {
-  readonly error?: { readonly code: string; readonly message: string };
-  readonly revision?: number;
-  readonly stage?: number;
-  readonly gone?: readonly string[];
-  readonly bits?: readonly string[];
-  readonly tokenHash?: readonly string[];
-  readonly logProb?: readonly number[];
-}
-
-interface Info {
-  readonly protocol: string;
-  readonly name: string;
-  readonly version: string;
-  readonly pixelsPerLatent: number;
-  readonly schedules: readonly {
-    readonly id: string;
-    readonly scales: readonly unknown[];
-    readonly latent: { readonly h: number; readonly w: number };
-    readonly defaults: {
-      readonly guidance: readonly number[];
-      readonly temperature: readonly number[];
-      readonly topP: number;
-      readonly guidanceUntil: number;
-    };
-  }[];
-  readonly limits: { readonly rows: number; readonly requestBytes: number; readonly idleSeconds: number };
-}
+import { type GeneratorTraits, sidesOf } from "../core/generator.ts";
+import { bytesOfTokens, elementsOf, TOKEN_ARRAYS } from "../core/tokens.ts";
+import { type Info, infoSchema, PROTOCOL } from "../generators/remote/protocol.ts";
+import { picturesOf } from "../generators/remote/wire.ts";
+import { traitsSchema } from "../generators/traits-schema.ts";
+import { refused, type SamplerServerUnderTest, ServerClient } from "./server-client.ts";
 
 const OPENING_MS = 300_000;
 const UNKNOWN_HANDLE = "0".repeat(32);
+const full = { size: 1, look: "now" };
 
 /**
  * What a server of the remote generator's protocol must keep beyond its generator's own contract (`describeSampler` over
@@ -58,65 +20,32 @@ const UNKNOWN_HANDLE = "0".repeat(32);
 export function describeSamplerServer(name: string, open: () => Promise<SamplerServerUnderTest>): void {
   describe(`generator server contract: ${name}`, () => {
     let server: SamplerServerUnderTest;
+    let client: ServerClient;
     let info: Info;
+    let traits: GeneratorTraits;
+    let shape: string;
     let handles = 0;
     beforeAll(async () => {
       server = await open();
+      client = new ServerClient(server);
       info = (await send("GET", "info")).json as unknown as Info;
+      shape = info.shapes[0]!.id;
+      traits = (await post("traits", { shape, settings: {} })).json.traits!;
     }, OPENING_MS);
     afterAll(async () => server?.close());
 
-    const send = (
-      method: string,
-      path: string,
-      { body, headers = {} }: { body?: string; headers?: Record<string, string> } = {},
-    ): Promise<Reply> =>
-      new Promise((resolve, reject) => {
-        const credentials: Record<string, string> =
-          server.token === undefined ? {} : { authorization: `Bearer ${server.token}` };
-        const type: Record<string, string> = body === undefined ? {} : { "content-type": "application/json" };
-        const sent = httpRequest(
-          new URL(`/v1/${path}`, server.url),
-          { method, agent: false, headers: { ...credentials, ...type, ...headers } },
-          (response) => {
-            const chunks: Buffer[] = [];
-            response.on("data", (chunk: Buffer) => chunks.push(chunk));
-            response.on("end", () => {
-              const bytes = Buffer.concat(chunks);
-              const isJson = response.headers["content-type"]?.includes("json") ?? false;
-              resolve({
-                status: response.statusCode ?? 0,
-                bytes,
-                json: isJson ? JSON.parse(bytes.toString()) : {},
-              });
-            });
-          },
-        );
-        sent.on("error", reject);
-        // With its length told in advance: chunked bodies are refused.
-        sent.end(body);
-      });
-    const post = (call: string, body: unknown): Promise<Reply> =>
-      send("POST", call, { body: JSON.stringify(body) });
-    const refused = async (reply: Promise<Reply>, status: number, code: string): Promise<string> => {
-      const { status: found, json } = await reply;
-      expect([found, json.error?.code]).toEqual([status, code]);
-      expect(json.error!.message.length).toBeGreaterThan(10);
-      return json.error!.message;
-    };
+    const send: ServerClient["send"] = (...call) => client.send(...call);
+    const post: ServerClient["post"] = (...call) => client.post(...call);
     const newHandle = (): string => `${++handles}`.padStart(32, "a");
-    const startBody = (session: string, change: Record<string, unknown> = {}) => {
-      const { guidance, temperature, topP, guidanceUntil } = info.schedules[0]!.defaults;
-      return {
-        session,
-        model: info.version,
-        prompt: "a photo of a dog",
-        seed: 7,
-        ids: ["c0", "c1"],
-        settings: { guidance, temperature, topP, guidanceUntil },
-        ...change,
-      };
-    };
+    const startBody = (session: string, change: Record<string, unknown> = {}) => ({
+      session,
+      model: info.version,
+      shape,
+      settings: {},
+      task: { prompt: "a photo of a dog", seed: 7 },
+      ids: ["c0", "c1"],
+      ...change,
+    });
     const begin = async (change: Record<string, unknown> = {}): Promise<string> => {
       const session = newHandle();
       const reply = await post("start", startBody(session, change));
@@ -124,16 +53,26 @@ export function describeSamplerServer(name: string, open: () => Promise<SamplerS
       return session;
     };
 
-    it("describes itself completely", () => {
-      expect(info.protocol).toBe("tts-var-sampler/1");
-      expect(info.name.length * info.version.length).toBeGreaterThan(0);
-      for (const { scales, defaults } of info.schedules) {
-        expect(defaults.guidance).toHaveLength(scales.length);
-        expect(defaults.temperature).toHaveLength(scales.length);
+    it("describes itself completely", async () => {
+      expect(infoSchema.safeParse(info).error?.message).toBeUndefined();
+      expect(info.protocol).toBe(PROTOCOL);
+      for (const { id, width, height } of info.shapes) {
+        const told = (await post("traits", { shape: id, settings: {} })).json.traits;
+        expect(traitsSchema.safeParse(told).error?.message).toBeUndefined();
+        expect(told).toMatchObject({ name: info.name, version: info.version, shape: { id, width, height } });
+        // What a server takes is none of the memory that its clients plan.
+        expect(told!.memory).toBeNull();
       }
-      expect(Math.min(info.limits.rows, info.limits.requestBytes, info.limits.idleSeconds)).toBeGreaterThan(
-        0,
-      );
+    });
+
+    it("tells the costs of what is asked for, and refuses settings that it does not have", async () => {
+      const again = await post("traits", { shape, settings: {} });
+      expect(again.json.traits).toEqual(traits);
+      const unknown = post("traits", { shape, settings: { "no such setting": 1 } });
+      expect(await refused(unknown, 400, "invalid-request")).toMatch(/no such setting|settings cannot/);
+      const bad = startBody(newHandle(), { settings: { "no such setting": 1 } });
+      await refused(post("start", bad), 400, "invalid-request");
+      await refused(post("traits", { shape: "no such shape", settings: {} }), 400, "invalid-request");
     });
 
     it("answers a repeated call as the first time and advances once", async () => {
@@ -179,10 +118,10 @@ export function describeSamplerServer(name: string, open: () => Promise<SamplerS
         409,
         "conflict",
       );
-      await refused(post("decode", { session, revision: 0, rows: [0] }), 409, "conflict");
-      await refused(post("bits", { session, revision: 2, row: 0 }), 409, "conflict");
-      await refused(post("start", startBody(session, { seed: 8 })), 409, "conflict");
-      expect((await post("bits", { session, revision: 1, row: 0 })).status).toBe(200);
+      await refused(post("view", { session, revision: 0, rows: [0], view: full }), 409, "conflict");
+      await refused(post("tokens", { session, revision: 2, rows: [0], stage: 0 }), 409, "conflict");
+      await refused(post("start", startBody(session, { ids: ["c0"] })), 409, "conflict");
+      expect((await post("tokens", { session, revision: 1, rows: [0], stage: 0 })).status).toBe(200);
     });
 
     it("goes on after a refused change as if it had not been asked", async () => {
@@ -195,28 +134,86 @@ export function describeSamplerServer(name: string, open: () => Promise<SamplerS
 
     it("ends after the last stage", async () => {
       const session = await begin();
-      const { scales } = info.schedules[0]!;
-      for (let revision = 0; revision < scales.length; revision++) {
+      const stages = traits.stages.length;
+      for (let revision = 0; revision < stages; revision++) {
         expect((await post("step", { session, revision })).status).toBe(200);
       }
-      const past = post("step", { session, revision: scales.length });
+      const past = post("step", { session, revision: stages });
       expect(await refused(past, 400, "invalid-request")).toContain("done");
     });
 
-    it("decodes exactly the asked pixels", async () => {
+    it("shows exactly what is asked for", async () => {
       const session = await begin();
-      await refused(post("decode", { session, revision: 0, rows: [0] }), 400, "invalid-request");
+      await refused(post("view", { session, revision: 0, rows: [0], view: full }), 400, "invalid-request");
       await post("step", { session, revision: 0 });
-      const { latent } = info.schedules[0]!;
-      const bytes = (h: number, w: number): number => h * w * info.pixelsPerLatent ** 2 * 3;
-      const full = await post("decode", { session, revision: 1, rows: [1, 0, 1] });
-      expect(full.bytes).toHaveLength(3 * bytes(latent.h, latent.w));
-      const one = bytes(latent.h, latent.w);
-      expect(full.bytes.subarray(0, one).equals(full.bytes.subarray(2 * one))).toBe(true);
-      const small = await post("decode", { session, revision: 1, rows: [0], latent: { h: 1, w: 2 } });
-      expect(small.bytes).toHaveLength(bytes(1, 2));
-      const large = { session, revision: 1, rows: [0], latent: { h: latent.h + 1, w: 1 } };
-      await refused(post("decode", large), 400, "invalid-request");
+      const seen = async (rows: readonly number[], size: number) =>
+        picturesOf((await post("view", { session, revision: 1, rows, view: { size, look: "now" } })).bytes)!;
+      for (const size of [1, 0.5]) {
+        const { width, height } = sidesOf(traits.shape, size);
+        const pictures = await seen([1, 0, 1], size);
+        expect(pictures[0]).toEqual(pictures[2]);
+        for (const { frames, coverage } of pictures) {
+          expect([frames[0].width, frames[0].height]).toEqual([width, height]);
+          expect(coverage).toBeGreaterThan(0);
+        }
+      }
+      const wrong = async (change: Record<string, unknown>) =>
+        refused(
+          post("view", { session, revision: 1, rows: [0], view: full, ...change }),
+          400,
+          "invalid-request",
+        );
+      await wrong({ rows: [2] });
+      await wrong({ rows: [] });
+      await wrong({ view: { size: 1.5, look: "now" } });
+      await wrong({ view: { size: 1, look: "away" } });
+      if (!traits.looks.includes("ahead")) await wrong({ view: { size: 1, look: "ahead" } });
+    });
+
+    it("tells the tokens of stages that are done", async () => {
+      const session = await begin();
+      await post("step", { session, revision: 0 });
+      const told = await post("tokens", { session, revision: 1, rows: [1, 0], stage: 0 });
+      const { tokens: kind, stages } = traits;
+      const { tokens: count } = stages[0]!;
+      const empty = { count, data: new TOKEN_ARRAYS[kind.kind](count * elementsOf(kind)) };
+      for (const tokens of told.json.tokens!) {
+        expect(tokens.count).toBe(count);
+        expect(Buffer.from(tokens.base64, "base64")).toHaveLength(bytesOfTokens(kind, empty).length);
+      }
+      expect(told.json.tokens).toHaveLength(2);
+      const later = post("tokens", { session, revision: 1, rows: [0], stage: 1 });
+      expect(await refused(later, 400, "invalid-request")).toContain("not done");
+      await refused(post("tokens", { session, revision: 1, rows: [2], stage: 0 }), 400, "invalid-request");
+    });
+
+    it("refuses what its model cannot do, by name", async () => {
+      const session = await begin();
+      await post("step", { session, revision: 0 });
+      const { width, height } = info.shapes[0]!;
+      const base64 = Buffer.alloc(width * height * 3).toString("base64");
+      const calls = {
+        refine: { session, revision: 1, share: 1, ids: ["c0.1", "c1.1"] },
+        rewind: { session, revision: 1, stage: 0, ids: ["c0.1", "c1.1"] },
+        encode: { shape, image: { width, height, base64 } },
+      } as const;
+      for (const [call, body] of Object.entries(calls)) {
+        const able = traits.can.includes(call as keyof typeof calls);
+        if (!able) expect(await refused(post(call, body), 404, "unknown-method")).toContain(call);
+        else if (call === "encode")
+          expect((await post(call, body)).json.tokens).toHaveLength(traits.stages.length);
+      }
+      const task = { prompt: "a photo of a dog", seed: 7 };
+      const asked = {
+        source: { source: { width: 1, height: 1, base64: "AAAA" } },
+        "negative-prompt": { negativePrompt: "a cat" },
+        keep: { keep: [] },
+      } as const;
+      for (const [capability, more] of Object.entries(asked)) {
+        if (traits.can.includes(capability as keyof typeof asked)) continue;
+        const body = startBody(newHandle(), { task: { ...task, ...more } });
+        await refused(post("start", body), 400, "invalid-request");
+      }
     });
 
     it("forgets released sessions, and only those", async () => {
@@ -231,17 +228,20 @@ export function describeSamplerServer(name: string, open: () => Promise<SamplerS
     it("checks what it is asked", async () => {
       const session = newHandle();
       const bad = (change: Record<string, unknown>) => post("start", startBody(session, change));
-      const { settings } = startBody(session);
+      const { task } = startBody(session);
+      const wrongTask = (change: Record<string, unknown>) => bad({ task: { ...task, ...change } });
       await refused(bad({ model: "another@1" }), 409, "model-changed");
-      await refused(bad({ schedule: "no such" }), 400, "invalid-request");
-      await refused(bad({ settings: { ...settings, temperature: [1] } }), 400, "invalid-request");
-      await refused(bad({ settings: { ...settings, topP: 0 } }), 400, "invalid-request");
-      await refused(bad({ settings: { ...settings, topP: "all" } }), 400, "invalid-request");
-      const forced = await refused(bad({ forcedBits: ["01"] }), 400, "invalid-request");
-      expect(forced).toContain("forced bits");
-      await refused(bad({ forcedBits: ["2"] }), 400, "invalid-request");
+      await refused(bad({ shape: "no such" }), 400, "invalid-request");
+      await refused(bad({ settings: [] }), 400, "invalid-request");
+      const { tokens: count } = traits.stages[0]!;
+      if (traits.can.includes("keep")) {
+        const short = wrongTask({ keep: [{ count: count + 1, base64: "AAAA" }] });
+        expect(await refused(short, 400, "invalid-request")).toContain("kept tokens");
+      }
+      await refused(wrongTask({ keep: [{ count, base64: "!" }] }), 400, "invalid-request");
+      await refused(wrongTask({ beamWidth: 3 }), 400, "invalid-request");
+      await refused(wrongTask({ seed: null }), 400, "invalid-request");
       await refused(bad({ ids: [] }), 400, "invalid-request");
-      await refused(bad({ seed: null }), 400, "invalid-request");
       await refused(bad({ session: "short" }), 400, "invalid-request");
       await refused(bad({ beamWidth: 3 }), 400, "invalid-request");
       const many = Array.from({ length: info.limits.rows + 1 }, (_, index) => `c${index}`);
@@ -252,6 +252,8 @@ export function describeSamplerServer(name: string, open: () => Promise<SamplerS
     it("refuses what is no call", async () => {
       await refused(post("sleep", {}), 404, "unknown-method");
       await refused(send("GET", "step"), 404, "unknown-method");
+      // A client of another version is told which one this is.
+      expect(await refused(send("GET", "../v1/info"), 404, "unknown-method")).toContain(PROTOCOL);
       await refused(post("step", []), 400, "invalid-request");
       await refused(send("POST", "step", { body: '{"session":' }), 400, "invalid-request");
       const asText = { "content-type": "text/plain" };

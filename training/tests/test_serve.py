@@ -36,7 +36,7 @@ def test_the_same_bits_give_the_logits_and_codes_of_the_reference_sampler() -> N
             latents = sample.sample(bundle, [PROMPT], 1, settings, fast=False, trace=trace)
         forced = [bits.flatten().to(torch.uint8).numpy() for bits in trace.bits]
         network, seen = Network(loaded, Placement()), []
-        population = Population.begin(network, request(loaded, forced=forced), ["c0"])
+        population = Population.begin(network, request(loaded, keep=forced), ["c0"])
         for scale in range(7):
             row = population.rows[0]
             delta, _ = network.run(Stage(population.condition, shape, scale, 2), [row.code], [row.past])
@@ -58,7 +58,7 @@ def test_passes_of_several_candidates_agree_up_to_rounding(loaded: Loaded, netwo
     forced = [row for row in finish(Population.begin(network, request(loaded), ["c4"])).rows[0].bits]
     results = []
     for each in (network, wide):
-        population = finish(Population.begin(each, request(loaded, forced=forced[:3]), ["c0", "c1", "c2"]), 5)
+        population = finish(Population.begin(each, request(loaded, keep=forced[:3]), ["c0", "c1", "c2"]), 5)
         population = population.pick([(2, "c2"), (0, "c0"), (2, "c2.1")])
         rows = population.rows
         codes, past = [row.code for row in rows], [row.past for row in rows]
@@ -90,7 +90,7 @@ def test_low_precision_stays_close() -> None:
     deltas = []
     for network, model in ((low, loaded), (full, exact)):
         forced = [np.arange(model.shapes[0].bit_count(scale), dtype=np.uint8) % 2 for scale in range(7)]
-        population = finish(Population.begin(network, request(model, forced=forced), ["c0"]), 4)
+        population = finish(Population.begin(network, request(model, keep=forced), ["c0"]), 4)
         row = population.rows[0]
         deltas.append(network.run(Stage(population.condition, model.shapes[0], 4, 2), [row.code], [row.past])[0])
         image = population.decode([0], (22, 11))

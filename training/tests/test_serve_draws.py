@@ -9,7 +9,6 @@ import pytest
 
 from serving import ROOT
 from ttsvar.infinity.serving.draw import draw_bits
-from ttsvar.serve.fields import bits_from, bits_to
 from ttsvar.serve.keyed import KeyedRandom, philox
 
 VECTORS = json.loads((ROOT / "test/fixtures/remote/draws.json").read_text(encoding="utf-8"))
@@ -43,11 +42,12 @@ def test_draws_are_the_packages(case: dict) -> None:
     settings = case["settings"]
     rule = (settings["guidance"], settings["temperature"], settings["topP"])
     uniforms = KeyedRandom(case["seed"], case["prompt"]).uniforms(case["id"], case["scale"], len(cond))
+    bits = np.array([int(bit) for bit in case["bits"]], np.uint8)
     drawn = draw_bits(cond, uncond, *rule, uniforms, None, settings.get("topK"))
-    assert bits_to(drawn.bits) == case["bits"]
+    assert drawn.bits.tolist() == bits.tolist()
     for name, value in (("logProb", drawn.log_prob), ("entropy", drawn.entropy), ("guidanceGap", drawn.guidance_gap)):
         assert value == pytest.approx(case[name], rel=1e-12)
-    opposite = draw_bits(cond, uncond, *rule, None, 1 - bits_from(case["bits"]))
+    opposite = draw_bits(cond, uncond, *rule, None, 1 - bits)
     assert opposite.log_prob == pytest.approx(case["oppositeLogProb"], rel=1e-12)
 
 

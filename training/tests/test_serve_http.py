@@ -11,8 +11,7 @@ import threading
 import pytest
 import torch
 
-from serving import HANDLE, PROMPT, loaded, network  # noqa: F401 (loaded and network are fixtures)
-from ttsvar.infinity.serving.description import describe
+from serving import HANDLE, PROMPT, SCHEDULE, loaded, network  # noqa: F401 (loaded and network are fixtures)
 from ttsvar.infinity.serving.loading import Loaded
 from ttsvar.infinity.serving.loop import InfinityLoop
 from ttsvar.infinity.serving.network import Network
@@ -39,26 +38,26 @@ class Running:
 
 
 def service_of(loaded: Loaded, network: Network) -> Service:
-    return Service(InfinityLoop(network, loaded.shapes, describe(loaded, loaded.version)), Limits())
+    return Service(InfinityLoop(network, loaded, loaded.version), Limits())
 
 
 def call(connection: http.client.HTTPConnection, method: str, body: dict) -> tuple[int, dict]:
-    connection.request("POST", f"/v1/{method}", json.dumps(body), {"Content-Type": "application/json"})
+    connection.request("POST", f"/v2/{method}", json.dumps(body), {"Content-Type": "application/json"})
     response = connection.getresponse()
     return response.status, json.loads(response.read())
 
 
 def start_body(loaded: Loaded) -> dict:
-    settings = describe(loaded, "")["schedules"][0]["defaults"]
     return {
-        "session": HANDLE, "model": loaded.version, "prompt": PROMPT, "seed": 1, "ids": ["c0"], "settings": settings,
+        "session": HANDLE, "model": loaded.version, "shape": SCHEDULE, "settings": {}, "ids": ["c0"],
+        "task": {"prompt": PROMPT, "seed": 1},
     }  # fmt: skip
 
 
 def test_stopping_finishes_what_is_under_way_and_hangs_up_on_the_idle(loaded: Loaded, network: Network) -> None:
     running = Running(service_of(loaded, network))
     idle, busy = running.connect(), running.connect()
-    idle.request("GET", "/v1/info")
+    idle.request("GET", "/v2/info")
     assert json.loads(idle.getresponse().read())["version"] == loaded.version
     assert call(busy, "start", start_body(loaded)) == (200, {"revision": 0})
     entered, leave = threading.Event(), threading.Event()
@@ -95,12 +94,12 @@ def test_slow_clients_neither_keep_others_out_nor_the_server_from_stopping(loade
     slow = [socket.create_connection(address) for _ in range(160)]
     for index, client in enumerate(slow):
         with contextlib.suppress(ConnectionError):
-            client.sendall(b"POST /v1/step HT" if index % 2 else b"")
+            client.sendall(b"POST /v2/step HT" if index % 2 else b"")
     good = running.connect()
-    good.request("GET", "/v1/info", headers={"Authorization": f"Bearer {token}"})
+    good.request("GET", "/v2/info", headers={"Authorization": f"Bearer {token}"})
     assert good.getresponse().status == 200
     # Nor does one with a token that never sends its body, or half a request on a connection that was good.
-    head = f"POST /v1/touch HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    head = f"POST /v2/touch HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
     halves = [socket.create_connection(address), good.sock]
     for half in halves:
         half.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
@@ -180,19 +179,19 @@ def test_failures_inside_are_answered_and_survived(loaded: Loaded, network: Netw
 def test_a_client_that_says_nothing_or_nonsense_is_no_trouble(loaded: Loaded, network: Network) -> None:
     running = Running(service_of(loaded, network), token="a-token-of-enough-length")
     address = running.server.server_address[:2]
-    for bytes_sent in (b"", b"\x16\x03\x01\x02\x00", b"POST /v1/step HTTP/1.1\r\nContent-Length: 9\r\n"):
+    for bytes_sent in (b"", b"\x16\x03\x01\x02\x00", b"POST /v2/step HTTP/1.1\r\nContent-Length: 9\r\n"):
         with socket.create_connection(address) as client:
             client.sendall(bytes_sent)
     connection = running.connect()
     headers = {"Content-Type": "application/json", "Authorization": "Bearer a-token-of-enough-length"}
     for length in ("-1", "1e3", "9" * 20, "\u0663"):
-        connection.putrequest("POST", "/v1/touch")
+        connection.putrequest("POST", "/v2/touch")
         for name, value in {**headers, "Content-Length": length.encode("utf-8")}.items():
             connection.putheader(name, value)
         connection.endheaders()
         assert connection.getresponse().status in (400, 413)
         connection.close()
     body = json.dumps({"sessions": []}).encode()
-    connection.request("POST", "/v1/touch", body, headers)
+    connection.request("POST", "/v2/touch", body, headers)
     assert json.loads(connection.getresponse().read()) == {"gone": []}
     running.stop()

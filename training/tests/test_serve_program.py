@@ -88,11 +88,11 @@ def programs() -> Iterator[dict[str, Program]]:
 def test_the_packages_contract_suites_pass_and_onnx_runtime_agrees(
     folders: Path, programs: dict[str, Program], tmp_path: Path
 ) -> None:
-    schedules = {"square": SCHEDULE, "patchify": "2:3@0.06M", "embedded": "1:1"}
+    shapes = {"square": SCHEDULE, "patchify": "2:3@0.06M", "embedded": "1:1"}
     places = {"embedded": ROOT / "models/generator"}
     servers = [
         {
-            "name": name, "url": program.url(), "token": program.token, "schedule": schedules[name],
+            "name": name, "url": program.url(), "token": program.token, "shape": shapes[name],
             "folder": str(places.get(name, folders / name)),
         }
         for name, program in programs.items()
@@ -109,7 +109,7 @@ def test_the_packages_contract_suites_pass_and_onnx_runtime_agrees(
     # pytest's summary must stay the only one of its form in the output of continuous integration.
     assert run.returncode == 0, re.sub(r"(\d+) (passed|failed)", r"\1 cases \2", run.stdout)[-6000:]
     result = json.loads(report.read_text())
-    assert result["numPassedTests"] == result["numTotalTests"] >= 2 * (10 + 11) + 3 * 4
+    assert result["numPassedTests"] == result["numTotalTests"] >= 2 * (15 + 14) + 3 * 5
     for program in programs.values():
         began = time.monotonic()
         assert program.stop() == 0

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import type {
   Generator,
@@ -5,9 +6,10 @@ import type {
   GeneratorRequest,
   GeneratorTraits,
 } from "../../core/generator.ts";
+import { chooseShape } from "../choose-shape.ts";
 import { type Endpoint, HttpCalls } from "./http-calls.ts";
 import { HttpRemote } from "./http-remote.ts";
-import { answerSchemas, type Info, infoSchema, parseAddress } from "./protocol.ts";
+import { answerSchemas, type Info, infoSchema, PROTOCOL, parseAddress } from "./protocol.ts";
 import { remoteGenerator } from "./session-calls.ts";
 
 /** Environment variables: secrets do not belong on command lines, and limits of a network not in a search's settings. */
@@ -35,35 +37,59 @@ export function remoteDefinition(
   };
   return {
     async describe(request) {
-      // The protocol is checked first: a server of another version answers other calls.
-      await askInfo(endpoint);
-      return askTraits(endpoint, request);
+      return (await ask(endpoint, request)).traits;
     },
     async open(request = {}): Promise<Generator> {
-      const info = await askInfo(endpoint);
-      const traits = await askTraits(endpoint, request);
+      const { info, traits } = await ask(endpoint, request);
       return remoteGenerator(traits, new HttpRemote(endpoint, info, traits), {
         settings: request.settings,
-        describe: (settings) => askTraits(endpoint, { shape: { id: traits.shape.id }, settings }),
+        describe: (settings) => briefly(endpoint, (calls) => askTraits(calls, traits.shape.id, settings)),
       });
     },
   };
 }
 
-async function askInfo(endpoint: Endpoint): Promise<Info> {
-  return briefly(endpoint, (calls) => calls.json("info", undefined, infoSchema));
+/** Who serves what, and the traits of what is asked for. The nearest shape is found here, so that no server has to. */
+function ask(
+  endpoint: Endpoint,
+  { shape = {}, settings }: GeneratorRequest = {},
+): Promise<{ readonly info: Info; readonly traits: GeneratorTraits }> {
+  return briefly(endpoint, async (calls) => {
+    const info = await askInfo(calls);
+    const traits = await askTraits(calls, chooseShape(info.shapes, shape).id, settings);
+    return { info, traits };
+  });
 }
 
-async function askTraits(
-  endpoint: Endpoint,
-  { shape = {}, settings = {} }: GeneratorRequest = {},
-): Promise<GeneratorTraits> {
-  const { traits } = await briefly(endpoint, (calls) =>
-    calls.json("traits", { shape, settings }, answerSchemas.traits),
-  );
+async function askInfo(calls: HttpCalls): Promise<Info> {
+  try {
+    return await calls.json("info", undefined, infoSchema);
+  } catch (error) {
+    if (!(error instanceof TtsVarError) || error.details["remoteCode"] !== "unknown-method") throw error;
+    // Perhaps it speaks version 1, and has its calls elsewhere.
+    const older = await calls
+      .json("/v1/info", undefined, z.object({ protocol: z.string().max(40) }))
+      .catch(() => null);
+    if (!older) throw error;
+    throw new TtsVarError(
+      "MODEL_INVALID",
+      `${calls.name} speaks ${older.protocol}, and this tts-var ${PROTOCOL}; run the same release of tts-var on both sides`,
+    );
+  }
+}
+
+async function askTraits(calls: HttpCalls, shape: string, settings: unknown): Promise<GeneratorTraits> {
+  const request = { shape, settings: { ...(settings as object | undefined) } };
+  const { traits } = await calls.json("traits", request, answerSchemas.traits);
+  if (traits.shape.id !== shape) {
+    throw new TtsVarError(
+      "MODEL_INVALID",
+      `${calls.name} was asked for ${shape} and tells ${traits.shape.id}`,
+    );
+  }
   const { refine, ...cost } = traits.cost;
-  // The memory is the server's: a plan of this machine must not count it.
-  return { ...traits, memory: null, cost: { ...cost, ...(refine === undefined ? {} : { refine }) } };
+  // Its memory is none of this machine's.
+  return { ...traits, cost: { ...cost, ...(refine === undefined ? {} : { refine }) }, memory: null };
 }
 
 async function briefly<Answer>(

@@ -42,11 +42,14 @@ interface Reply {
  */
 export class HttpCalls {
   readonly #endpoint: Endpoint;
+  readonly #mostRequestBytes: number;
   readonly #agent: http.Agent;
   #closed = false;
 
-  constructor(endpoint: Endpoint) {
+  /** @param mostRequestBytes what the server takes, as far as that is known */
+  constructor(endpoint: Endpoint, mostRequestBytes = Number.POSITIVE_INFINITY) {
     this.#endpoint = endpoint;
+    this.#mostRequestBytes = mostRequestBytes;
     const secure = endpoint.address.protocol === "https:";
     this.#agent = new (secure ? https.Agent : http.Agent)({ keepAlive: true, noDelay: true });
   }
@@ -56,7 +59,12 @@ export class HttpCalls {
     return `the generator at ${this.#endpoint.address.href.replace(/\/$/, "")}`;
   }
 
-  /** A JSON answer. `body` undefined: GET. */
+  /**
+   * A JSON answer.
+   *
+   * @param path name of a call, or a path that begins with a slash
+   * @param body undefined: GET
+   */
   async json<Schema extends z.ZodType>(
     path: string,
     body: unknown,
@@ -105,6 +113,8 @@ export class HttpCalls {
 
   async #answer(path: string, body: unknown, most: number): Promise<Reply> {
     const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
+    // The server would refuse it unread, and its answer be lost with the connection.
+    if (payload && payload.length > this.#mostRequestBytes) throw this.#tooLarge(path, payload.length);
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#once(path, payload, most).catch((error: Error) => error);
       const failed = outcome instanceof Error;
@@ -120,7 +130,8 @@ export class HttpCalls {
 
   #once(path: string, payload: Buffer | null, most: number): Promise<Reply> {
     const { address, token, timeoutMs } = this.#endpoint;
-    const url = new URL(`${address.pathname === "/" ? "" : address.pathname}${PREFIX}${path}`, address);
+    const base = address.pathname === "/" ? "" : address.pathname;
+    const url = new URL(`${base}${path.startsWith("/") ? path : PREFIX + path}`, address);
     const headers: http.OutgoingHttpHeaders = {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(payload ? { "content-type": "application/json", "content-length": payload.length } : {}),
@@ -138,6 +149,15 @@ export class HttpCalls {
       return { status, type: received["content-type"] ?? "", body: bytes, whole };
     };
     return withDeadline(exchange, { timeoutMs, late: () => new Late() });
+  }
+
+  #tooLarge(path: string, bytes: number): TtsVarError {
+    return new TtsVarError(
+      "MODEL_RUNTIME",
+      `${this.name} takes requests of ${this.#mostRequestBytes} bytes, but ${path} needs ${bytes}; start it with a larger ` +
+        "--max-request-bytes, or give a smaller image",
+      { details: { remoteCode: "too-large" satisfies WireErrorCode } },
+    );
   }
 
   #refusal(path: string, reply: Reply): TtsVarError {

@@ -7,7 +7,7 @@ import { lookSchema, traitsSchema } from "../traits-schema.ts";
  * in words, for authors of servers.
  */
 
-/** Name and major version; a server of another one is refused. */
+/** Name and version; a server of another one is refused. */
 export const PROTOCOL = "tts-var-sampler/2";
 export const PREFIX = "/v2/";
 
@@ -48,7 +48,9 @@ export type WireErrorCode = keyof typeof ERROR_STATUS;
 const count = z.int().positive();
 /** The answer of `GET /v2/info`: who serves what. */
 export const infoSchema = z.object({
-  protocol: z.literal(PROTOCOL),
+  protocol: z.literal(PROTOCOL, {
+    error: ({ input }) => `the server speaks ${String(input).slice(0, 40)}, and this tts-var ${PROTOCOL}`,
+  }),
   name: z.string().min(1),
   version: z.string().min(1),
   /** Aspect ratios and sizes, in pixels; the first is the default. */
@@ -92,16 +94,13 @@ export const errorSchema = z.object({
 const handle = z.string().regex(/^[0-9A-Za-z]{16,64}$/);
 const id = z.string().max(256);
 const text = z.string().max(100_000);
+const MOST_STAGES = 10_000;
 const inSession = { session: handle, revision: z.int().min(0) };
 const pick = z.strictObject({ parent: z.int().min(0), id });
 const rows = z.array(z.int().min(0)).min(1);
 const ids = z.array(id).min(1);
 const image = z.strictObject({ width: count, height: count, base64: z.base64() });
-const shape = z.strictObject({
-  id: id.optional(),
-  ratio: z.string().max(40).optional(),
-  size: z.string().max(40).optional(),
-});
+/** As configured: what is left out stands as the server's own. */
 const settings = z.record(z.string(), z.unknown());
 
 /** A task whole, pixels and tokens in base64. */
@@ -111,7 +110,7 @@ const task = z.strictObject({
   negativePrompt: text.optional(),
   label: z.int().min(0).optional(),
   source: image.optional(),
-  keep: z.array(z.strictObject(tokens.shape)).optional(),
+  keep: z.array(z.strictObject(tokens.shape)).max(MOST_STAGES).optional(),
   metadata: z.record(z.string(), z.unknown()).optional(),
 });
 export type WireTask = z.output<typeof task>;
@@ -119,7 +118,7 @@ export type WireTokens = z.output<typeof tokens>;
 
 /** Requests by call. Unknown fields are refused: who sends more than is understood must not get an answer to less. */
 export const requestSchemas = {
-  traits: z.strictObject({ shape, settings }),
+  traits: z.strictObject({ shape: id, settings }),
   start: z.strictObject({ session: handle, model: z.string().max(1000), shape: id, settings, task, ids }),
   step: z.strictObject(inSession),
   select: z.strictObject({ ...inSession, picks: z.array(pick).min(1) }),

@@ -1,10 +1,18 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
-import type { Capability, Generator, Pick, StageSignals } from "../../core/generator.ts";
-import { chooseShape } from "../choose-shape.ts";
+import type {
+  Capability,
+  Generator,
+  GeneratorTraits,
+  Pick,
+  Session,
+  StageSignals,
+} from "../../core/generator.ts";
+import type { Task } from "../../core/task.ts";
 import { type Info, METHODS, type Method, PROTOCOL, requestSchemas } from "./protocol.ts";
 import { RemoteFailure, SessionStore } from "./session-store.ts";
+import { UnderSettings } from "./under-settings.ts";
 import { bytesOfPictures, imageOf, taskOf, wireTokens } from "./wire.ts";
 
 /** What a server allows its clients. */
@@ -26,14 +34,20 @@ export const DEFAULT_LIMITS: ServeLimits = {
 
 type Parsed = { [Name in Method]: z.output<(typeof requestSchemas)[Name]> };
 
+/** A session, and the traits under which it was started: stages may depend on settings. */
+interface Served {
+  readonly session: Session;
+  readonly traits: GeneratorTraits;
+  release(): void;
+}
+
 /** The calls of the protocol over a generator of this process, free of HTTP: JSON in, JSON or bytes out. */
 export class ServeCalls {
   readonly info: Info;
   readonly #generator: Generator;
   readonly #limits: ServeLimits;
-  readonly #sessions: SessionStore;
-  /** The same weights under the settings of earlier clients. */
-  readonly #configured = new Map<string, Promise<Generator>>();
+  readonly #sessions: SessionStore<Served>;
+  readonly #under: UnderSettings;
 
   constructor(generator: Generator, limits: ServeLimits) {
     const { name, version, shape } = generator.traits;
@@ -47,6 +61,7 @@ export class ServeCalls {
       limits: { rows, requestBytes, idleSeconds },
     };
     this.#generator = generator;
+    this.#under = new UnderSettings(generator);
     this.#limits = limits;
     this.#sessions = new SessionStore(limits.sessions, limits.idleSeconds);
   }
@@ -65,7 +80,7 @@ export class ServeCalls {
     }
     const parsed = requestSchemas[method].safeParse(parseJson(body));
     if (!parsed.success) {
-      throw new RemoteFailure("invalid-request", `${method}: ${z.prettifyError(parsed.error)}`);
+      throw invalid(`${method}: ${z.prettifyError(parsed.error)}`);
     }
     const call = createHash("sha256").update(`${method}\0`).update(body).digest("base64");
     return (this.#methods[method] as (request: unknown, call: string) => Promise<object | Buffer>)(
@@ -82,28 +97,32 @@ export class ServeCalls {
     [Name in Method]: (request: Parsed[Name], call: string) => Promise<object | Buffer>;
   } = {
     traits: async ({ shape, settings }) => {
-      chooseShape(this.info.shapes, shape);
-      return { traits: (await this.#under(settings)).traits };
+      this.#checkShape(shape);
+      const { traits } = await this.#configured(settings);
+      // The client plans the memory of its own machine.
+      return { traits: { ...traits, memory: null } };
     },
-    start: async ({ session, model, shape, settings, task, ids }, call) => {
+    start: async ({ session, model, shape, settings, task: wired, ids }, call) => {
       this.#checkModel(model);
       this.#checkShape(shape);
       this.#checkWidth(ids.length);
       return this.#sessions.open(session, call, async () => {
-        const generator = await this.#under(settings);
-        return generator.start(taskOf(generator.traits.tokens, task), ids);
+        const generator = await this.#configured(settings);
+        const { traits } = generator;
+        const task = taskOf(traits.tokens, wired);
+        checkTask(task, traits);
+        return served(await generator.start(task, ids), traits);
       });
     },
     step: async ({ session, revision }, call) =>
-      this.#sessions.change(session, revision, call, async (target) => {
-        const { length } = this.#generator.traits.stages;
-        if (target.stage >= length)
-          throw new RemoteFailure("invalid-request", `all ${length} stages are done`);
+      this.#sessions.change(session, revision, call, async ({ session: target, traits }) => {
+        const { length } = traits.stages;
+        if (target.stage >= length) throw invalid(`all ${length} stages are done`);
         return { ...jsonSignals(await target.step()), stage: target.stage };
       }),
     select: async ({ session, revision, picks }, call) => {
       this.#checkWidth(picks.length);
-      return this.#sessions.change(session, revision, call, async (target) => {
+      return this.#sessions.change(session, revision, call, async ({ session: target }) => {
         checkRows(parentsOf(picks), target.ids.length);
         await target.select(picks);
         return {};
@@ -112,43 +131,50 @@ export class ServeCalls {
     branch: async ({ session, revision, branch, picks }, call) => {
       this.#checkWidth(picks.length);
       return this.#sessions.open(branch, call, async () => {
-        const target = await this.#sessions.at(session, revision);
+        const { session: target, traits } = await this.#sessions.at(session, revision);
         checkRows(parentsOf(picks), target.ids.length);
-        return target.branch(picks);
+        return served(await target.branch(picks), traits);
       });
     },
     view: async ({ session, revision, rows, view }) => {
       this.#checkWidth(rows.length);
-      const target = await this.#sessions.at(session, revision);
+      const { session: target } = await this.#sessions.at(session, revision);
       checkRows(rows, target.ids.length);
-      if (target.stage === 0) {
-        throw new RemoteFailure("invalid-request", "there is nothing to look at before the first stage");
-      }
+      if (target.stage === 0) throw invalid("there is nothing to look at before the first stage");
       return bytesOfPictures(await target.view(rows, view));
     },
     tokens: async ({ session, revision, rows, stage }) => {
-      const target = await this.#sessions.at(session, revision);
+      this.#checkWidth(rows.length);
+      const { session: target, traits } = await this.#sessions.at(session, revision);
       checkRows(rows, target.ids.length);
-      if (stage >= target.stage) throw new RemoteFailure("invalid-request", `stage ${stage} is not done`);
-      const { tokens: kind } = this.#generator.traits;
-      return { tokens: (await target.tokens(rows, stage)).map((tokens) => wireTokens(kind, tokens)) };
+      if (stage >= target.stage) throw invalid(`stage ${stage} is not done: ${target.stage} are`);
+      return {
+        tokens: (await target.tokens(rows, stage)).map((tokens) => wireTokens(traits.tokens, tokens)),
+      };
     },
-    refine: async ({ session, revision, share, ids }, call) =>
-      this.#sessions.change(session, revision, call, async (target) => {
+    refine: async ({ session, revision, share, ids }, call) => {
+      this.#checkCapable("refine");
+      return this.#sessions.change(session, revision, call, async ({ session: target }) => {
         checkIds(ids, target.ids.length);
-        return jsonSignals(await capable(target.refine, "refine").call(target, share, ids));
-      }),
-    rewind: async ({ session, revision, stage, ids }, call) =>
-      this.#sessions.change(session, revision, call, async (target) => {
+        if (target.stage === 0) throw invalid("there is nothing to refine before the first stage");
+        return jsonSignals(await target.refine!(share, ids));
+      });
+    },
+    rewind: async ({ session, revision, stage, ids }, call) => {
+      this.#checkCapable("rewind");
+      return this.#sessions.change(session, revision, call, async ({ session: target }) => {
         checkIds(ids, target.ids.length);
-        await capable(target.rewind, "rewind").call(target, stage, ids);
+        if (stage >= target.stage)
+          throw invalid(`cannot go back to stage ${stage}: ${target.stage} are done`);
+        await target.rewind!(stage, ids);
         return {};
-      }),
+      });
+    },
     encode: async ({ shape, image }) => {
+      this.#checkCapable("encode");
       this.#checkShape(shape);
-      const encode = capable(this.#generator.encode, "encode");
       const { tokens: kind } = this.#generator.traits;
-      const tokens = await encode.call(this.#generator, imageOf(image));
+      const tokens = await this.#generator.encode!(imageOf(image));
       return { tokens: tokens.map((each) => wireTokens(kind, each)) };
     },
     release: async ({ session }) => {
@@ -159,24 +185,16 @@ export class ServeCalls {
   };
 
   /** @throws TtsVarError CONFIG_INVALID for settings that the model does not have */
-  async #under(settings: Readonly<Record<string, unknown>>): Promise<Generator> {
-    const { withSettings } = this.#generator;
-    if (Object.keys(settings).length === 0) return this.#generator;
-    if (!withSettings) {
-      throw new RemoteFailure(
-        "invalid-request",
-        "this model's settings cannot be changed while it is served",
-      );
+  async #configured(settings: Readonly<Record<string, unknown>>): Promise<Generator> {
+    if (Object.keys(settings).length > 0 && !this.#generator.withSettings) {
+      throw invalid("this model's settings cannot be changed while it is served; start the server with them");
     }
-    const key = JSON.stringify(settings);
-    const known = this.#configured.get(key) ?? withSettings.call(this.#generator, settings);
-    // Clients may think of endlessly many; the oldest go.
-    if (this.#configured.size >= MOST_CONFIGURED) {
-      this.#configured.delete(this.#configured.keys().next().value!);
-    }
-    this.#configured.set(key, known);
-    known.catch(() => this.#configured.delete(key));
-    return known;
+    return this.#under.for(settings);
+  }
+
+  #checkCapable(capability: "refine" | "rewind" | "encode"): void {
+    if (this.#generator.traits.can.includes(capability)) return;
+    throw new RemoteFailure("unknown-method", `this model cannot ${capability}`);
   }
 
   #checkModel(model: string): void {
@@ -190,7 +208,7 @@ export class ServeCalls {
   #checkShape(shape: string): void {
     const { id } = this.#generator.traits.shape;
     if (shape === id) return;
-    throw new RemoteFailure("invalid-request", `this server serves the shape ${id}, not ${shape}`);
+    throw invalid(`this server serves the shape ${id}, not ${shape}`);
   }
 
   #checkWidth(count: number): void {
@@ -204,17 +222,27 @@ export class ServeCalls {
   }
 }
 
-/** Settings under which a generator is kept ready. */
-const MOST_CONFIGURED = 64;
+function invalid(message: string): RemoteFailure {
+  return new RemoteFailure("invalid-request", message);
+}
 
-function capable<Method>(method: Method | undefined, name: Capability): Method {
-  if (method === undefined) throw new RemoteFailure("unknown-method", `this model cannot ${name}`);
-  return method;
+function served(session: Session, traits: GeneratorTraits): Served {
+  return { session, traits, release: () => session.release() };
+}
+
+/** A task that asks for more than the model can do must not be done in part. */
+function checkTask({ keep, source, negativePrompt }: Task, { can }: GeneratorTraits): void {
+  const asked = { keep, source, "negative-prompt": negativePrompt } satisfies Partial<
+    Record<Capability, unknown>
+  >;
+  for (const [capability, value] of Object.entries(asked)) {
+    if (value === undefined || can.includes(capability as keyof typeof asked)) continue;
+    throw invalid(`this model does not have the capability ${capability}, which the task needs`);
+  }
 }
 
 function checkIds(ids: readonly string[], width: number): void {
-  if (ids.length === width) return;
-  throw new RemoteFailure("invalid-request", `${ids.length} ids given, ${width} needed`);
+  if (ids.length !== width) throw invalid(`${ids.length} ids given, ${width} needed`);
 }
 
 function jsonSignals({ tokenHash, values }: StageSignals) {
@@ -229,14 +257,14 @@ function parentsOf(picks: readonly Pick[]): number[] {
 function checkRows(rows: readonly number[], width: number): void {
   const wrong = rows.find((row) => row >= width);
   if (wrong === undefined) return;
-  throw new RemoteFailure("invalid-request", `row ${wrong} is outside 0..${width - 1}`);
+  throw invalid(`row ${wrong} is outside 0..${width - 1}`);
 }
 
 function parseJson(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString("utf8"));
   } catch {
-    throw new RemoteFailure("invalid-request", "the body is no valid JSON");
+    throw invalid("the body is no valid JSON");
   }
 }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { TtsVarError } from "../../core/errors.ts";
 import type { Generator } from "../../core/generator.ts";
 import { Connections } from "./connections.ts";
-import { ERROR_STATUS, PREFIX } from "./protocol.ts";
+import { ERROR_STATUS, PREFIX, PROTOCOL } from "./protocol.ts";
 import { asFailure, DEFAULT_LIMITS, ServeCalls, type ServeLimits } from "./serve-calls.ts";
 import { RemoteFailure } from "./session-store.ts";
 
@@ -60,7 +60,8 @@ export async function serveOverHttp(
     if (method !== "POST" || !url.startsWith(PREFIX)) {
       throw new RemoteFailure(
         "unknown-method",
-        `${method} ${url.slice(0, 80)} is not served; there are GET ${PREFIX}info and POST ${PREFIX}METHOD`,
+        `${method} ${url.slice(0, 80)} is not served; this server speaks ${PROTOCOL}: GET ${PREFIX}info and POST ` +
+          `${PREFIX}CALL`,
       );
     }
     const body = await readBody(request, limits.requestBytes);

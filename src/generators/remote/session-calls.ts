@@ -16,6 +16,7 @@ import type { Tokens } from "../../core/tokens.ts";
 import type { Remote } from "../../inference/runtime/worker/inference-worker.ts";
 import { moved, type Service } from "../../inference/runtime/worker/protocol.ts";
 import { checkKept } from "../check-kept.ts";
+import { UnderSettings } from "./under-settings.ts";
 
 /** A generator's functions across a border of threads or machines; sessions are known by number. */
 export type SessionMethods = {
@@ -34,15 +35,8 @@ export type SessionMethods = {
 /** The worker's side: answers calls with a generator that it owns. */
 export function serveGenerator(generator: Generator): Service<SessionMethods> {
   const sessions = new Map<number, Session>();
-  /** The same weights under the settings of earlier tasks. */
-  const configured = new Map<string, Promise<Generator>>();
+  const under = new UnderSettings(generator);
   let started = 0;
-  const under = (settings: unknown): Promise<Generator> => {
-    const key = JSON.stringify(settings ?? {});
-    const known = configured.get(key) ?? generator.withSettings?.(settings) ?? Promise.resolve(generator);
-    configured.set(key, known);
-    return known;
-  };
   const add = (session: Session): number => {
     sessions.set(++started, session);
     return started;
@@ -54,7 +48,7 @@ export function serveGenerator(generator: Generator): Service<SessionMethods> {
   };
   return {
     methods: {
-      start: async (task, ids, settings) => add(await (await under(settings)).start(task, ids)),
+      start: async (task, ids, settings) => add(await (await under.for(settings)).start(task, ids)),
       step: (key) => find(key).step(),
       select: (key, picks) => find(key).select(picks),
       branch: async (key, picks) => add(await find(key).branch(picks)),

@@ -1,4 +1,3 @@
-import type { Session } from "../../core/generator.ts";
 import type { WireErrorCode } from "./protocol.ts";
 
 /** A refusal or failure that the client is told. */
@@ -18,12 +17,17 @@ interface Change {
   readonly answer: Promise<object>;
 }
 
-interface Stored {
-  readonly session: Promise<Session>;
+interface Stored<Target> {
+  readonly session: Promise<Target>;
   readonly expiry: NodeJS.Timeout;
+  /** What is done. */
   last: Change;
-  /** While a change is computed. */
-  busy: boolean;
+  /** What is being computed; while the session is opened, that. */
+  pending: Change | null;
+}
+
+interface Releasable {
+  release(): void;
 }
 
 /**
@@ -31,8 +35,8 @@ interface Stored {
  * revision that it expects; the call that led to the current one may come again, byte for byte, and gets the same answer.
  * So a client whose connection broke can repeat a step without ever advancing twice.
  */
-export class SessionStore {
-  readonly #sessions = new Map<string, Stored>();
+export class SessionStore<Target extends Releasable = Releasable> {
+  readonly #sessions = new Map<string, Stored<Target>>();
   readonly #most: number;
   readonly #idleMs: number;
 
@@ -42,7 +46,7 @@ export class SessionStore {
   }
 
   /** Opens a session; if the same call did so before, answers again. */
-  async open(handle: string, call: string, make: () => Promise<Session>): Promise<object> {
+  async open(handle: string, call: string, make: () => Promise<Target>): Promise<object> {
     const existing = this.#sessions.get(handle);
     if (existing) {
       if (existing.last.revision !== 0 || existing.last.call !== call) {
@@ -59,28 +63,31 @@ export class SessionStore {
     }
     const session = make();
     const answer = session.then(() => ({ revision: 0 }));
-    const stored: Stored = {
+    const opening = { revision: 0, call, answer };
+    const stored: Stored<Target> = {
       session,
       expiry: setTimeout(() => this.#expire(handle), this.#idleMs).unref(),
-      last: { revision: 0, call, answer },
-      busy: true,
+      last: opening,
+      pending: opening,
     };
     this.#sessions.set(handle, stored);
     try {
       return await answer;
     } catch (error) {
       clearTimeout(stored.expiry);
-      this.#sessions.delete(handle);
+      if (this.#sessions.get(handle) === stored) this.#sessions.delete(handle);
       throw error;
     } finally {
-      stored.busy = false;
+      stored.pending = null;
+      stored.expiry.refresh();
     }
   }
 
   /** The session, if it is at `revision`. */
-  async at(handle: string, revision: number): Promise<Session> {
-    const { session, last } = this.#find(handle);
-    await last.answer;
+  async at(handle: string, revision: number): Promise<Target> {
+    let stored = this.#find(handle);
+    while (stored.pending) stored = await this.#after(stored.pending, handle);
+    const { session, last } = stored;
     if (last.revision !== revision) throw conflict(last, revision);
     return session;
   }
@@ -90,26 +97,25 @@ export class SessionStore {
     handle: string,
     revision: number,
     call: string,
-    make: (session: Session) => Promise<object>,
+    make: (session: Target) => Promise<object>,
   ): Promise<object> {
-    const stored = this.#find(handle);
-    const before = stored.last;
-    if (before.revision === revision + 1 && before.call === call) return before.answer;
-    if (before.revision !== revision) throw conflict(before, revision);
-    const answer = before.answer
-      .then(() => stored.session)
-      .then(make)
-      .then((fields) => ({ revision: revision + 1, ...fields }));
-    stored.last = { revision: revision + 1, call, answer };
-    stored.busy = true;
+    const same = (change: Change | null): boolean =>
+      change !== null && change.revision === revision + 1 && change.call === call;
+    let stored = this.#find(handle);
+    while (stored.pending && !same(stored.pending)) stored = await this.#after(stored.pending, handle);
+    const known = [stored.pending, stored.last].find(same);
+    if (known) return known.answer;
+    if (stored.last.revision !== revision) throw conflict(stored.last, revision);
+    const answer = stored.session.then(make).then((fields) => ({ revision: revision + 1, ...fields }));
+    const change = { revision: revision + 1, call, answer };
+    stored.pending = change;
     try {
-      return await answer;
-    } catch (error) {
-      // A failed change is none: the same call may be tried again.
-      stored.last = before;
-      throw error;
+      const told = await answer;
+      stored.last = change;
+      return told;
     } finally {
-      stored.busy = false;
+      // A failed change is none: the same call may be tried again.
+      stored.pending = null;
       stored.expiry.refresh();
     }
   }
@@ -138,11 +144,17 @@ export class SessionStore {
   #expire(handle: string): void {
     const stored = this.#sessions.get(handle);
     // A long computation is no idleness.
-    if (stored?.busy) stored.expiry.refresh();
+    if (stored?.pending) stored.expiry.refresh();
     else this.release(handle);
   }
 
-  #find(handle: string): Stored {
+  /** The session after what is under way, which decides its revision. */
+  async #after({ answer }: Change, handle: string): Promise<Stored<Target>> {
+    await answer.catch(() => undefined);
+    return this.#find(handle);
+  }
+
+  #find(handle: string): Stored<Target> {
     const stored = this.#sessions.get(handle);
     if (!stored) {
       throw new RemoteFailure(

@@ -28,8 +28,18 @@ export function taskOf(
     ...(label === undefined ? {} : { label }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(source === undefined ? {} : { source: imageOf(source) }),
-    ...(keep === undefined ? {} : { keep: keep.map((tokens) => tokensOf(kind, tokens)) }),
+    ...(keep === undefined ? {} : { keep: keep.map((tokens, stage) => keptOf(kind, tokens, stage)) }),
   };
+}
+
+function keptOf(kind: TokenKind, wired: WireTokens, stage: number): Tokens {
+  try {
+    return tokensOf(kind, wired);
+  } catch (cause) {
+    throw new TtsVarError("CONFIG_INVALID", `kept tokens of stage ${stage}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 export function wireTokens(kind: TokenKind, tokens: Tokens): WireTokens {

@@ -54,7 +54,7 @@ def row_flops(config: InfinityConfig, tokens: int, past: int, text_tokens: int) 
 
 def stage_costs(config: InfinityConfig, schedule: Schedule, text_tokens: int) -> list[dict[str, int]]:
     """FLOPs of every stage for one candidate, with both guidance branches and with one. The only place that computes them:
-    manifests and ``GET /v1/info`` carry this table."""
+    manifests and the traits of served generators carry this table."""
     costs, past = [], 0
     for tokens in schedule.lengths:
         flops = row_flops(config, tokens, past, text_tokens)

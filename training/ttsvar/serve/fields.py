@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ttsvar.serve.errors import invalid
 
 MISSING = object()
@@ -41,11 +39,11 @@ class Fields:
     def integer(self, name: str, least: int, most: int = SAFE_INTEGER) -> int:
         return self.take(name, f"a whole number from {least}", lambda v: is_integer(v) and least <= v <= most)
 
-    def number(self, name: str) -> float:
-        return self.take(name, "a finite number", is_number)
+    def share(self, name: str) -> float:
+        return self.take(name, "a number above 0 and at most 1", lambda v: is_number(v) and 0 < v <= 1)
 
-    def numbers(self, name: str) -> list[float]:
-        return self.list(name, "finite numbers", is_number)
+    def object(self, name: str, default: Any = MISSING) -> Any:
+        return self.take(name, "a JSON object", lambda v: isinstance(v, dict), default)
 
     def list(self, name: str, kind: str, fits: Callable[[Any], bool], default: Any = MISSING) -> Any:
         return self.take(
@@ -53,7 +51,11 @@ class Fields:
         )
 
     def inner(self, name: str) -> Fields:
-        return Fields(self.take(name, "a JSON object", lambda v: isinstance(v, dict)), self.where(name))
+        return Fields(self.object(name), self.where(name))
+
+    @property
+    def path(self) -> str:
+        return self._path
 
     def where(self, name: str) -> str:
         return f"{self._path}.{name}" if self._path else name
@@ -77,16 +79,3 @@ def is_text(value: Any, longest: int) -> bool:
         return False
     # Half of a surrogate pair is no character, and has no bytes that could be hashed alike in every language.
     return not any(0xD800 <= ord(character) <= 0xDFFF for character in value)
-
-
-def is_bits(value: Any) -> bool:
-    return isinstance(value, str) and not value.strip("01")
-
-
-def bits_from(text: str) -> np.ndarray:
-    """``"0110"`` -> uint8 array."""
-    return np.frombuffer(text.encode("ascii"), np.uint8) - ord("0")
-
-
-def bits_to(bits: np.ndarray) -> str:
-    return (bits + ord("0")).tobytes().decode("ascii")

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from ttsvar.serve.fields import Fields
+from ttsvar.serve.wire import Picture
 
 
 class Candidates(Protocol):
-    """Candidates of one prompt between two stages. A value: every change gives another one."""
+    """Candidates of one task between two stages. A value: every change gives another one."""
 
     @property
     def stage(self) -> int:
@@ -20,39 +23,40 @@ class Candidates(Protocol):
         ...
 
     def step(self) -> tuple[Candidates, dict]:
-        """All candidates one stage on, and what the client is told of the stage."""
+        """All candidates one stage on, and what the client is told of it: ``tokenHash`` and ``values``."""
         ...
 
     def pick(self, picks: Sequence[tuple[int, str]]) -> Candidates:
         """Candidates (row, new id), in the given order."""
         ...
 
-    def view(self, rows: Sequence[int], size: tuple[int, int] | None) -> bytes:
-        """Pictures of rows, decoded from latents of ``size`` (height, width; None: in full)."""
+    def view(self, rows: Sequence[int], size: float, look: str) -> list[Picture]:
+        """What rows look like, at a share of the full sides; ``look`` is ``now`` or ``ahead``."""
         ...
 
-    def tokens(self, row: int) -> dict:
-        """What was drawn so far for one candidate."""
+    def tokens(self, rows: Sequence[int], stage: int) -> list[dict]:
+        """What rows wrote in a stage that is done, as it goes over the wire."""
         ...
 
 
 class Loop(Protocol):
-    """A generator that is ready to begin."""
+    """A generator that is ready to begin. Everything raises a ServeError for what this generator cannot do."""
 
     @property
     def info(self) -> dict:
-        """What a client is told about the model; its ``version`` names it."""
+        """``name``, ``version`` (it names the weights and how they are computed) and ``shapes``."""
         ...
 
-    def task(self, fields: Fields) -> Any:
-        """What to make, from the fields of a call that the service does not take itself.
+    def traits(self, shape: str, settings: dict) -> dict:
+        """All that a client plans with. Answered while the device is busy."""
+        ...
 
-        Raises a ServeError for what this generator cannot do.
-        """
+    def task(self, shape: str, settings: dict, fields: Fields) -> Any:
+        """What to make, from the ``task`` of a call."""
         ...
 
     def begin(self, task: Any, ids: Sequence[str]) -> Candidates: ...
 
-    def encode(self, fields: Fields) -> dict:
-        """A picture's tokens."""
+    def encode(self, shape: str, image: np.ndarray) -> list[dict]:
+        """Tokens of an image by stage, as they go over the wire."""
         ...

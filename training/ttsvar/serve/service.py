@@ -11,9 +11,13 @@ import torch
 from ttsvar.serve.errors import ServeError, invalid
 from ttsvar.serve.fields import Fields, is_integer, is_text
 from ttsvar.serve.loop import Candidates, Loop
+from ttsvar.serve.protocol import PROTOCOL
 from ttsvar.serve.sessions import SessionStore, digest
+from ttsvar.serve.wire import bytes_of_pictures, take_image
 
 LONGEST_ID = 256
+# Calls that no generator behind this server has.
+CAPABILITIES = ("refine", "rewind")
 
 Answer = dict | bytes
 
@@ -34,16 +38,16 @@ class Service:
     def __init__(self, loop: Loop, limits: Limits, sessions: SessionStore | None = None):
         self.loop, self.limits = loop, limits
         self.sessions = sessions or SessionStore(limits.sessions, limits.idle_seconds)
-        self.info = {**loop.info, "limits": {
+        self.info = {"protocol": PROTOCOL, **loop.info, "limits": {
             "rows": limits.rows, "requestBytes": limits.request_bytes, "idleSeconds": limits.idle_seconds,
         }}  # fmt: skip
         self._device = threading.Lock()
         self._computing = {
             "start": self._start, "step": self._step, "select": self._select, "branch": self._branch,
-            "decode": self._decode, "bits": self._bits, "encode": self._encode,
+            "view": self._view, "tokens": self._tokens, "encode": self._encode,
         }  # fmt: skip
         # Answered at once, also while the device is busy.
-        self._immediate = {"release": self._release, "touch": self._touch}
+        self._immediate = {"traits": self._traits, "release": self._release, "touch": self._touch}
 
     def call(self, method: str, value: Any, body: bytes) -> Answer:
         """Answers one call; ``body`` is what ``value`` was parsed from."""
@@ -51,6 +55,8 @@ class Service:
         if method in self._immediate:
             return self._immediate[method](fields)
         if method not in self._computing:
+            if method in CAPABILITIES:
+                raise ServeError("unknown-method", f"this model cannot {method}")
             known = ", ".join([*self._computing, *self._immediate])
             raise ServeError("unknown-method", f"there is no method {method[:40]!r}; known: {known}")
         with self._device:
@@ -64,6 +70,11 @@ class Service:
                     raise out_of_memory() from error
                 raise
 
+    def _traits(self, fields: Fields) -> Answer:
+        shape, settings = take_form(fields)
+        fields.end()
+        return {"traits": self.loop.traits(shape, settings)}
+
     def _start(self, fields: Fields, call: bytes) -> Answer:
         handle = take_handle(fields, "session")
         expected = fields.text("model", 1000)
@@ -74,8 +85,9 @@ class Service:
             )
         ids = fields.list("ids", "candidate ids", lambda value: is_text(value, LONGEST_ID))
         self._check_width(len(ids))
-        task = self.loop.task(fields)
+        (shape, settings), wanted = take_form(fields), fields.inner("task")
         fields.end()
+        task = self.loop.task(shape, settings, wanted)
         return self.sessions.open(handle, call, lambda: (self.loop.begin(task, ids), {"revision": 0}))
 
     def _step(self, fields: Fields, call: bytes) -> Answer:
@@ -104,23 +116,25 @@ class Service:
 
         return self.sessions.open(branch, call, make)
 
-    def _decode(self, fields: Fields, _call: bytes) -> Answer:
+    def _view(self, fields: Fields, _call: bytes) -> Answer:
         handle, revision = take_session(fields)
-        rows = fields.list("rows", "row numbers", is_integer)
-        self._check_width(len(rows))
-        latent = fields.take("latent", "an object {h, w}", lambda value: isinstance(value, dict), None)
+        rows, view = self._rows(fields), fields.inner("view")
         fields.end()
-        size = None if latent is None else take_size(Fields(latent, "latent"))
-        return self.sessions.at(handle, revision).candidates.view(rows, size)
+        size = view.share("size")
+        look = view.take("look", "now or ahead", lambda value: value in ("now", "ahead"))
+        view.end()
+        return bytes_of_pictures(self.sessions.at(handle, revision).candidates.view(rows, size, look))
 
-    def _bits(self, fields: Fields, _call: bytes) -> Answer:
+    def _tokens(self, fields: Fields, _call: bytes) -> Answer:
         handle, revision = take_session(fields)
-        row = fields.integer("row", 0)
+        rows, stage = self._rows(fields), fields.integer("stage", 0)
         fields.end()
-        return self.sessions.at(handle, revision).candidates.tokens(row)
+        return {"tokens": self.sessions.at(handle, revision).candidates.tokens(rows, stage)}
 
     def _encode(self, fields: Fields, _call: bytes) -> Answer:
-        return self.loop.encode(fields)
+        shape, image = fields.text("shape", LONGEST_ID), fields.inner("image")
+        fields.end()
+        return {"tokens": self.loop.encode(shape, take_image(image))}
 
     def _release(self, fields: Fields) -> Answer:
         handle = take_handle(fields, "session")
@@ -142,6 +156,11 @@ class Service:
                 f"{count} candidates at a time, but this server allows {self.limits.rows}; search with fewer "
                 "(--widths, --budget), or start the server with a larger --max-rows",
             )
+
+    def _rows(self, fields: Fields) -> list[int]:
+        rows = fields.list("rows", "row numbers", is_integer)
+        self._check_width(len(rows))
+        return rows
 
     def _picks(self, fields: Fields) -> list[tuple[int, str]]:
         values = fields.list("picks", "objects {parent, id}", lambda value: isinstance(value, dict))
@@ -166,15 +185,14 @@ def take_pick(fields: Fields) -> tuple[int, str]:
     return pick
 
 
-def take_size(fields: Fields) -> tuple[int, int]:
-    size = fields.integer("h", 1), fields.integer("w", 1)
-    fields.end()
-    return size
+def take_form(fields: Fields) -> tuple[str, dict]:
+    """A shape's id, and settings as they were configured."""
+    return fields.text("shape", LONGEST_ID), fields.object("settings")
 
 
 def out_of_memory() -> ServeError:
     return ServeError(
         "out-of-memory",
         "the server's device has not enough memory for this many candidates at this scale; search with fewer "
-        "(--widths, --budget), or end guidance earlier (sampling.guidanceUntil)",
+        "(--widths, --budget), or end guidance earlier (model.options.guidanceUntil)",
     )

@@ -15,9 +15,9 @@ from typing import Any
 
 from ttsvar.serve.connections import ANSWER_SECONDS, Connections
 from ttsvar.serve.errors import ServeError, invalid
+from ttsvar.serve.protocol import PREFIX, PROTOCOL
 from ttsvar.serve.service import Answer, Service
 
-PREFIX = "/v1/"
 MOST_CONNECTIONS = 128
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -85,7 +85,7 @@ class SamplerServer(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: SamplerServer
     protocol_version = "HTTP/1.1"
-    server_version = "ttsvar-sampler/1"
+    server_version = PROTOCOL
     sys_version = ""
     timeout = ANSWER_SECONDS
     # One packet per answer, sent at once: calls take a millisecond, delayed acknowledgements forty.
@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _get(self) -> Answer:
         if self.path != f"{PREFIX}info":
-            raise ServeError("unknown-method", f"GET {self.path[:80]} is not served; there is GET {PREFIX}info")
+            raise self._not_served()
         self.server.connections.works(self.connection)
         return self.server.service.info
 
@@ -116,8 +116,15 @@ class Handler(BaseHTTPRequestHandler):
         body = self._body()
         self.server.connections.works(self.connection)
         if not self.path.startswith(PREFIX):
-            raise ServeError("unknown-method", f"POST {self.path[:80]} is not served; paths begin with {PREFIX}")
+            raise self._not_served()
         return self.server.service.call(self.path.removeprefix(PREFIX), parse(body), body)
+
+    def _not_served(self) -> ServeError:
+        return ServeError(
+            "unknown-method",
+            f"{self.command} {self.path[:80]} is not served; this server speaks {PROTOCOL}: GET {PREFIX}info and POST "
+            f"{PREFIX}CALL",
+        )
 
     def _respond(self, work: Any) -> None:
         try:

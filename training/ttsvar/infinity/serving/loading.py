@@ -114,7 +114,7 @@ def official_shapes(variant: Variant, default: str) -> list[Shape]:
         count = len(entry.schedule.scales)
         defaults = Settings([variant.guidance] * count, [variant.temperature] * count, TOP_P, count)
         quantizer = BitQuantizer(variant.vae.channels, entry.schedule.vae_grids)
-        shapes.append(Shape(entry.id, entry.schedule, quantizer, defaults))
+        shapes.append(Shape(entry.id, entry.schedule, quantizer, defaults, entry.size))
     return shapes
 
 
@@ -154,7 +154,7 @@ def load_embedded(folder: Path, place: Placement) -> Loaded:
             min(sampling.get("guidanceUntil", count), count), sampling.get("topK"),
         )  # fmt: skip
         quantizer = BitQuantizer(vae.config.channels, schedule.vae_grids, magnitude[:count])
-        shapes.append(Shape(entry["id"], schedule, quantizer, defaults))
+        shapes.append(Shape(entry["id"], schedule, quantizer, defaults, entry.get("pn")))
     # The manifest holds the hashes of all files, so its own hash stands for the weights.
     version = f"{manifest['name']}@{hashlib.sha256(content).hexdigest()[:16]}"
     tokenize = folder_tokenizer(folder, manifest["architecture"]["textMaxLength"])

@@ -4,6 +4,7 @@ population as it was, and branches share everything with where they came from.""
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,8 +17,8 @@ from ttsvar.infinity.serving.network import Network, Prompt, Stage
 from ttsvar.infinity.serving.past import Slot
 from ttsvar.infinity.serving.shape import Settings, Shape
 from ttsvar.serve.errors import ServeError, invalid
-from ttsvar.serve.fields import bits_to
 from ttsvar.serve.keyed import KeyedRandom
+from ttsvar.serve.wire import Picture, wire_bits
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Request:
     negative: str | None
     seed: int | str
     settings: Settings
-    forced: Sequence[np.ndarray] | None = None
+    # Bits by scale, taken instead of drawn ones.
+    keep: Sequence[np.ndarray] | None = None
 
     @cached_property
     def random(self) -> KeyedRandom:
@@ -63,8 +65,13 @@ class Population:
         if scale >= shape.scales:
             raise invalid(f"all {shape.scales} stages are done")
         groups = 2 if scale < self.request.settings.guidance_until else 1
-        codes, past = [row.code for row in self.rows], [row.past for row in self.rows]
+        # As long as no candidate has drawn anything, all are one: the first stage, and those that follow kept tokens.
+        alike = scale <= len(self.request.keep or ())
+        different = self.rows[:1] if alike else self.rows
+        codes, past = [row.code for row in different], [row.past for row in different]
         delta, slots = network.run(Stage(self.condition, shape, scale, groups), codes, past)
+        if alike:
+            delta, slots = np.repeat(delta, len(self.rows), 1), slots * len(self.rows)
         drawn = [self._draw(row, delta[:, index]) for index, row in enumerate(self.rows)]
         rows = tuple(
             Row(
@@ -76,10 +83,12 @@ class Population:
             for row, one, slot in zip(self.rows, drawn, slots)
         )
         return replace(self, rows=rows, stage=scale + 1), {
-            "logProb": [one.log_prob for one in drawn],
-            "entropy": [one.entropy for one in drawn],
-            "guidanceGap": [one.guidance_gap for one in drawn],
             "tokenHash": [token_hash(one.bits) for one in drawn],
+            "values": {
+                "logProb": [one.log_prob for one in drawn],
+                "entropy": [one.entropy for one in drawn],
+                "guidanceGap": [one.guidance_gap for one in drawn],
+            },
         }
 
     def pick(self, picks: Sequence[tuple[int, str]]) -> Population:
@@ -91,35 +100,44 @@ class Population:
             raise invalid(f"row {index} is outside 0..{len(self.rows) - 1}")
         return self.rows[index]
 
-    def view(self, rows: Sequence[int], size: tuple[int, int] | None) -> bytes:
-        full = self.request.shape.latent
-        h, w = full if size is None else size
-        if h > full[0] or w > full[1]:
-            raise invalid(f"cannot decode at {h}x{w}: sizes go from 1x1 to the full latent, {full[0]}x{full[1]}")
-        return self.decode(rows, (h, w)).tobytes()
+    def view(self, rows: Sequence[int], size: float, look: str) -> list[Picture]:
+        if look != "now":
+            raise invalid(f"cannot look {look}: this generator looks now")
+        images = self.decode(rows, grid_of(self.request.shape.latent, size))
+        return [Picture(image[None]) for image in images]
 
-    def tokens(self, row: int) -> dict:
-        return {"bits": [bits_to(bits) for bits in self.row(row).bits]}
+    def tokens(self, rows: Sequence[int], stage: int) -> list[dict]:
+        if stage >= self.stage:
+            raise invalid(f"stage {stage} is not done: {self.stage} are")
+        width = self.request.shape.token_channels
+        return [wire_bits(self.row(index).bits[stage], width) for index in rows]
 
     def decode(self, rows: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         """Images ``[n, h, w, 3]`` (uint8)."""
         codes = [self.row(index).code for index in rows]
         if any(code is None for code in codes):
-            raise invalid("there is nothing to decode before the first stage")
+            raise invalid("there is nothing to look at before the first stage")
         return np.stack([self.network.decode(code, size) for code in codes])
 
     def _draw(self, row: Row, delta: np.ndarray) -> Drawn:
         scale, settings = self.stage, self.request.settings
-        forced = self.request.forced[scale] if self.request.forced and scale < len(self.request.forced) else None
-        uniforms = None if forced is not None else self.request.random.uniforms(row.id, scale, delta.shape[1])
+        keep = self.request.keep or ()
+        kept = keep[scale] if scale < len(keep) else None
+        uniforms = None if kept is not None else self.request.random.uniforms(row.id, scale, delta.shape[1])
         try:
             return draw_bits(
                 delta[0], delta[1] if len(delta) == 2 else None, settings.guidance[scale], settings.temperature[scale],
-                settings.top_p, uniforms, forced, settings.top_k,
+                settings.top_p, uniforms, kept, settings.top_k,
             )  # fmt: skip
         except FloatingPointError as error:
             problem = f"the generator gave no usable logits for candidate {row.id} at scale {scale}: {error}"
             raise ServeError("failed", problem) from error
+
+
+def grid_of(full: tuple[int, int], size: float) -> tuple[int, int]:
+    """Latent cells of a view: at least one, and halves up."""
+    height, width = (min(side, max(1, math.floor(side * size + 0.5))) for side in full)
+    return height, width
 
 
 def token_hash(bits: np.ndarray) -> str:

@@ -23,12 +23,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Shape:
-    """One aspect ratio and size."""
+    """One aspect ratio and size. ``label``: what the model calls the size, such as 0.25M."""
 
     id: str
     schedule: Schedule
     quantizer: BitQuantizer
     defaults: Settings
+    label: str | None = None
 
     @property
     def scales(self) -> int:
