@@ -2,7 +2,7 @@ import { Interrupted } from "../run/interrupt.ts";
 import { endBySignal } from "./leave.ts";
 
 /** How long a command may take to close its files after the first signal, unless it asks for more. */
-const PATIENCE_MS = 500;
+const PATIENCE_MS = 600;
 
 interface Watch {
   readonly controller: AbortController;

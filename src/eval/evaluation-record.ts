@@ -65,14 +65,18 @@ export async function beginEvaluation(
 ): Promise<boolean> {
   const before = await readEvaluation(dir);
   if (before !== null) expectSame(dir, before, record);
-  await writeFileAtomic(join(dir, layout.prompts), prompts.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  for (const [index, metadata] of prompts.entries()) {
-    const path = join(dir, layout.metadata(index));
-    const content = `${JSON.stringify(metadata)}\n`;
-    if ((await readFile(path, "utf8").catch(() => null)) !== content) await writeFileAtomic(path, content);
-  }
+  // First, so that whatever an interrupted evaluation leaves is known to be its own.
   if (before === null) await writeJsonAtomic(join(dir, layout.evaluation), record);
+  const rows = prompts.map((row) => `${JSON.stringify(row)}\n`).join("");
+  await writeIfOther(join(dir, layout.prompts), rows);
+  for (const [index, metadata] of prompts.entries()) {
+    await writeIfOther(join(dir, layout.metadata(index)), `${JSON.stringify(metadata)}\n`);
+  }
   return before !== null;
+}
+
+async function writeIfOther(path: string, content: string): Promise<void> {
+  if ((await readFile(path, "utf8").catch(() => null)) !== content) await writeFileAtomic(path, content);
 }
 
 function expectSame(dir: string, before: EvaluationRecord, now: EvaluationRecord): void {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
 import { decodePng } from "../io/png.ts";
+import { isPlain } from "./evaluation-folder.ts";
 import type { Judge } from "./geneval/judge.ts";
 import type { ImageSet, SetFacts } from "./image-set.ts";
 import { type FoundImage, layout } from "./layout.ts";
@@ -19,10 +20,11 @@ export class VerdictLog {
   readonly #judge: Judge;
   readonly #dir: string;
   readonly #facts: SetFacts;
-  readonly #partial: string;
+  /** Null where nothing can be kept beside the results: they go to a device or a pipe. */
+  readonly #partial: string | null;
   #writer: JsonlWriter | null = null;
 
-  private constructor(judge: Judge, dir: string, facts: SetFacts, partial: string) {
+  private constructor(judge: Judge, dir: string, facts: SetFacts, partial: string | null) {
     this.#judge = judge;
     this.#dir = dir;
     this.#facts = facts;
@@ -31,8 +33,9 @@ export class VerdictLog {
 
   /** @param out the results file that will be written in the end */
   static async open(judge: Judge, dir: string, facts: SetFacts, out: string): Promise<VerdictLog> {
-    const log = new VerdictLog(judge, dir, facts, `${out}.partial`);
-    for (const path of [out, log.#partial]) {
+    const plain = isPlain(out);
+    const log = new VerdictLog(judge, dir, facts, plain ? `${out}.partial` : null);
+    for (const path of plain ? [out, `${out}.partial`] : []) {
       const earlier = await readResults(path).catch(() => null);
       for (const row of earlier?.rows ?? []) {
         if (row.judge === judge.id && row.expected === facts.expected) log.#known.set(row.filename, row);
@@ -68,8 +71,8 @@ export class VerdictLog {
         ...(this.#facts.rewardModel === null ? {} : { rewardModel: this.#facts.rewardModel }),
         ...(entry.flops === null ? {} : { flops: entry.flops }),
       };
-      this.#writer ??= new JsonlWriter(this.#partial);
-      this.#writer.write(toFileRow(row));
+      if (this.#partial !== null) this.#writer ??= new JsonlWriter(this.#partial);
+      this.#writer?.write(toFileRow(row));
       this.#known.set(filename, row);
     });
     return images.map(({ filename }) => this.#known.get(filename)!);
@@ -83,7 +86,7 @@ export class VerdictLog {
   /** The results file is written: its working copy is no longer needed. */
   async finish(): Promise<void> {
     this.close();
-    await rm(this.#partial, { force: true });
+    if (this.#partial !== null) await rm(this.#partial, { force: true });
   }
 
   async #load(image: FoundImage) {

@@ -64,6 +64,7 @@ export async function writeSearchResults(
   const { config, plan } = planned;
   const reward = config.reward.name;
   const rows: CandidateRow[] = [];
+  await folder.announce(filesOf(planned, result));
   for (const { id, parent, image, pixelHash, bits, scores, details } of result.candidates) {
     const saved = await saveBits(folder, planned, id, bits);
     rows.push({ id, parent, scores, details, image: await folder.image(id, image), pixelHash, ...saved });
@@ -122,6 +123,17 @@ export async function writeSearchResults(
     await folder.file("sheet.png", sheet);
   }
   return summary;
+}
+
+/** All that will be written, so that a folder knows its files even if the program is killed meanwhile. */
+function filesOf({ config, generator }: PlannedSearch, { candidates }: SearchResult): string[] {
+  const ids = candidates.map(({ id }) => id);
+  return [
+    ...["candidates.jsonl", "metrics.json", "best.png"],
+    ...(config.sheet === "none" ? [] : ["sheet.png"]),
+    ...ids.map((id) => `images/${id}.png`),
+    ...(generator.bitsPerToken === undefined ? [] : ids.map((id) => `bits/${id}.json`)),
+  ];
 }
 
 async function saveBits(

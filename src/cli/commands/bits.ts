@@ -1,7 +1,8 @@
 import { parse } from "node:path";
 import type { Command } from "commander";
 import { TtsVarError } from "../../core/errors.ts";
-import { printJson, printResult } from "../output.ts";
+import { addForceFlag } from "../flags.ts";
+import { printJson, printWritten } from "../output.ts";
 import { createProgress } from "../progress.ts";
 
 const EXAMPLES = `
@@ -20,13 +21,14 @@ interface Options {
   readonly ratio?: string;
   readonly size?: string;
   readonly schedule?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
 /** `tts-var bits`: an image as the bits of a model. */
 export function register(program: Command): void {
-  program
-    .command("bits")
+  const command = program.command("bits");
+  addForceFlag(command)
     .description("Turn an image into the bits of a model, to draw it again or vary it with search --bits.")
     .argument("<image>", "PNG, JPEG or WebP file")
     .option("-o, --out <file>", "File to write (default: <image>.bits.json in the working directory)")
@@ -38,19 +40,27 @@ export function register(program: Command): void {
     .addHelpText("after", EXAMPLES)
     .action(async (image: string, options: Options) => {
       const { encodeImageFile } = await import("../../assemble/encode-image.ts");
-      const { writeJsonAtomic } = await import("../../io/atomic.ts");
+      const { openOutputFile, parsedOrUndefined } = await import("../../io/ownership.ts");
       const progress = createProgress(false);
       progress.status("encoding the image");
       const { model, ratio, size, schedule } = options;
       const out = options.out ?? `${parse(image).name}.bits.json`;
-      if (out === image) throw new TtsVarError("USAGE", `--out ${out} would overwrite the image`);
-      const encoded = await encodeImageFile(image, model, { ratio, size, schedule }).finally(() =>
-        progress.end(),
-      );
-      await writeJsonAtomic(out, encoded.file);
+      const output = { command: "bits", force: options.force ?? false };
+      using file = await openOutputFile(out, output, {
+        isOurs: (text) => (parsedOrUndefined(text) as { format?: unknown } | null)?.format === "tts-var-bits",
+        inputs: [image],
+      });
+      const encoded = await encodeImageFile(image, model, { ratio, size, schedule })
+        .catch((error: unknown) => {
+          // To this command the image is an argument, not the data of an evaluation.
+          const unreadable = error instanceof TtsVarError && error.code === "EVAL_DATA";
+          throw unreadable ? new TtsVarError("USAGE", error.message, { cause: error }) : error;
+        })
+        .finally(() => progress.end());
+      await file.write(`${JSON.stringify(encoded.file, null, 2)}\n`);
       const { width, height } = encoded;
       const { schedule: chosen } = encoded.file;
       if (options.json) printJson({ schemaVersion: 1, out, model, schedule: chosen, width, height });
-      else printResult(`${out}  ${width}x${height} (${chosen}), ${encoded.file.scales.length} scales`);
+      else printWritten(out, `${out}  ${width}x${height} (${chosen}), ${encoded.file.scales.length} scales`);
     });
 }

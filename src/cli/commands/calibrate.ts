@@ -8,7 +8,7 @@ import type { Calibration } from "../../core/strategy.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { MeasuredCurve } from "../../study/run-calibration.ts";
-import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
+import { addForceFlag, addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -33,6 +33,7 @@ interface Options {
   readonly verifier?: string;
   readonly jobs: string;
   readonly dir: string;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -44,7 +45,7 @@ export function register(program: Command): void {
     .description(
       "Measure by scale how well previews predict the final reward, and the best pruning schedules.",
     );
-  addOutputFlags(addSearchFlags(command))
+  addOutputFlags(addForceFlag(addSearchFlags(command)))
     .option("--prompts <file|n>", "GenEval metadata file, or a number of generated prompts", "48")
     .option(
       "--prompt-seed <text>",
@@ -90,13 +91,20 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
   const { optimiseSchedule } = await import("../../../search/parts/optimise-schedule.ts");
   const { plotCalibration } = await import("../../study/plots.ts");
   const { createCostModel } = await import("../../engine/cost-model.ts");
-  const { writeFileAtomic } = await import("../../io/atomic.ts");
+  const { openOutputFile } = await import("../../io/ownership.ts");
+  const { isCalibration } = await import("../../study/study-folder.ts");
   const prompts = await loadPrompts(options.prompts, options.promptSeed);
   const width = parseCount(options.samples, "--samples");
   const host = pluginHost(config.allowDownload, progress);
   const planned = await planConfig(config, host);
+  const file = join(options.dir, calibrationFile(config.model, config.reward.name));
+  const plot = file.replace(/json$/, "svg");
+  const rules = { flag: "--dir", isOurs: () => isCalibration(file) };
+  const output = { command: "calibrate", force: options.force ?? false };
+  using results = await openOutputFile(file, output, rules);
+  using plotted = await openOutputFile(plot, output, rules);
   const owned = new Disposal();
-  return owned.during(async () => {
+  return await owned.during(async () => {
     const { generator, reward } = owned.use(await openSearch(planned));
     const primaryReward = config.reward.name;
     const verifier = options.verifier === undefined ? null : await openVerifier(options.verifier, host);
@@ -131,8 +139,6 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
       optimiseSchedule({ calibration: measured, cost, reward: primaryReward, preview: latent, units }),
     );
     const calibration: Calibration = { ...measured, schedules };
-    const file = join(options.dir, calibrationFile(config.model, primaryReward));
-    const plot = file.replace(/json$/, "svg");
     const conditions = {
       prompts: prompts.length,
       promptSeed: options.promptSeed,
@@ -143,8 +149,8 @@ async function calibrate(config: SearchConfig, options: Options, progress: Progr
       otherPreviews: Object.fromEntries(others.map((curve) => [curve.preview, curve.calibration.scales])),
     };
     const text = JSON.stringify({ ...calibration, measured: conditions }, roundNumbers, 2);
-    await writeFileAtomic(file, `${text}\n`);
-    await writeFileAtomic(plot, plotCalibration(curves, cost));
+    await results.write(`${text}\n`);
+    await plotted.write(plotCalibration(curves, cost));
     return { calibration, file, plot };
   });
 }

@@ -8,6 +8,7 @@ import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { StudyConfig } from "../../study/study-config.ts";
 import type { StudyArm, StudyParts, StudyPlan } from "../../study/study-plan.ts";
+import { addForceFlag } from "../flags.ts";
 import { openJudgeOf } from "../geneval/judge-flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
@@ -28,6 +29,7 @@ interface RunOptions {
   readonly jobs?: string;
   readonly generators?: string;
   readonly threads?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -37,8 +39,7 @@ export function register(program: Command): void {
   const study = program
     .command("study")
     .description("Compare strategies at equal cost, with intervals and controls.");
-  study
-    .command("run")
+  addForceFlag(study.command("run"))
     .description("Run or continue a study and write its report.")
     .argument("<file>", "Study configuration (YAML)")
     .option("--out <dir>", "Folder of all studies", "results")
@@ -81,8 +82,10 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const config = parseStudy(parseYaml(text), file);
   const name = basename(file, extname(file));
   const dir = join(options.out, name);
+  const { claimStudy } = await import("../../study/study-folder.ts");
+  using _claim = claimStudy(dir, { command: "study run", force: options.force ?? false });
   const owned = new Disposal();
-  return owned.during(async () => {
+  return await owned.during(async () => {
     const { parts, plan, generators } = await openStudy(config, options, owned, progress);
     const store = await openStudyStore(dir, config, parts, plan.arms);
     try {

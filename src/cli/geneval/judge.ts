@@ -1,11 +1,11 @@
-import { dirname } from "node:path";
+import { join } from "node:path";
 import { TtsVarError } from "../../core/errors.ts";
 import { judgeDetectionsFile } from "../../eval/geneval/judge-file.ts";
 import { openImageSet } from "../../eval/image-set.ts";
 import { judgeFolder } from "../../eval/judge-folder.ts";
-import { probeWritable, writeFileAtomic } from "../../io/atomic.ts";
+import { openOutputFile, parsedOrUndefined } from "../../io/ownership.ts";
 import { watchInterrupts } from "../interrupt.ts";
-import { printJson, printResult } from "../output.ts";
+import { printJson, printResult, printWritten } from "../output.ts";
 import { createProgress } from "../progress.ts";
 import { type JudgeFlags, openJudgeOf, parseOptions } from "./judge-flags.ts";
 
@@ -13,6 +13,7 @@ export interface JudgeCommandFlags extends JudgeFlags {
   readonly detections?: string;
   readonly out?: string;
   readonly allowPartial?: boolean;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -24,12 +25,16 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
   }
   if (flags.detections !== undefined) return judgeRecorded(flags.detections, flags);
   if (flags.out === undefined) throw new TtsVarError("USAGE", "--out FILE is needed: where the verdicts go");
-  await probeWritable(dirname(flags.out));
+  if (flags.out === "") throw new TtsVarError("USAGE", '--out "": must name a file');
   const interrupts = watchInterrupts();
   const progress = createProgress(flags.quiet ?? false);
   try {
     // Before any model loads: an incomplete set is refused at once.
     const set = await openImageSet(dir!, flags.allowPartial ?? false);
+    using _file = await openOutputFile(flags.out, outputOf(flags), {
+      isOurs: isVerdicts,
+      inputs: set.images.map(({ filename }) => join(dir!, filename)),
+    });
     progress.status("loading the judge");
     await using judge = await openJudgeOf(flags);
     const rows = await judgeFolder({
@@ -44,11 +49,26 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
     progress.end();
     if (flags.json)
       printJson({ schemaVersion: 1, judge: judge.id, images: rows.length, correct, out: flags.out });
-    else printResult(`${rows.length} images judged by ${judge.id}, ${correct} correct: ${flags.out}`);
+    else
+      printWritten(
+        flags.out,
+        `${rows.length} images judged by ${judge.id}, ${correct} correct: ${flags.out}`,
+      );
   } finally {
     progress.end();
     interrupts.stop();
   }
+}
+
+function outputOf({ force }: JudgeCommandFlags) {
+  return { command: "geneval judge", force: force ?? false };
+}
+
+/** Whether the file names a judge of ours; files of the official judge do not. */
+function isVerdicts(text: string): boolean {
+  const [first = ""] = text.split("\n");
+  const row = parsedOrUndefined(first) as { judge?: unknown } | null | undefined;
+  return typeof row?.judge === "string" && /@[0-9a-f]{8}/.test(row.judge);
 }
 
 async function judgeRecorded(path: string, flags: JudgeCommandFlags): Promise<void> {
@@ -56,10 +76,16 @@ async function judgeRecorded(path: string, flags: JudgeCommandFlags): Promise<vo
   const text = lines.map(({ row }) => `${JSON.stringify(row)}\n`).join("");
   const correct = lines.filter(({ verdict }) => verdict.correct).length;
   const { out } = flags;
-  if (out !== undefined) await writeFileAtomic(out, text);
+  if (out !== undefined) {
+    using file = await openOutputFile(out, outputOf(flags), {
+      isOurs: (before) => before === text,
+      inputs: [path],
+    });
+    await file.write(text);
+  }
   if (flags.json) {
     const verdicts = out === undefined ? { rows: lines.map(({ row }) => row) } : { out };
     printJson({ schemaVersion: 1, images: lines.length, correct, ...verdicts });
   } else if (out === undefined) printResult(text);
-  else printResult(`${lines.length} recorded images judged, ${correct} correct: ${out}`);
+  else printWritten(out, `${lines.length} recorded images judged, ${correct} correct: ${out}`);
 }

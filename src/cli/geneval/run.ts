@@ -4,12 +4,12 @@ import { partsOpener } from "../../assemble/open-parts.ts";
 import { configHash } from "../../config/resolve.ts";
 import type { SearchConfig } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
+import { claimEvaluation } from "../../eval/evaluation-folder.ts";
 import { type AdaptiveSettings, type EvaluationRecord, hashPrompts } from "../../eval/evaluation-record.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { runEvaluation } from "../../eval/run-evaluation.ts";
 import { modelVersions, SampleRunner } from "../../eval/run-sample.ts";
-import { probeWritable } from "../../io/atomic.ts";
 import { seconds } from "../../run/clock.ts";
 import { resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
@@ -34,6 +34,7 @@ export interface RunFlags extends JudgeFlags {
   readonly adaptive?: boolean;
   readonly round?: string;
   readonly stopAt?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -68,7 +69,10 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       results: parseResults(flags.results),
     };
     checkBackend(where);
-    await probeWritable(out);
+    using _claim = claimEvaluation(out, {
+      command: `geneval ${command.name()}`,
+      force: flags.force ?? false,
+    });
 
     const judge = judged ? await openJudgeOf(flags) : null;
     const runner = new SampleRunner(
