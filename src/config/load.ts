@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, relative, resolve } from "node:path";
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+import { isMap, isScalar, type LineCounter, type Node } from "yaml";
 import { TtsVarError } from "../core/errors.ts";
 import { type ConfigTree, getPath, isTree, setPath } from "./paths.ts";
+import { readYaml } from "./read-yaml.ts";
 import { FILE_SETTINGS, NAMED_PLUGINS, NO_CALIBRATION, PATH_SETTINGS } from "./schema.ts";
 
 /** A configuration file: its values, and the line of each path. */
@@ -27,16 +28,8 @@ export async function loadConfigFile(path: string): Promise<ConfigFile> {
       { details: { path }, cause: error },
     );
   });
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  if (document.errors.length > 0) {
-    const issues = document.errors.map((error) => {
-      const { line, col } = lines.linePos(error.pos[0]);
-      return `${path}:${line}:${col}: ${error.message}`;
-    });
-    throw new TtsVarError("CONFIG_INVALID", issues.join("\n"), { details: { issues } });
-  }
-  const tree: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
+  const { value, document, lines } = readYaml(text, path);
+  const tree = value ?? {};
   if (!isTree(tree)) {
     throw new TtsVarError("CONFIG_INVALID", `${path}:1: must hold "key: value" lines, not ${typeName(tree)}`);
   }

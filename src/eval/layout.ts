@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
+import { withoutMark } from "../io/jsonl.ts";
 import { parseMetadata } from "./geneval/metadata.ts";
 import type { GenevalMetadata } from "./geneval/rules.ts";
 
@@ -81,7 +82,7 @@ async function readPromptMetadata(path: string): Promise<GenevalMetadata> {
   let value: unknown;
   try {
     text = await readFile(path, "utf8");
-    value = JSON.parse(text);
+    value = JSON.parse(withoutMark(text));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new TtsVarError("EVAL_DATA", `${path}: must hold one GenEval metadata object (${reason})`, {

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { withoutMark } from "../io/jsonl.ts";
 import { parseMetadata } from "./geneval/metadata.ts";
 import type { DetectionsByClass, GenevalMetadata } from "./geneval/rules.ts";
 
@@ -94,7 +95,7 @@ export async function readResults(path: string): Promise<ResultsFile> {
       cause: error,
     });
   });
-  const lines = text.split("\n");
+  const lines = withoutMark(text).split("\n");
   const tail = lines.pop()!;
   const rows = lines.map((line, index) => parseResult(line, `${path}:${index + 1}`));
   // A file that does not end with a line feed (an editor, an old pandas) is whole if its last line parses.

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import type { Command } from "commander";
-import { parse as parseYaml } from "yaml";
+import { readYaml } from "../../config/read-yaml.ts";
 import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
@@ -79,7 +79,7 @@ async function runStudyFile(file: string, options: RunOptions, progress: Progres
   const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
     throw new TtsVarError("CONFIG_NOT_FOUND", `cannot read the study ${file} (${cause.code})`, { cause });
   });
-  const config = parseStudy(parseYaml(text), file);
+  const config = parseStudy(readYaml(text, file).value, file);
   const name = basename(file, extname(file));
   const dir = join(options.out, name);
   const { claimStudy } = await import("../../study/study-folder.ts");

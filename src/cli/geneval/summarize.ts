@@ -91,5 +91,7 @@ export async function summarizeRows(results: ResultsFile, options: SummarizeOpti
 /** Time of all searches together; null when the folder has not recorded it. */
 async function searchSeconds(dir: string): Promise<number | null> {
   const timing = await readJsonl<{ seconds: number }>(join(dir, layout.timing)).catch(() => null);
-  return timing === null ? null : timing.rows.reduce((sum, row) => sum + row.seconds, 0);
+  // A file of that name may be of something else than an evaluation.
+  if (timing === null || !timing.rows.every((row) => Number.isFinite(row?.seconds))) return null;
+  return timing.rows.reduce((sum, row) => sum + row.seconds, 0);
 }
