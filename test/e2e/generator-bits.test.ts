@@ -75,10 +75,10 @@ describe("bits of images", () => {
   it("says what is wrong: no image, no encoder, no such shape, a file that would be overwritten", async () => {
     const image = join(dir, "square.png");
     const failures: [string[], number, RegExp][] = [
-      [["bits", join(dir, "none.png")], 5, /none\.png: not a readable image/],
+      [["bits", join(dir, "none.png")], 2, /none\.png: not a readable image/],
       [["bits", image, "--model", "toy"], 2, /toy has no image encoder/],
       [["bits", image, "--size", "1M"], 2, /no size 1M; it has 1:1 \(64x64\)/],
-      [["bits", image, "--out", image], 2, /would overwrite the image/],
+      [["bits", image, "--out", image], 2, /is what this command reads/],
       [["search", "-p", "a cup", "--bits-until", "2"], 2, /bitsUntil needs sampling\.bits/],
     ];
     for (const [argv, code, message] of failures) {
