@@ -11,6 +11,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Comparison, compareResults } from "../src/eval/compare.ts";
+import { geneval } from "../src/eval/geneval/benchmark.ts";
 import type { ResultRow } from "../src/eval/results.ts";
 import type { Interval } from "../src/eval/statistics/intervals.ts";
 import { type Summary, summarize } from "../src/eval/summary.ts";

@@ -76,8 +76,13 @@ export async function whileClaimed<T>(
 ): Promise<T> {
   for (let told = false; ; told = true) {
     const mine = tryHold(lock, contentFor(command));
-    if ("release" in mine) return work().finally(() => mine.release());
+    if ("release" in mine) {
+      using _mine = mine;
+      return await work();
+    }
     if (!told) waiting?.();
+    // The name is ours: what nobody can read there was cut off by a crash.
+    if (mine.holder === null && isSilent(lock, Date.now())) rmSync(lock, { force: true });
     await pause(POLL_MS);
     signal?.throwIfAborted();
   }
@@ -197,16 +202,18 @@ function readHolder(lock: string): Holder | null | undefined {
 
 /** @param now the time by the clock of the disk */
 function isAlive({ host, pid, began }: Holder, lock: string, now: number): boolean {
-  if (host !== hostname()) {
-    const entry = lstatSync(lock, { throwIfNoEntry: false });
-    return entry !== undefined && now - entry.mtimeMs < SILENCE_MS;
-  }
+  if (host !== hostname()) return !isSilent(lock, now);
   try {
     process.kill(pid, 0);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
   return began === null || (processStart(pid) ?? began) === began;
+}
+
+function isSilent(lock: string, now: number): boolean {
+  const entry = lstatSync(lock, { throwIfNoEntry: false });
+  return entry === undefined || now - entry.mtimeMs >= SILENCE_MS;
 }
 
 function taken(what: string, holder: Holder | null): TtsVarError {
