@@ -8,14 +8,11 @@ import { loadReward } from "../plugins/load-reward.ts";
 import { createScoring } from "../scoring/create-scoring.ts";
 import type { CalibrationRun } from "../study/run-calibration.ts";
 import { rewardRegistry } from "./builtins.ts";
-import { calibrationFile } from "./find-calibration.ts";
 import { openSearch, planConfig } from "./open-search.ts";
 
 export interface OpenCalibration
   extends Pick<CalibrationRun, "generator" | "reward" | "primaryReward" | "verifier"> {
   readonly cost: CostModel;
-  /** Name of the file in which a search looks for it. */
-  readonly file: string;
 }
 
 /**
@@ -46,7 +43,6 @@ export async function openCalibration(
       primaryReward,
       featureFlops: null,
     }),
-    file: calibrationFile(config.model.name, primaryReward),
   };
 }
 

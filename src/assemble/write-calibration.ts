@@ -1,7 +1,7 @@
 import { optimiseSchedule } from "../../search/parts/optimise-schedule.ts";
 import type { Calibration } from "../core/calibration.ts";
 import type { CostModel } from "../core/strategy.ts";
-import { writeFileAtomic } from "../io/atomic.ts";
+import type { OutputFile } from "../io/ownership.ts";
 import type { ScaleIntervals } from "../study/measure-calibration.ts";
 import { plotCalibration } from "../study/plots.ts";
 import type { MeasuredCurve } from "../study/run-calibration.ts";
@@ -11,6 +11,12 @@ export interface CalibrationFiles {
   readonly intervals: readonly ScaleIntervals[];
   readonly file: string;
   readonly plot: string;
+}
+
+/** The two files of a calibration, claimed before it is measured. */
+export interface CalibrationOutput extends Pick<CalibrationFiles, "file" | "plot"> {
+  readonly results: OutputFile;
+  readonly plotted: OutputFile;
 }
 
 /** Budgets for which pruning schedules are looked for. */
@@ -23,7 +29,7 @@ const scheduled = [2, 3, 4, 6, 8, 12, 16];
  * @param conditions the command, and everything else that decides the figures
  */
 export async function writeCalibration(
-  file: string,
+  { file, plot, results, plotted }: CalibrationOutput,
   curves: readonly MeasuredCurve[],
   cost: CostModel,
   conditions: Readonly<Record<string, unknown>>,
@@ -36,7 +42,6 @@ export async function writeCalibration(
     optimiseSchedule({ calibration: measured, cost, reward: measured.reward, preview: view, units }),
   );
   const calibration: Calibration = { ...measured, schedules };
-  const plot = file.replace(/json$/, "svg");
   const content = {
     ...calibration,
     measured: {
@@ -54,8 +59,8 @@ export async function writeCalibration(
       ),
     },
   };
-  await writeFileAtomic(file, `${JSON.stringify(content, roundNumbers, 2)}\n`);
-  await writeFileAtomic(plot, plotCalibration(curves, cost));
+  await results.write(`${JSON.stringify(content, roundNumbers, 2)}\n`);
+  await plotted.write(plotCalibration(curves, cost));
   return { calibration, intervals, file, plot };
 }
 

@@ -15,7 +15,7 @@ import { decodePng } from "../../src/io/png.ts";
 import { renderContactSheet, sheetKey } from "../../src/report/contact-sheet.ts";
 import { readHistory } from "../../src/report/search-history.ts";
 import { orAborted } from "../../src/run/interrupt.ts";
-import { claimFolder, runName } from "../../src/run/run-name.ts";
+import { makeNewFolder, runName } from "../../src/run/run-name.ts";
 
 let dir: string;
 beforeAll(async () => {
@@ -150,7 +150,7 @@ describe("run folders", () => {
   });
 
   it("never share a name", async () => {
-    const made = await Promise.all([1, 2, 3].map(() => claimFolder(join(dir, "runs"), "same")));
+    const made = await Promise.all([1, 2, 3].map(() => makeNewFolder(join(dir, "runs"), "same")));
     expect(new Set(made).size).toBe(3);
   });
 });

@@ -8,7 +8,7 @@ import { viewAt } from "../../core/generator.ts";
 import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { Bounds } from "../../study/measure-calibration.ts";
-import { addOutputFlags, addSearchFlags, resolveRecipeFlags } from "../flags.ts";
+import { addForceFlag, addOutputFlags, addSearchFlags, resolveRecipeFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -34,6 +34,7 @@ interface Options {
   readonly verifier?: string;
   readonly jobs: string;
   readonly dir: string;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -45,7 +46,7 @@ export function register(program: Command): void {
     .description(
       "Measure by scale how well previews predict the final reward, and the best pruning schedules.",
     );
-  addOutputFlags(addSearchFlags(command))
+  addOutputFlags(addForceFlag(addSearchFlags(command)))
     .option("--prompts <file|n>", "GenEval metadata file, or a number of generated prompts", "48")
     .option(
       "--prompt-seed <text>",
@@ -93,10 +94,13 @@ async function calibrate(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<CalibrationFiles> {
+  const { calibrationFile } = await import("../../assemble/find-calibration.ts");
   const { openCalibration } = await import("../../assemble/open-calibration.ts");
   const { loadPrompts } = await import("../../eval/geneval/prompt-source.ts");
   const { runCalibration } = await import("../../study/run-calibration.ts");
   const { writeCalibration } = await import("../../assemble/write-calibration.ts");
+  const { openOutputFile } = await import("../../io/ownership.ts");
+  const { isCalibration } = await import("../../study/study-folder.ts");
   const prompts = await loadPrompts(options.prompts, options.promptSeed, options.disjointFrom);
   const width = parseCount(options.samples, "--samples");
   const copies = Math.min(width, options.copies === "0" ? 0 : parseCount(options.copies, "--copies"));
@@ -104,9 +108,15 @@ async function calibrate(
   const previews = parsePreviews(options.previews);
   const status = longStatus(progress, progressStyle(options.quiet ?? false).live);
   const host = pluginHost(config.allowDownload, progress);
+  const file = join(options.dir, calibrationFile(config.model.name, config.reward.name));
+  const plot = file.replace(/json$/, "svg");
+  const rules = { flag: "--dir", isOurs: () => isCalibration(file) };
+  const output = { command: "calibrate", force: options.force ?? false };
+  using results = await openOutputFile(file, output, rules);
+  using plotted = await openOutputFile(plot, output, rules);
   const owned = new Disposal();
-  return owned.during(async () => {
-    const { file, cost, ...parts } = await openCalibration(config, options.verifier, host, owned);
+  return await owned.during(async () => {
+    const { cost, ...parts } = await openCalibration(config, options.verifier, host, owned);
     const curves = await runCalibration({
       ...parts,
       prompts,
@@ -131,7 +141,7 @@ async function calibrate(
       seed: config.task.seed,
       sampling: parts.generator.traits.settings,
     };
-    return writeCalibration(join(options.dir, file), curves, cost, conditions);
+    return writeCalibration({ file, plot, results, plotted }, curves, cost, conditions);
   });
 }
 
