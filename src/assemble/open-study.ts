@@ -137,6 +137,7 @@ async function openArm(
     name: arm.name,
     search: value.search,
     options: value.options,
+    ...(value.version === null ? {} : { version: value.version }),
     budgets: arm.budgets ?? budgets,
     live: arm.live,
     ...(arm.sampling
