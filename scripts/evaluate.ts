@@ -5,6 +5,7 @@
  *
  *     npx tsx scripts/evaluate.ts first-light [--report]
  */
+
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";

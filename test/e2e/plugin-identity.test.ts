@@ -11,7 +11,7 @@ let dir: string;
 const at = (name: string) => join(dir, name);
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tts-var-identity-"));
-  await put("steps.mjs", "export const last = (space) => space.scales;");
+  await put("steps.mjs", "export const last = (space) => space.stages;");
   await put("strategy.mjs", strategy(0));
   await put("reward.mjs", 'import { pick } from "./pick.mjs";\nexport default (batch) => batch.map(pick);');
   await put("pick.mjs", "export const pick = ({ image }) => image.data[0];");
@@ -23,10 +23,10 @@ const put = (name: string, text: string) => writeFile(at(name), text);
 /** Draws two candidates and answers with the one of the given row. */
 const strategy = (
   row: number,
-) => `import * as tts from "${new URL("../../src/core/strategy.ts", import.meta.url).href}";
+) => `import * as tts from "${new URL("../../src/core/program.ts", import.meta.url).href}";
 export default function* (space) {
   const drawn = yield* tts.start(2);
-  const done = yield* tts.stepTo(drawn, space.scales.length);
+  const done = yield* tts.stepTo(drawn, space.stages.length);
   return { finalists: done, best: ${row} };
 }
 `;

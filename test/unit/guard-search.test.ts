@@ -1,17 +1,16 @@
 import { expect, test } from "vitest";
 import { dryRun } from "../../src/core/dry-run.ts";
-import { type SearchFunction, score, select, start, step, stepTo } from "../../src/core/strategy.ts";
+import { refine, rewind, score, select, start, step, stepTo } from "../../src/core/program.ts";
+import type { SearchFunction } from "../../src/core/strategy.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { guardSearch } from "../../src/plugins/guard-search.ts";
-import { searchInput } from "./support/search-run.ts";
+import { planInputOf, searchInput } from "./support/search-run.ts";
 
 /** Runs a user's program to its end, dry. */
 async function run(search: unknown) {
   const guarded = guardSearch(search as SearchFunction, "strategy plug-in ./mine.mjs", import.meta.filename);
-  return dryRun(
-    guarded,
-    createSpace(await searchInput("single", 4), (limit) => limit),
-  );
+  const space = createSpace(planInputOf(await searchInput("single", 4)), (limit) => limit);
+  return dryRun(guarded, space);
 }
 
 const release = { type: "release", population: { key: 1 } };
@@ -41,7 +40,7 @@ test.each<[string, unknown, RegExp]>([
     function* () {
       yield { type: "dance" };
     },
-    /yielded something that is no action; use yield\* with start, step, score/,
+    /yielded something that is no action; use yield\* with start, step, refine, rewind, score/,
   ],
   ["returns no answer", function* () {}, /returned no answer; return \{ finalists, best \}/],
   [
@@ -99,11 +98,25 @@ test.each<[string, unknown, RegExp]>([
     /scores with "constructor", which this search does not have; it has sum/,
   ],
   [
-    "asks for a preview of no size",
+    "asks for a view of no size",
     function* () {
-      yield* score(yield* stepTo(yield* start(1), 1), "sum", { latent: { h: 0, w: 4 } });
+      yield* score(yield* stepTo(yield* start(1), 1), "sum", { view: { size: 0, look: "now" } });
     },
-    /a preview of \{"h":0,"w":4\}/,
+    /a view of \{"size":0,"look":"now"\}; views have a size above 0 and at most 1, and look now/,
+  ],
+  [
+    "refines nothing",
+    function* () {
+      yield* refine(yield* stepTo(yield* start(1), 1), 0);
+    },
+    /refines a share of 0; give one above 0 and at most 1/,
+  ],
+  [
+    "goes back to where it is",
+    function* () {
+      yield* rewind(yield* stepTo(yield* start(1), 1), 1);
+    },
+    /rewinds to stage 1 from 1; give a whole number below it/,
   ],
   [
     "returns unfinished finalists",

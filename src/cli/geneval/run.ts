@@ -99,7 +99,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       adaptive,
     };
     const reward = { name: config.reward.name, direction: parts.reward.direction };
-    await using backend = await openBackend(where, images, out, runner, progress);
+    await using backend = await openBackend(where, images, out, runner, progress, interrupts.signal);
     progress.line(
       `${prompts.length} prompts x ${samples} samples with ${config.strategy.name}, ${backend.description}`,
     );

@@ -34,7 +34,11 @@ export function remoteDefinition(
     timeoutMs: 1000 * secondsOf(environment[TIMEOUT]),
   };
   return {
-    describe: (request) => askTraits(endpoint, request),
+    async describe(request) {
+      // The protocol is checked first: a server of another version answers other calls.
+      await askInfo(endpoint);
+      return askTraits(endpoint, request);
+    },
     async open(request = {}): Promise<Generator> {
       const info = await askInfo(endpoint);
       const traits = await askTraits(endpoint, request);
@@ -54,13 +58,12 @@ async function askTraits(
   endpoint: Endpoint,
   { shape = {}, settings = {} }: GeneratorRequest = {},
 ): Promise<GeneratorTraits> {
-  // The protocol is checked first: a server of another version answers other calls.
-  await askInfo(endpoint);
   const { traits } = await briefly(endpoint, (calls) =>
     calls.json("traits", { shape, settings }, answerSchemas.traits),
   );
   const { refine, ...cost } = traits.cost;
-  return { ...traits, cost: { ...cost, ...(refine === undefined ? {} : { refine }) } };
+  // The memory is the server's: a plan of this machine must not count it.
+  return { ...traits, memory: null, cost: { ...cost, ...(refine === undefined ? {} : { refine }) } };
 }
 
 async function briefly<Answer>(
