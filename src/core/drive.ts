@@ -37,7 +37,7 @@ export function book(ledger: Ledger, action: SearchAction): Booked {
     case "refine":
       return booked(ledger.refine(population, action.share));
     case "rewind":
-      return booked(ledger.rewind(population, action.stage));
+      return booked(ledger.rewind(population, action.to));
     case "score": {
       const { view, score } = ledger.score(population, action.rows, action.reward, action.view);
       return booked(population, view, score);

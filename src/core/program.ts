@@ -27,7 +27,7 @@ export type SearchAction =
   | { readonly type: "start"; readonly width: number }
   | { readonly type: "step"; readonly population: Population }
   | { readonly type: "refine"; readonly population: Population; readonly share: number }
-  | { readonly type: "rewind"; readonly population: Population; readonly stage: number }
+  | { readonly type: "rewind"; readonly population: Population; readonly to: number }
   | {
       readonly type: "score";
       readonly population: Population;
@@ -71,6 +71,11 @@ export const SIGHT_OF = {
   branch: "nothing",
   release: "nothing",
 } as const satisfies Record<SearchAction["type"], Sight>;
+
+/** Verbs that show one kind of sight. */
+export type VerbOf<Kind extends Sight> = {
+  [Verb in SearchAction["type"]]: (typeof SIGHT_OF)[Verb] extends Kind ? Verb : never;
+}[SearchAction["type"]];
 
 /** The answer to an action: the population that it concerns or leads to, and what was seen. */
 export interface SearchObservation {
@@ -132,7 +137,7 @@ export function* refine(
  * `rewind`.
  */
 export function* rewind(population: Population, stage: number): SearchProgram<Population> {
-  return (yield* ask({ type: "rewind", population, stage })).population;
+  return (yield* ask({ type: "rewind", population, to: stage })).population;
 }
 
 export interface ObserveOptions {

@@ -1,7 +1,7 @@
 import type { Spending } from "./budget.ts";
 import type { View } from "./generator.ts";
 import type { CandidateId } from "./ids.ts";
-import type { Why } from "./program.ts";
+import type { VerbOf, Why } from "./program.ts";
 import type { TaskRecord } from "./task.ts";
 import type { TokenKind } from "./tokens.ts";
 
@@ -28,7 +28,8 @@ export type TraceEvent =
     }
   | { readonly type: "start"; readonly population: number; readonly ids: readonly CandidateId[] }
   | {
-      readonly type: "step" | "refine";
+      /** With what else the action asked for, such as a refinement's `share`. */
+      readonly type: VerbOf<"signals">;
       readonly population: number;
       readonly stage: number;
       readonly ids: readonly CandidateId[];
@@ -36,10 +37,10 @@ export type TraceEvent =
       readonly signals: Readonly<Record<string, readonly number[]>>;
     }
   | {
-      readonly type: "rewind";
+      /** Where nothing is seen; with what the action asked for, such as the stages `to` which it goes back. */
+      readonly type: Exclude<VerbOf<"nothing">, "start" | "select" | "branch" | "release">;
       readonly population: number;
-      /** Stages done after it. */
-      readonly to: number;
+      readonly stage: number;
       readonly ids: readonly CandidateId[];
     }
   | {

@@ -1,7 +1,14 @@
 import type { Spending } from "../core/budget.ts";
 import type { Booked } from "../core/drive.ts";
 import type { GeneratorTraits, StageSignals } from "../core/generator.ts";
-import type { SearchOutcome, Sight, Sights, Why } from "../core/program.ts";
+import {
+  type SearchOutcome,
+  SIGHT_OF,
+  type Sight,
+  type Sights,
+  type VerbOf,
+  type Why,
+} from "../core/program.ts";
 import type { Reward } from "../core/reward.ts";
 import { recordTask, type Task } from "../core/task.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -26,16 +33,6 @@ export function eventOf({ action, next }: Booked, seen: Sights[Sight], run: Tell
   switch (action.type) {
     case "start":
       return { type: "start", population: key, ids };
-    case "step":
-    case "refine": {
-      const { tokenHash, values } = seen as StageSignals;
-      const signals = Object.fromEntries(
-        Object.entries(values).map(([name, list]) => [name, Array.from(list)]),
-      );
-      return { type: action.type, population: key, stage, ids, tokens: tokenHash, signals };
-    }
-    case "rewind":
-      return { type: "rewind", population: key, to: next.stage, ids };
     case "score": {
       const { rows, reward, view } = action;
       const scored = rows.map((row) => ids[row]!);
@@ -76,7 +73,19 @@ export function eventOf({ action, next }: Booked, seen: Sights[Sight], run: Tell
     }
     case "release":
       return { type: "release", population: key };
+    default: {
+      // Any other verb: what it asked for, where that led, and the signals where it shows some.
+      const { type, population: _, ...asked } = action;
+      const verb: VerbOf<"nothing" | "signals"> = type;
+      const shown = SIGHT_OF[verb] === "signals" ? signalFields(seen as StageSignals) : {};
+      return { type: verb, population: key, stage, ids, ...asked, ...shown } as TraceEvent;
+    }
   }
+}
+
+function signalFields({ tokenHash, values }: StageSignals): Pick<EventOf<"step">, "tokens" | "signals"> {
+  const lists = Object.entries(values).map(([name, list]) => [name, Array.from(list)] as const);
+  return { tokens: tokenHash, signals: Object.fromEntries(lists) };
 }
 
 export function beginEvent(run: {

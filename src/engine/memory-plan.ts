@@ -113,7 +113,7 @@ function follow({ generator, memory, strategy, space }: MemoryInput) {
         moments.push({ stage: population.stage - 1, rows: population.ids.length, kept: kept() });
         return;
       case "rewind":
-        held.set(population.key, [{ bytes: population.ids.length * (memory.kept[action.stage - 1] ?? 0) }]);
+        held.set(population.key, [{ bytes: population.ids.length * (memory.kept[action.to - 1] ?? 0) }]);
         return;
       case "score":
       case "features":

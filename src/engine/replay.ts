@@ -2,7 +2,7 @@ import { Budget } from "../core/budget.ts";
 import { type Booked, finish, turns } from "../core/drive.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { Ledger } from "../core/ledger.ts";
-import type { Sight, Sights } from "../core/program.ts";
+import { type ActionOf, SIGHT_OF, type Sight, type Sights } from "../core/program.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import { endEvent, eventOf, oriented, recordedFeatures, recordedSignals, recordedTokens } from "./events.ts";
 import { createSpace, type PlanInput } from "./plan.ts";
@@ -51,7 +51,7 @@ export function replayTrace(input: PlanInput, trace: readonly TraceEvent[]): Rep
   while (!turn.done) {
     const booked = turn.value;
     const seen = recall(booked, trace[index], run.rewards);
-    const event = eventOf(booked, seen ?? nothing(booked), run);
+    const event = eventOf(booked, seen ?? NOTHING[SIGHT_OF[booked.action.type]], run);
     if (seen === undefined || !same(event, trace[index])) return differs(event);
     index += 1;
     turn = loop.next(seen);
@@ -68,37 +68,27 @@ function recall(
   recorded: TraceEvent | undefined,
   rewards: PlanInput["rewards"],
 ): Sights[Sight] | undefined {
-  switch (action.type) {
-    case "step":
-    case "refine":
-      return recorded?.type === action.type ? recordedSignals(recorded) : undefined;
-    case "score":
-      return recorded?.type === "scores" ? oriented(recorded.raw, rewards[action.reward]!) : undefined;
+  if (recorded?.type !== (action.type === "score" ? "scores" : action.type)) return undefined;
+  switch (recorded.type) {
+    case "scores":
+      return oriented(recorded.raw, rewards[(action as ActionOf<"score">).reward]!);
     case "features":
-      return recorded?.type === "features" ? recordedFeatures(recorded) : undefined;
+      return recordedFeatures(recorded);
     case "tokens":
-      return recorded?.type === "tokens" ? recordedTokens(recorded) : undefined;
+      return recordedTokens(recorded);
     default:
-      return null;
+      return "signals" in recorded ? recordedSignals(recorded) : null;
   }
 }
 
 /** Empty values where a model would have spoken, to tell what the program asked for. */
-function nothing({ action }: Booked): Sights[Sight] {
-  switch (action.type) {
-    case "step":
-    case "refine":
-      return { tokenHash: [], values: {} };
-    case "score":
-      return new Float64Array();
-    case "features":
-      return { dims: [], data: new Float32Array() };
-    case "tokens":
-      return [];
-    default:
-      return null;
-  }
-}
+const NOTHING: Sights = {
+  nothing: null,
+  signals: { tokenHash: [], values: {} },
+  scores: new Float64Array(),
+  features: { dims: [], data: new Float32Array() },
+  tokens: [],
+};
 
 /** Equality of events as they stand in a trace file. */
 function same(event: TraceEvent, recorded: TraceEvent | undefined): boolean {

@@ -96,6 +96,19 @@ describe("documents", () => {
     expect(named).toEqual([]);
   });
 
+  it("begin with four files to read, each short, the loop among them", () => {
+    const section = (file: string, from: string, to: string): string =>
+      readFileSync(file, "utf8").split(from)[1]!.split(to)[0]!;
+    const files = (text: string): string[] =>
+      [...text.matchAll(/`([\w/-]+\.ts)`/g)].map((match) => match[1]!);
+    const list = files(section("CONTRIBUTING.md", "To find your way", "Words are fixed"));
+    expect(list).toHaveLength(4);
+    expect(list).toContain("src/core/drive.ts");
+    expect(files(section("README.md", "To read the code", "\n\n"))).toEqual(list);
+    const lines = list.map((file) => readFileSync(file, "utf8").split("\n").length);
+    expect(lines.filter((count) => count >= 200)).toEqual([]);
+  });
+
   it("use commands that exist", () => {
     const known = COMMANDS.map(({ name }) => name);
     const used = documents.flatMap((file) =>
