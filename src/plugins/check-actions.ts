@@ -33,9 +33,9 @@ export class ActionChecks {
         if (action.share > 0 && action.share <= 1) return this.#tooEarly(stage, action.type);
         return `refines a share of ${show(action.share)}; give one above 0 and at most 1`;
       case "rewind":
-        return Number.isInteger(action.stage) && action.stage >= 0 && action.stage < stage
+        return Number.isInteger(action.to) && action.to >= 0 && action.to < stage
           ? null
-          : `rewinds to stage ${show(action.stage)} from ${stage}; give a whole number below it`;
+          : `rewinds to stage ${show(action.to)} from ${stage}; give a whole number below it`;
       case "score":
         return (
           this.#tooEarly(stage, action.type) ??
