@@ -1,16 +1,23 @@
 /**
  * Makes a committed table of GenEval-protocol results: runs every arm of an evaluation, compares them pair by pair, and
- * writes `results/NAME/{README.md,table.json}`. Interrupted evaluations go on where they stopped; when a model has
- * changed, they begin anew.
+ * writes `results/NAME/{answers.jsonl,README.md,table.json}`. Interrupted evaluations go on where they stopped; when a
+ * model has changed, they begin anew. With --report only the tables are made again, of the answers, without any model.
  *
- *     npx tsx scripts/evaluate.ts first-light
+ *     npx tsx scripts/evaluate.ts first-light [--report]
  */
+
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Comparison, compareResults } from "../src/eval/compare.ts";
+import { geneval } from "../src/eval/geneval/benchmark.ts";
+import type { ResultRow } from "../src/eval/results.ts";
+import type { Interval } from "../src/eval/statistics/intervals.ts";
+import { type Summary, summarize } from "../src/eval/summary.ts";
 import { makeFolder, writeFileAtomic } from "../src/io/atomic.ts";
+import { readJsonl } from "../src/io/jsonl.ts";
 
 interface Arm {
   readonly name: string;
@@ -70,28 +77,6 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
   },
 };
 
-interface Interval {
-  readonly estimate: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-interface Summary {
-  readonly label: string;
-  readonly images: number;
-  readonly prompts: number;
-  readonly correctPrompts: number;
-  readonly overall: number;
-  readonly byTag: readonly { readonly tag: string; readonly accuracy: number }[];
-  readonly intervals: { readonly overall: Interval };
-  readonly cost: { readonly flopsPerImage: number; readonly searchSeconds: number };
-}
-
-interface Comparison {
-  readonly pairs: number;
-  readonly overall: { readonly newPrompts: Interval; readonly thesePrompts: Interval };
-}
-
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 function ttsVar(args: readonly string[]): string {
@@ -120,6 +105,7 @@ function hashOfModels(): string {
 const percent = (value: number): string => (100 * value).toFixed(1);
 const range = ({ low, high }: Interval): string => `[${percent(low)}, ${percent(high)}]`;
 const signed = (value: number): string => (value < 0 ? "" : "+") + percent(value);
+const probability = (p: number): string => (p < 0.001 ? "< .001" : p.toFixed(3).replace(/^0/, ""));
 
 function markdown(
   name: string,
@@ -134,7 +120,7 @@ function markdown(
     "",
     evaluation.text,
     "",
-    `${first!.label}. Percent; 95 % intervals for new prompts.`,
+    `${first!.label}. Percent; 95 % intervals for new prompts; \`p\` by exchanging the two sides of each prompt. Nothing is corrected for the number of comparisons.`,
     "",
   ];
   lines.push(
@@ -148,23 +134,23 @@ function markdown(
       `**${percent(summary.overall)}**`,
       range(summary.intervals.overall),
       percent(summary.correctPrompts / summary.prompts),
-      (summary.cost.flopsPerImage / 1e9).toFixed(1),
+      (summary.cost!.flopsPerImage / 1e9).toFixed(1),
     ];
     lines.push(`| ${cells.join(" | ")} |`);
   }
   if (comparisons.length > 0) {
     lines.push(
       "",
-      "| difference, paired | points | new prompts | these prompts | pairs |",
+      "| difference, paired | points | new prompts | p, exact | pairs |",
       "|---|---|---|---|---|",
     );
     for (const { from, to, result } of comparisons) {
-      const { newPrompts, thesePrompts } = result.overall;
+      const { newPrompts, p } = result.overall;
       const cells = [
         `${to} - ${from}`,
         signed(newPrompts.estimate),
         range(newPrompts),
-        range(thesePrompts),
+        probability(p),
         result.pairs,
       ];
       lines.push(`| ${cells.join(" | ")} |`);
@@ -180,31 +166,91 @@ if (!evaluation) {
   console.error(`usage: npx tsx scripts/evaluate.ts ${Object.keys(evaluations).join("|")}`);
   process.exit(2);
 }
-// Other models make another evaluation, which must not continue in the folders of the former one.
-const models = hashOfModels();
-const folder = (arm: string) => join(root, "results/runs", `${name}-${models}`, arm.replaceAll(" ", "-"));
-const summaries = new Map<string, Summary>();
-for (const { name: arm, flags } of evaluation.arms) {
-  console.error(`== ${arm}`);
-  ttsVar(["geneval", "run", ...evaluation.common, ...flags, "--out", folder(arm)]);
-  summaries.set(arm, JSON.parse(ttsVar(["geneval", "summarize", folder(arm), "--json"])) as Summary);
-}
+const out = join(root, "results", name);
+const answersPath = join(out, "answers.jsonl");
+if (!process.argv.includes("--report")) await runArms(evaluation);
+const { rows: answers } = await readJsonl<AnswerLine>(answersPath);
+const rowsOf = new Map(answers.map((line) => [line.arm, expand(line, answers[0]!)]));
+const summaries = new Map([...rowsOf].map(([arm, rows]) => [arm, summarize(rows, { benchmark: geneval })]));
 const comparisons = evaluation.comparisons.map(([from, to]) => ({
   from,
   to,
-  result: JSON.parse(ttsVar(["geneval", "compare", folder(from), folder(to), "--json"])) as Comparison,
+  result: compareResults(rowsOf.get(from)!, rowsOf.get(to)!, { benchmark: geneval }),
 }));
-// Seconds belong to the machine, folders to the user: neither is part of the committed table.
 const table = {
   arms: [...summaries].map(([arm, { cost, ...summary }]) => ({
     arm,
     ...summary,
-    flopsPerImage: cost.flopsPerImage,
+    flopsPerImage: cost!.flopsPerImage,
   })),
   comparisons: comparisons.map(({ from, to, result }) => ({ from, to, ...result, a: from, b: to })),
 };
-const out = join(root, "results", name);
-makeFolder(out);
 await writeFileAtomic(join(out, "table.json"), `${JSON.stringify(table, null, 2)}\n`);
 await writeFileAtomic(join(out, "README.md"), markdown(name, evaluation, summaries, comparisons));
 console.log(relative(process.cwd(), join(out, "README.md")));
+
+/** Verdicts of one arm, image by image; the first line has what is common to all. */
+interface AnswerLine {
+  readonly arm: string;
+  readonly judge?: string;
+  readonly rewardModel?: string;
+  readonly prompts?: readonly { readonly tag: string; readonly prompt: string; readonly samples: number }[];
+  /** 0 or 1 for each image, prompt by prompt, with its FLOPs. */
+  readonly correct: string;
+  readonly flops: readonly number[];
+}
+
+async function runArms({ common, arms }: Evaluation): Promise<void> {
+  // Other models make another evaluation, which must not continue in the folders of the former one.
+  const models = hashOfModels();
+  const lines: AnswerLine[] = [];
+  for (const { name: arm, flags } of arms) {
+    console.error(`== ${arm}`);
+    const folder = join(root, "results/runs", `${name}-${models}`, arm.replaceAll(" ", "-"));
+    ttsVar(["geneval", "run", ...common, ...flags, "--out", folder]);
+    const { rows } = await readJsonl<ResultRow>(join(folder, "results.jsonl"));
+    rows.sort((a, b) => (a.filename < b.filename ? -1 : 1));
+    lines.push({ arm, ...(lines.length === 0 ? commonOf(rows) : {}), ...verdictsOf(rows) });
+  }
+  makeFolder(out);
+  await writeFileAtomic(answersPath, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+}
+
+function commonOf(rows: readonly ResultRow[]) {
+  const { judge, rewardModel } = rows[0]!;
+  const prompts = new Map<string, { tag: string; prompt: string; samples: number }>();
+  for (const { filename, tag, prompt } of rows) {
+    const folder = filename.split("/")[0]!;
+    const known = prompts.get(folder) ?? { tag, prompt, samples: 0 };
+    prompts.set(folder, { ...known, samples: known.samples + 1 });
+  }
+  return { ...(judge && { judge }), ...(rewardModel && { rewardModel }), prompts: [...prompts.values()] };
+}
+
+function verdictsOf(rows: readonly ResultRow[]): Pick<AnswerLine, "correct" | "flops"> {
+  return {
+    correct: rows.map(({ correct }) => Number(correct)).join(""),
+    flops: rows.map(({ flops }) => flops ?? 0),
+  };
+}
+
+function expand({ correct, flops }: AnswerLine, { judge, rewardModel, prompts }: AnswerLine): ResultRow[] {
+  const padded = (value: number, digits = 5): string => String(value).padStart(digits, "0");
+  const images = prompts!.flatMap(({ tag, prompt, samples }, index) =>
+    Array.from({ length: samples }, (_, sample) => ({
+      filename: `${padded(index)}/samples/${padded(sample, 4)}.png`,
+      tag,
+      prompt,
+    })),
+  );
+  return images.map((image, index) => ({
+    ...image,
+    correct: correct[index] === "1",
+    reason: "",
+    metadata: { tag: image.tag, prompt: image.prompt, include: [] },
+    details: {},
+    ...(judge && { judge }),
+    ...(rewardModel && { rewardModel }),
+    flops: flops[index]!,
+  }));
+}

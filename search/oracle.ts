@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TtsVarError } from "../src/core/errors.ts";
 import { defineStrategy } from "../src/core/strategy.ts";
 import { samplesSchema } from "./best-of-n.ts";
 import { answerBest, finishedRoots, wholeUnits } from "./parts/answer.ts";
@@ -16,13 +17,20 @@ export const oracle = defineStrategy({
       .min(1)
       .nullable()
       .default(null)
-      .describe("reward that chooses; null takes the run's reward"),
+      .describe("reward that chooses: judge in a study; there is no other default"),
   }),
   create: ({ n, judge }) =>
     function* (space) {
+      // By the run's own reward it would be best-of-n under a name that promises more.
+      if (judge === null) {
+        throw new TtsVarError(
+          "CONFIG_INVALID",
+          `the strategy oracle needs to be told who judges: in a study set judge to "judge"; here, name a reward (${Object.keys(space.rewards).join(", ")}), or use best-of-n`,
+        );
+      }
       const family = (count: number) =>
         function* (inner: typeof space) {
-          return yield* answerBest(inner, yield* finishedRoots(inner, count), judge ?? inner.reward);
+          return yield* answerBest(inner, yield* finishedRoots(inner, count), judge);
         };
       return yield* family(n ?? Math.min(wholeUnits(space), mostWhole(family, space)))(space);
     },

@@ -6,7 +6,7 @@ import { answerBest } from "./parts/answer.ts";
 import { sizedToFit, widest } from "./parts/fit.ts";
 import { multinomial } from "./parts/resample.ts";
 import { paperShape, planTtsVar, type TtsVarPlan } from "./parts/tts-var-plan.ts";
-import { cluster } from "./tts-var.ts";
+import { cluster, identicalScales } from "./tts-var.ts";
 
 const paperPlan = { widths: null, shape: paperShape, clusterScales: null, resampleScales: null };
 
@@ -51,6 +51,11 @@ function* run(space: SearchSpace, lambda: number, plan: TtsVarPlan): SearchProgr
     population = (yield* step(population)).population;
     const decision = plan.decisions.get(scale);
     if (!decision) continue;
+    if (scale < identicalScales(space)) {
+      const picks = Array.from({ length: decision.width }, (_, row) => row % population.ids.length);
+      population = yield* select(population, picks, { rule: "identical" });
+      continue;
+    }
     if (decision.rule === "cluster") {
       const { picks, why } = yield* cluster(space, population, decision.width, {}, constant);
       population = yield* select(population, picks, why);

@@ -107,6 +107,14 @@ function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): Sea
   for (const { index: scale } of space.stages) {
     population = (yield* step(population)).population;
     const decision = plan.decisions.get(scale);
+    // Nothing is to be seen, and nothing to be paid, while all candidates are one.
+    if (scale < identicalScales(space)) {
+      if (!decision) continue;
+      const picks = Array.from({ length: decision.width }, (_, row) => row % population.ids.length);
+      population = yield* select(population, picks, { rule: "identical" });
+      histories = pick(histories, picks);
+      continue;
+    }
     const looksBack = options.history === "all" && scale <= lastResampled;
     if (decision?.rule === "resample" || looksBack) {
       const scores = yield* score(population, space.reward, { view });
@@ -126,6 +134,11 @@ function* run(space: SearchSpace, options: TtsVarOptions, plan: TtsVarPlan): Sea
     histories = pick(histories, choice.picks);
   }
   return yield* answerBest(space, population);
+}
+
+/** Scales whose tokens are forced, so that candidates do not differ yet: all that are shared but the last. */
+export function identicalScales({ cost }: SearchSpace): number {
+  return Math.max(0, cost.shared - 1);
 }
 
 /** Diversity phase: one candidate per cluster of preview features, or of tokens. */

@@ -24,6 +24,8 @@ export interface StudyOpening {
   readonly threads?: number | undefined;
   readonly generators?: number | undefined;
   hostOf(allowDownload: boolean): PluginHost;
+  /** Where in the study's file a setting is, as \`file:line\`. */
+  placeOf(path: string): string;
 }
 
 export interface OpenStudy {
@@ -40,7 +42,7 @@ export interface OpenStudy {
  */
 export async function openStudy(
   config: StudyConfig,
-  { threads, generators: copies, hostOf }: StudyOpening,
+  { threads, generators: copies, hostOf, placeOf }: StudyOpening,
   owned: Disposal,
 ): Promise<OpenStudy> {
   const settings = {
@@ -50,7 +52,7 @@ export async function openStudy(
     ...(threads === undefined ? {} : { threads }),
   };
   expandNames(settings as never);
-  const search = parseSearch(settings, "search");
+  const search = parseSearch(settings, "search", placeOf);
   const host = hostOf(search.allowDownload);
   // Cheap to find, and of no use if there are too few.
   const prompts = await loadPrompts(
@@ -67,7 +69,9 @@ export async function openStudy(
   }
   const arms: StudyArm[] = [];
   for (const arm of config.arms)
-    arms.push(await openArm(arm, config, { settings, search, generator: open.generator, host }, owned));
+    arms.push(
+      await openArm(arm, config, { settings, search, generator: open.generator, host, placeOf }, owned),
+    );
   const judge = owned.use(
     await openJudge({
       detector: config.judge,
@@ -113,24 +117,27 @@ interface ArmSurroundings {
   readonly search: SearchRecipe;
   readonly generator: Generator;
   readonly host: PluginHost;
+  placeOf(path: string): string;
 }
 
 async function openArm(
   arm: StudyConfig["arms"][number],
-  { budgets }: StudyConfig,
-  { settings, search, generator, host }: ArmSurroundings,
+  { arms, budgets }: StudyConfig,
+  { settings, search, generator, host, placeOf }: ArmSurroundings,
   owned: Disposal,
 ): Promise<StudyArm> {
   const where = { registry: strategyRegistry, baseDir: host.baseDir };
   const { value } = await loadStrategy(arm.strategy.name, arm.strategy.options, where);
   const own = parseSearch(
     { ...settings, features: { ...search.features, ...arm.features } },
-    `arms.${arm.name}`,
+    `arms.${arms.indexOf(arm)}`,
+    placeOf,
   );
   return {
     name: arm.name,
     search: value.search,
     options: value.options,
+    ...(value.version === null ? {} : { version: value.version }),
     budgets: arm.budgets ?? budgets,
     live: arm.live,
     ...(arm.sampling
@@ -148,9 +155,12 @@ async function otherSettings(generator: Generator, settings: object): Promise<Ge
   );
 }
 
-function parseSearch(value: unknown, where: string): SearchRecipe {
+function parseSearch(value: unknown, where: string, placeOf: (path: string) => string): SearchRecipe {
   const parsed = recipeSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${where}.${path.join(".")}: ${message}`);
-  throw new TtsVarError("CONFIG_INVALID", problems.join("; "), { details: { problems } });
+  const problems = parsed.error.issues.map(({ path, message }) => {
+    const name = [where, ...path].join(".");
+    return `${placeOf(name)}: ${name}: ${message}`;
+  });
+  throw new TtsVarError("CONFIG_INVALID", problems.join("\n"), { details: { problems } });
 }

@@ -56,7 +56,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "tokens",
-    summary: "turn an image into bits of a model, to draw it again or vary it",
+    summary: "turn an image into tokens of a model, to draw it again or vary it",
     load: () => import("./commands/tokens.ts"),
   },
   {

@@ -124,6 +124,11 @@ export function addSearchFlags(command: Command): Command {
     );
 }
 
+/** Adds `--force`, for commands that write where others may have written. */
+export function addForceFlag(command: Command): Command {
+  return command.option("--force", "Replace files at --out that no run of tts-var is known to have written");
+}
+
 /** Adds `--json` and `--quiet`. */
 export function addOutputFlags(command: Command): Command {
   return command

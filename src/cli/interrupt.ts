@@ -2,7 +2,15 @@ import { Interrupted } from "../run/interrupt.ts";
 import { endBySignal } from "./leave.ts";
 
 /** How long a command may take to close its files after the first signal, unless it asks for more. */
-const PATIENCE_MS = 500;
+const PATIENCE_MS = 600;
+
+/** The first signal of the program, and when it came. */
+let first: { readonly signal: "SIGINT" | "SIGTERM"; readonly at: number } | undefined;
+
+/** The signal that interrupts the program, if one does. */
+export function firstInterrupt(): { readonly signal: NodeJS.Signals; readonly msAgo: number } | undefined {
+  return first && { signal: first.signal, msAgo: performance.now() - first.at };
+}
 
 interface Watch {
   readonly controller: AbortController;
@@ -41,6 +49,7 @@ function startWatch(): Watch {
   const controller = new AbortController();
   const onSignal = (signal: "SIGINT" | "SIGTERM"): void => {
     if (controller.signal.aborted) endBySignal(signal);
+    first = { signal, at: performance.now() };
     controller.abort(new Interrupted(signal));
   };
   const onInt = (): void => onSignal("SIGINT");

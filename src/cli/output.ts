@@ -1,4 +1,5 @@
 import { TtsVarError } from "../core/errors.ts";
+import { isStdout } from "../io/output-target.ts";
 
 /** The only writers to the two streams: results to stdout, everything else to stderr. */
 export function printResult(text: string): void {
@@ -7,6 +8,12 @@ export function printResult(text: string): void {
 
 export function printJson(value: unknown): void {
   printResult(JSON.stringify(value, null, 2));
+}
+
+/** A line about a file that was written; on stderr if stdout is that file. */
+export function printWritten(out: string, text: string): void {
+  if (isStdout(out)) printNote(text);
+  else printResult(text);
 }
 
 export function printNote(text: string): void {

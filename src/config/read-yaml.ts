@@ -3,6 +3,9 @@ import { isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { TtsVarError } from "../core/errors.ts";
 import { type ConfigTree, isTree } from "./paths.ts";
 
+/** Values that aliases may stand for; more is a mistake, or meant to fill the memory. */
+const MOST_ALIASES = 100;
+
 /** A configuration file: its values, and the line of each path. */
 export interface ConfigFile {
   readonly path: string;
@@ -33,19 +36,21 @@ export async function readYamlFile(path: string, what: string, hint: string): Pr
     });
     throw new TtsVarError("CONFIG_INVALID", issues.join("\n"), { details: { issues } });
   }
-  const tree = valuesOf(() => document.toJS({ maxAliasCount: 100 }) as unknown, path) ?? {};
+  const tree = valuesOf(() => document.toJS({ maxAliasCount: MOST_ALIASES }) as unknown, path) ?? {};
   if (!isTree(tree)) {
     throw new TtsVarError("CONFIG_INVALID", `${path}:1: must hold "key: value" lines, not ${typeName(tree)}`);
   }
   return { path, tree, lineOf: (at) => lineOf(document.contents, at.split("."), lines) };
 }
 
-/** Aliases are only resolved here, and may name nothing or too much. */
+/** Aliases are looked up here only: unknown ones, and too many. */
 function valuesOf(read: () => unknown, path: string): unknown {
   try {
     return read();
   } catch (cause) {
-    throw new TtsVarError("CONFIG_INVALID", `${path}: ${(cause as Error).message}`, { cause });
+    throw new TtsVarError("CONFIG_INVALID", `${path}: ${(cause as Error).message}; write the values out`, {
+      cause,
+    });
   }
 }
 

@@ -150,7 +150,10 @@ function invalid(
       });
     }
     const value = getPath(tree, path);
-    const given = value === undefined ? "" : `, not ${shorten(JSON.stringify(value))}`;
+    const given =
+      value === undefined || issue.message.endsWith("received null")
+        ? ""
+        : `, not ${shorten(JSON.stringify(value))}`;
     const message = issue.message.replace(/^Invalid input: expected/, "must be");
     return [describe(path, `${message}${given}`, originOf(path, origins))];
   });

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -8,6 +7,7 @@ import type { Benchmark, BenchmarkItem } from "../core/benchmark.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
+import { describingFiles } from "./evaluation-folder.ts";
 import { layout } from "./layout.ts";
 
 /** Settings of an adaptive evaluation: see `adaptive.ts`. */
@@ -91,7 +91,7 @@ export async function readEvaluation(dir: string): Promise<EvaluationRecord | nu
  * Begins an evaluation in `dir`, or continues the same one.
  *
  * @returns whether it is continued
- * @throws USAGE when the folder holds another evaluation, naming what differs, or other work; OUTPUT_UNWRITABLE
+ * @throws USAGE when the folder holds another evaluation, naming what differs; OUTPUT_UNWRITABLE
  */
 export async function beginEvaluation(
   benchmark: Benchmark,
@@ -101,45 +101,13 @@ export async function beginEvaluation(
 ): Promise<boolean> {
   const before = await readEvaluation(dir);
   if (before !== null) expectSame(dir, before, record);
-  const files = [
-    [layout.prompts, prompts.map((row) => `${JSON.stringify(row)}\n`).join("")] as const,
-    ...benchmark.layout.files(prompts, record.samples),
-  ];
-  const missing: typeof files = [];
-  for (const [name, content] of files) {
-    const there = await readFile(join(dir, name), "utf8").catch(() => null);
-    if (there !== null && there !== content && before === null) throw foreign(dir, name);
-    if (there !== content) missing.push([name, content]);
-  }
-  if (before === null) await expectNoOthersWork(benchmark, dir, record, prompts);
-  for (const [name, content] of missing) await writeFileAtomic(join(dir, name), content);
+  // First, so that whatever an interrupted evaluation leaves is known to be its own.
   if (before === null) await writeJsonAtomic(join(dir, layout.evaluation), record);
-  return before !== null;
-}
-
-/** Refuses a folder with a search, or with images that no record of ours describes: they would be replaced. */
-async function expectNoOthersWork(
-  benchmark: Benchmark,
-  dir: string,
-  { samples }: EvaluationRecord,
-  prompts: readonly BenchmarkItem[],
-): Promise<void> {
-  if (existsSync(join(dir, "run.json"))) throw foreign(dir, "run.json");
-  for (const [index, item] of prompts.entries()) {
-    for (let sample = 0; sample < samples; sample++) {
-      const image = benchmark.layout.image(index, sample, item);
-      if (existsSync(join(dir, image)) && !existsSync(join(dir, layout.record(index, sample))))
-        throw foreign(dir, image);
-    }
+  for (const [name, content] of describingFiles({ benchmark, prompts, samples: record.samples })) {
+    const path = join(dir, name);
+    if ((await readFile(path, "utf8").catch(() => null)) !== content) await writeFileAtomic(path, content);
   }
-}
-
-function foreign(dir: string, name: string): TtsVarError {
-  return new TtsVarError(
-    "USAGE",
-    `${dir} holds other work (${name}), which this evaluation would replace or mix with; choose another --out`,
-    { details: { dir, name } },
-  );
+  return before !== null;
 }
 
 function expectSame(dir: string, before: EvaluationRecord, now: EvaluationRecord): void {

@@ -4,6 +4,7 @@ import { type Benchmark, type FoundImage, itemKey, type Judge } from "../core/be
 import { TtsVarError } from "../core/errors.ts";
 import { JsonlWriter } from "../io/jsonl.ts";
 import { decodePng } from "../io/png.ts";
+import { isPlain } from "./evaluation-folder.ts";
 import type { ImageSet, SetFacts } from "./image-set.ts";
 import { layout } from "./layout.ts";
 import { type ResultRow, readResults, toFileRow, writeResults } from "./results.ts";
@@ -26,18 +27,19 @@ export interface VerdictLogInput {
 export class VerdictLog {
   readonly #known = new Map<string, ResultRow>();
   readonly #input: VerdictLogInput;
-  readonly #partial: string;
+  /** Null where nothing can be kept beside the results: they go to a device or a pipe. */
+  readonly #partial: string | null;
   #writer: JsonlWriter | null = null;
 
   private constructor(input: VerdictLogInput) {
     this.#input = input;
-    this.#partial = `${input.out}.partial`;
+    this.#partial = isPlain(input.out) ? `${input.out}.partial` : null;
   }
 
   static async open(input: VerdictLogInput): Promise<VerdictLog> {
     const log = new VerdictLog(input);
     const { judge, facts, out } = input;
-    for (const path of [out, log.#partial]) {
+    for (const path of log.#partial === null ? [] : [out, log.#partial]) {
       const earlier = await readResults(path).catch(() => null);
       for (const row of earlier?.rows ?? []) {
         if (row.judge === judge.id && row.expected === facts.expected) log.#known.set(row.filename, row);
@@ -75,8 +77,8 @@ export class VerdictLog {
         ...(facts.rewardModel === null ? {} : { rewardModel: facts.rewardModel }),
         ...(entry.flops === null ? {} : { flops: entry.flops }),
       };
-      this.#writer ??= new JsonlWriter(this.#partial);
-      this.#writer.write(toFileRow(row));
+      if (this.#partial !== null) this.#writer ??= new JsonlWriter(this.#partial);
+      this.#writer?.write(toFileRow(row));
       this.#known.set(filename, row);
     });
     return images.map(({ filename }) => this.#known.get(filename)!);
@@ -90,7 +92,7 @@ export class VerdictLog {
   /** The results file is written: its working copy is no longer needed. */
   async finish(): Promise<void> {
     this.close();
-    await rm(this.#partial, { force: true });
+    if (this.#partial !== null) await rm(this.#partial, { force: true });
   }
 
   async #load(image: FoundImage) {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Atom, type BenchmarkItem, itemKey } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { writeFileAtomic } from "../io/atomic.ts";
+import { withoutMark } from "../io/jsonl.ts";
 
 /**
  * The verdict on one image. The first seven are those of GenEval's results, whose form all benchmarks share; files of its
@@ -119,7 +120,7 @@ export async function readResults(path: string): Promise<ResultsFile> {
       cause: error,
     });
   });
-  const lines = text.replace(/^\uFEFF/, "").split("\n");
+  const lines = withoutMark(text).split("\n");
   const tail = lines.pop()!;
   const rows = lines.map((line, index) => parseResult(line, `${path}:${index + 1}`));
   // A file that does not end with a line feed (an editor, an old pandas) is whole if its last line parses.

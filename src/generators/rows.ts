@@ -11,7 +11,8 @@ import type {
 import type { CandidateId } from "../core/ids.ts";
 import { createRng, type Rng, type RngStream } from "../core/rng.ts";
 import type { Task } from "../core/task.ts";
-import { type Tokens, tokenHash, tokensProblem } from "../core/tokens.ts";
+import { type Tokens, tokenHash } from "../core/tokens.ts";
+import { checkKept } from "./check-kept.ts";
 
 /** What one candidate drew in one stage. */
 export interface DrawnRow<Row> {
@@ -49,18 +50,11 @@ export function rowGenerator<Row>(traits: GeneratorTraits, model: RowModel<Row>)
   return {
     traits,
     async start(task, ids) {
-      const keep = task.keep ?? [];
-      if (keep.length > traits.stages.length) {
-        const { length } = traits.stages;
-        throw new TtsVarError(
-          "CONFIG_INVALID",
-          `kept tokens of ${keep.length} stages are given, but the model has ${length}`,
-        );
-      }
-      keep.forEach((tokens, stage) => {
-        const problem = tokensProblem(traits.tokens, tokens, traits.stages[stage]!.tokens);
-        if (problem) throw new TtsVarError("CONFIG_INVALID", `kept tokens of stage ${stage}: ${problem}`);
-      });
+      checkKept(
+        traits.tokens,
+        traits.stages.map((stage) => stage.tokens),
+        task.keep,
+      );
       const context = { traits, model, task, rng: createRng(task.seed, task.prompt) };
       const row = await model.begin(task);
       return new RowSession(

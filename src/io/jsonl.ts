@@ -21,7 +21,7 @@ export async function readJsonl<Row = unknown>(path: string): Promise<JsonlConte
       cause: error,
     });
   });
-  const lines = text.split("\n");
+  const lines = withoutMark(text).split("\n");
   const last = lines.length - 1;
   const rows: Row[] = [];
   let tornTail = false;
@@ -41,6 +41,11 @@ export async function readJsonl<Row = unknown>(path: string): Promise<JsonlConte
   return { rows, tornTail };
 }
 
+/** Text without the byte order mark that some editors put at the start of files. */
+export function withoutMark(text: string): string {
+  return text.startsWith("\ufeff") ? text.slice(1) : text;
+}
+
 /**
  * Appends rows to a JSON-lines file, one system call per row, so that an interrupted program loses at most its last
  * line. A row that does not fit on the disk is taken back: the file always ends with a whole line.
@@ -49,12 +54,16 @@ export class JsonlWriter implements Disposable {
   readonly path: string;
   #descriptor: number | null;
 
-  /** Opens for appending; creates the file and its folder. A torn tail of an earlier writer is cut off. */
-  constructor(path: string) {
+  /**
+   * Opens for appending; creates the file and its folder. A torn tail of an earlier writer is cut off.
+   *
+   * @param only "new": the file must not exist yet
+   */
+  constructor(path: string, only?: "new") {
     this.path = path;
     try {
       makeFolder(dirname(path));
-      this.#descriptor = openSync(path, "a+");
+      this.#descriptor = openSync(path, only === "new" ? "ax+" : "a+");
       cutTornTail(this.#descriptor);
     } catch (error) {
       throw outputError(error, path);

@@ -1,7 +1,8 @@
 import { Script } from "node:vm";
 import { TtsVarError } from "../core/errors.ts";
-import type { SearchAction, SearchOutcome, SearchProgram } from "../core/program.ts";
+import { type SearchOutcome, type SearchProgram, SIGHT_OF } from "../core/program.ts";
 import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
+import { ActionChecks } from "./check-actions.ts";
 import { placeOf } from "./check-shape.ts";
 
 /** Milliseconds that a program may think about one action. */
@@ -9,20 +10,11 @@ const thinkingMs = 30_000;
 /** More actions than any search needs; a program that yields more has lost its way. */
 const mostActions = 20_000;
 
-const actions: ReadonlySet<string> = new Set<SearchAction["type"]>([
-  "start",
-  "step",
-  "score",
-  "features",
-  "tokens",
-  "select",
-  "branch",
-  "release",
-]);
+const actions: ReadonlySet<string> = new Set(Object.keys(SIGHT_OF));
 
 /**
- * A user's search program with its mistakes caught where they happen: what it throws, returns or yields amiss, an
- * endless loop. It runs in this process, because it decides synchronously.
+ * A user's search program with its mistakes caught where they happen: what it throws, returns or yields amiss, what the
+ * engine would refuse, an endless loop. It runs in this process, because it decides synchronously.
  *
  * @param what the plug-in as the user knows it; `path` its file, to name the line of an error
  * @throws (from the program) PLUGIN_INVALID
@@ -46,6 +38,7 @@ export function guardSearch(search: SearchFunction, what: string, path: string):
     if (typeof (program as Partial<SearchProgram<SearchOutcome>> | undefined)?.next !== "function") {
       throw invalid('returned no search program; write "export default function* (space) { ... }"');
     }
+    const checks = new ActionChecks(space);
     let turn = run(() => program.next());
     for (let count = 0; !turn.done; count++) {
       const action = turn.value;
@@ -53,7 +46,10 @@ export function guardSearch(search: SearchFunction, what: string, path: string):
         throw invalid(`yielded something that is no action; use yield* with ${[...actions].join(", ")}`);
       }
       if (count === mostActions) throw invalid(`did not end within ${mostActions} actions`);
+      const problem = checks.problemOf(action);
+      if (problem) throw invalid(problem);
       const seen = yield action;
+      checks.done(action, seen);
       turn = run(() => program.next(seen));
     }
     const outcome = turn.value as Partial<SearchOutcome> | undefined;
@@ -62,6 +58,8 @@ export function guardSearch(search: SearchFunction, what: string, path: string):
         "returned no answer; return { finalists, best }: a finished population and the row of its best",
       );
     }
+    const problem = checks.problemOfAnswer(outcome as SearchOutcome);
+    if (problem) throw invalid(problem);
     return outcome as SearchOutcome;
   };
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { toWire } from "../core/wire-error.ts";
 import { mayPass } from "./backend.ts";
 import { openQueueServer } from "./queue-server.ts";
@@ -55,13 +56,16 @@ export async function serveQueue<Job, Result>(
   const abort = new AbortController();
   const lock = (options.lockSeconds ?? 20) * 1000;
   const name = options.name ?? defaultQueueName;
+  /** The running job, if any. */
+  let job: Promise<unknown> = Promise.resolve();
   const worker = new Worker<QueuedJob, string>(
     name,
     async (taken, token) => {
       const { data } = taken;
       try {
-        const job = JSON.parse(data.job) as Job;
-        return JSON.stringify(await handler(job, { signal: abort.signal, folder: data.folder }));
+        const running = handler(JSON.parse(data.job) as Job, { signal: abort.signal, folder: data.folder });
+        job = running.catch(() => undefined);
+        return JSON.stringify(await running);
       } catch (error) {
         if (abort.signal.aborted) {
           // Given back at once, so that another worker need not wait until this one counts as dead.
@@ -89,8 +93,16 @@ export async function serveQueue<Job, Result>(
     name,
     label,
     async [Symbol.asyncDispose]() {
+      // The running job is stopped and goes back into the queue.
       abort.abort();
-      await worker.close();
+      const closed = worker.close().catch(() => undefined);
+      await job;
+      // Closing waits for a lost server; the program must not.
+      await Promise.race([closed, sleep(1000, undefined, { ref: false })]);
+      await Promise.race([
+        worker.disconnect().catch(() => undefined),
+        sleep(1000, undefined, { ref: false }),
+      ]);
     },
   };
 }

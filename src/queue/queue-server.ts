@@ -94,7 +94,7 @@ async function layTables(
     } finally {
       await connection.close().catch(() => undefined);
     }
-    await sleep(1000, undefined, signal ? { signal } : {});
+    await sleep(1000, undefined, signal ? { signal } : {}).catch(() => undefined);
   }
 }
 

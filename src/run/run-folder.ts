@@ -1,13 +1,15 @@
-import { existsSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
 import type { CandidateId } from "../core/ids.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { TraceEvent, TraceSink } from "../core/trace.ts";
-import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
+import { outputError, writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
+import type { Claim } from "../io/claim.ts";
 import { JsonlWriter, readJsonl } from "../io/jsonl.ts";
+import { openOutputFolder } from "../io/ownership.ts";
 import { encodePng } from "../io/png.ts";
+import { earlierFiles, expectNoInput, removeFiles, STREAMS, standing } from "./run-files.ts";
 
 export const RUN_SCHEMA_VERSION = 1;
 
@@ -16,6 +18,8 @@ export type RunStatus = "running" | "done" | "aborted" | "failed";
 /** What a run was, and how it ended: `run.json`. Enough to repeat it. */
 export interface RunRecord {
   readonly schemaVersion: typeof RUN_SCHEMA_VERSION;
+  /** Tells this file from other programs' files of the same name. */
+  readonly program: "tts-var";
   readonly command: string;
   readonly status: RunStatus;
   /** ISO 8601, UTC. */
@@ -30,19 +34,25 @@ export interface RunRecord {
   readonly versions: Readonly<Record<string, string>>;
   /** Version (hash of the weights) by model or reward name. */
   readonly models: Readonly<Record<string, string>>;
+  /**
+   * Files of the run, relative to the folder; each is listed before it is written. A later run in the same folder
+   * replaces these, and no others.
+   */
+  readonly files: readonly string[];
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-export type RunStart = Omit<RunRecord, "schemaVersion" | "status" | "startedAt" | "endedAt" | "error">;
+export type RunStart = Omit<
+  RunRecord,
+  "schemaVersion" | "program" | "status" | "startedAt" | "endedAt" | "files" | "error"
+>;
 
-const OWN_FILES = [
-  "trace.jsonl",
-  "timing.jsonl",
-  "candidates.jsonl",
-  "metrics.json",
-  "best.png",
-  "sheet.png",
-];
+export interface RunFolderOptions {
+  /** Replace what others have written where the run will write. */
+  readonly force?: boolean;
+  /** Files that the run reads; a folder that would lose one of them is refused. */
+  readonly inputs?: readonly string[];
+}
 
 /**
  * Writer of one run's results. `run.json` exists from the first moment with status "running" and is replaced when the
@@ -52,37 +62,54 @@ export class RunFolder {
   readonly dir: string;
   readonly trace: TraceSink;
   #record: RunRecord;
+  readonly #claim: Claim;
   readonly #trace: JsonlWriter;
   readonly #timing: JsonlWriter;
 
-  private constructor(dir: string, record: RunRecord) {
+  private constructor(dir: string, record: RunRecord, claim: Claim) {
     this.dir = dir;
     this.#record = record;
-    this.#trace = new JsonlWriter(join(dir, "trace.jsonl"));
-    this.#timing = new JsonlWriter(join(dir, "timing.jsonl"));
+    this.#claim = claim;
+    this.#trace = new JsonlWriter(join(dir, "trace.jsonl"), "new");
+    this.#timing = new JsonlWriter(join(dir, "timing.jsonl"), "new");
     this.trace = { event: (event: TraceEvent) => this.#trace.write(event) };
   }
 
   /**
-   * Begins a run in `dir`. An earlier run in the same folder is replaced; other files there are left alone.
+   * Begins a run in `dir`, which belongs to it until `finish`. An earlier run in the same folder is replaced; other files
+   * there are left alone.
    *
-   * @throws TtsVarError OUTPUT_UNWRITABLE
+   * @throws TtsVarError OUTPUT_UNWRITABLE when another run writes there, or files of others are in the way; USAGE when
+   *   the run would remove what it reads
    */
-  static async create(dir: string, start: RunStart): Promise<RunFolder> {
+  static async create(dir: string, start: RunStart, options: RunFolderOptions = {}): Promise<RunFolder> {
     const target = resolve(dir);
-    if (existsSync(join(target, "run.json"))) {
-      for (const name of [...OWN_FILES, "images", "bits"])
-        await rm(join(target, name), { recursive: true, force: true });
+    let earlier: readonly string[] = [];
+    let inTheWay: readonly string[] = [];
+    const output = { command: start.command, force: options.force ?? false };
+    const claim = openOutputFolder(dir && target, output, () => {
+      earlier = earlierFiles(target);
+      inTheWay = standing(target).filter((name) => !earlier.includes(name));
+      return { isOurs: false, inTheWay, continued: [] };
+    });
+    try {
+      expectNoInput(target, [...earlier, ...inTheWay], options.inputs ?? []);
+      removeFiles(target, [...earlier, ...inTheWay]);
+      const record: RunRecord = {
+        schemaVersion: RUN_SCHEMA_VERSION,
+        program: "tts-var",
+        ...start,
+        status: "running",
+        startedAt: new Date().toISOString(),
+        endedAt: null,
+        files: STREAMS,
+      };
+      await writeJsonAtomic(join(target, "run.json"), record);
+      return new RunFolder(target, record, claim);
+    } catch (error) {
+      claim.release();
+      throw outputError(error, target);
     }
-    const record: RunRecord = {
-      schemaVersion: RUN_SCHEMA_VERSION,
-      ...start,
-      status: "running",
-      startedAt: new Date().toISOString(),
-      endedAt: null,
-    };
-    await writeJsonAtomic(join(target, "run.json"), record);
-    return new RunFolder(target, record);
   }
 
   get record(): RunRecord {
@@ -106,8 +133,17 @@ export class RunFolder {
     return name;
   }
 
+  /** Lists files in `run.json`, once for many that will be written. */
+  async announce(names: readonly string[]): Promise<void> {
+    const files = [...new Set([...this.#record.files, ...names])];
+    if (files.length === this.#record.files.length) return;
+    this.#record = { ...this.#record, files };
+    await this.#writeRecord();
+  }
+
   /** Writes any further file of the run, atomically; returns its absolute path. */
   async file(name: string, data: string | Uint8Array): Promise<string> {
+    await this.announce([name]);
     const path = join(this.dir, name);
     await writeFileAtomic(path, data);
     return path;
@@ -119,10 +155,10 @@ export class RunFolder {
   }
 
   async metrics(metrics: Readonly<Record<string, unknown>>): Promise<void> {
-    await writeJsonAtomic(join(this.dir, "metrics.json"), metrics);
+    await this.file("metrics.json", `${JSON.stringify(metrics, null, 2)}\n`);
   }
 
-  /** Ends the run: closes the streams and writes the status. Calling it again changes nothing. */
+  /** Ends the run: closes the streams, writes the status and gives the folder up. Calling it again changes nothing. */
   async finish(
     status: Exclude<RunStatus, "running">,
     error?: { code: string; message: string },
@@ -136,13 +172,21 @@ export class RunFolder {
     };
     this.#trace.close();
     this.#timing.close();
-    const write = (): Promise<void> => writeJsonAtomic(join(this.dir, "run.json"), this.#record);
-    await write().catch(async (failure: unknown) => {
-      if (status === "done") throw failure;
-      // The disk may be full: the pictures of a run that did not finish are worth less than knowing that it did not.
-      await rm(join(this.dir, "images"), { recursive: true, force: true });
-      await write();
-    });
+    try {
+      await this.#writeRecord().catch(async (failure: unknown) => {
+        if (status === "done") throw failure;
+        // The disk may be full: the pictures of a run that did not finish are worth less than knowing that it did not.
+        const pictures = this.#record.files.filter((name) => name.startsWith("images/"));
+        removeFiles(this.dir, pictures);
+        await this.#writeRecord();
+      });
+    } finally {
+      this.#claim.release();
+    }
+  }
+
+  #writeRecord(): Promise<void> {
+    return writeJsonAtomic(join(this.dir, "run.json"), this.#record);
   }
 }
 
@@ -161,6 +205,13 @@ export async function readRunRecord(dir: string): Promise<RunRecord> {
     throw new TtsVarError("EVAL_DATA", `${dir} is not a run folder: run.json cannot be read (${reason})`, {
       cause: error,
     });
+  }
+  const known = typeof record?.schemaVersion === "number" && record.schemaVersion !== RUN_SCHEMA_VERSION;
+  if (
+    !known &&
+    (typeof record?.config !== "object" || record.config === null || typeof record.status !== "string")
+  ) {
+    throw new TtsVarError("EVAL_DATA", `${path} is not of this program: it describes no run of tts-var`);
   }
   if (record.schemaVersion !== RUN_SCHEMA_VERSION) {
     throw new TtsVarError(

@@ -15,7 +15,7 @@ export function runName(now: Date, prompt: string, configHash: string): string {
 }
 
 /** Makes a new folder of that name, or with a number behind it if the name is taken. */
-export async function claimFolder(parent: string, name: string): Promise<string> {
+export async function makeNewFolder(parent: string, name: string): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     const path = join(parent, attempt === 1 ? name : `${name}-${attempt}`);
     try {

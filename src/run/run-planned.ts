@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { openSearch, type PlannedSearch } from "../assemble/open-search.ts";
 import type { ResolvedConfig } from "../config/resolve.ts";
 import { TtsVarError } from "../core/errors.ts";
@@ -10,9 +11,17 @@ import { Interrupted, orAborted } from "./interrupt.ts";
 import type { Progress } from "./progress.ts";
 import { recordPreviews } from "./record-previews.ts";
 import { RunFolder } from "./run-folder.ts";
-import { claimFolder, runName } from "./run-name.ts";
+import { makeNewFolder, runName } from "./run-name.ts";
 import { versions } from "./versions.ts";
 import { type SearchSummary, writeSearchResults } from "./write-results.ts";
+
+/** How long an interrupted search may take to stop by itself, so that no file is left half-written. */
+const ABORT_MS = 200;
+
+export interface RunOptions {
+  /** Replace files of others in the run folder. */
+  readonly force?: boolean;
+}
 
 /**
  * Runs a planned search into a run folder. Whatever happens, the folder ends with a status: done, failed (with the
@@ -25,13 +34,17 @@ export async function runPlanned(
   resolved: ResolvedConfig,
   signal: AbortSignal,
   progress: Progress,
+  options: RunOptions = {},
 ): Promise<SearchSummary> {
-  const folder = await beginFolder(planned, resolved);
+  signal.throwIfAborted();
+  const folder = await beginFolder(planned, resolved, options);
+  const work = search(planned, folder, signal, progress);
   try {
-    const summary = await orAborted(search(planned, folder, signal, progress), signal);
+    const summary = await orAborted(work, signal);
     await folder.finish("done");
     return summary;
   } catch (error) {
+    if (signal.aborted) await Promise.race([work.catch(() => undefined), pause(ABORT_MS)]);
     const message = error instanceof Error ? error.message : String(error);
     const code =
       error instanceof TtsVarError ? error.code : error instanceof Interrupted ? "INTERRUPTED" : "INTERNAL";
@@ -45,11 +58,15 @@ export async function runPlanned(
   }
 }
 
-async function beginFolder({ config, task }: PlannedSearch, resolved: ResolvedConfig): Promise<RunFolder> {
+async function beginFolder(
+  { config, task }: PlannedSearch,
+  resolved: ResolvedConfig,
+  { force = false }: RunOptions,
+): Promise<RunFolder> {
   const parent = "results/runs";
   await probeWritable(config.out ?? parent);
-  const dir = config.out ?? (await claimFolder(parent, runName(new Date(), task.prompt, resolved.hash)));
-  return RunFolder.create(dir, {
+  const dir = config.out ?? (await makeNewFolder(parent, runName(new Date(), task.prompt, resolved.hash)));
+  const start = {
     command: "search",
     config: { ...config },
     origins: resolved.origins,
@@ -57,7 +74,9 @@ async function beginFolder({ config, task }: PlannedSearch, resolved: ResolvedCo
     seed: config.task.seed,
     versions: versions(),
     models: {},
-  });
+  };
+  const inputs = [config.task.keep, config.task.source].filter((path) => path !== undefined);
+  return RunFolder.create(dir, start, { force, inputs });
 }
 
 async function search(

@@ -69,6 +69,7 @@ export async function writeSearchResults(
   const { config, plan } = planned;
   const reward = config.reward.name;
   const rows: CandidateRow[] = [];
+  await folder.announce(filesOf(planned, result));
   for (const { id, parent, image, picture, pixelHash, tokens, scores, details } of result.candidates) {
     const saved = await saveTokens(folder, planned, id, tokens);
     const frames = await saveFrames(folder, id, picture);
@@ -131,6 +132,24 @@ export async function writeSearchResults(
   return summary;
 }
 
+/** All that will be written, so that a folder knows its files even if the program is killed meanwhile. */
+function filesOf({ config }: PlannedSearch, { candidates }: SearchResult): string[] {
+  return [
+    ...["candidates.jsonl", "metrics.json", "best.png"],
+    ...(config.sheet === "none" ? [] : ["sheet.png"]),
+    ...candidates.flatMap(({ id, picture }) => [
+      `images/${id}.png`,
+      ...framesOf(id, picture).map((name) => `images/${name}.png`),
+      `tokens/${id}.json`,
+    ]),
+  ];
+}
+
+/** Names of a clip's frames; a still has none. */
+function framesOf(id: string, { frames }: Picture): string[] {
+  return frames.length === 1 ? [] : frames.map((_, index) => `${id}-${index}`);
+}
+
 async function saveTokens(
   folder: RunFolder,
   { generator }: PlannedSearch,
@@ -142,14 +161,11 @@ async function saveTokens(
   return path;
 }
 
-async function saveFrames(
-  folder: RunFolder,
-  id: string,
-  { frames }: Picture,
-): Promise<{ frames?: string[] }> {
-  if (frames.length === 1) return {};
+async function saveFrames(folder: RunFolder, id: string, picture: Picture): Promise<{ frames?: string[] }> {
+  const names = framesOf(id, picture);
+  if (names.length === 0) return {};
   const paths: string[] = [];
-  for (const [index, frame] of frames.entries()) paths.push(await folder.image(`${id}-${index}`, frame));
+  for (const [index, name] of names.entries()) paths.push(await folder.image(name, picture.frames[index]!));
   return { frames: paths };
 }
 

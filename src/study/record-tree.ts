@@ -96,9 +96,9 @@ function treeProgram(options: TreeOptions): SearchFunction {
       population = (yield* step(population)).population;
       if (options.tokens) yield* tokens(population);
       const looked = options.scales?.includes(scale) ?? true;
-      const views = looked ? options.previews : [];
-      const whole = scale === last && !views.some(({ size }) => size === 1) ? [FULL_VIEW] : [];
-      for (const view of [...whole, ...views]) {
+      const whole = scale === last ? [FULL_VIEW] : [];
+      const others = looked ? options.previews.filter(({ size }) => scale < last || size < 1) : [];
+      for (const view of [...whole, ...others]) {
         for (const reward of options.rewards) yield* score(population, reward, { view });
       }
       if (options.featurePreview !== false && looked && scale < last) {

@@ -4,7 +4,7 @@ import type { Calibration } from "../core/calibration.ts";
 import type { Generator, View } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import { measureAcceptance } from "./measure-acceptance.ts";
-import { measureCalibration } from "./measure-calibration.ts";
+import { calibrationIntervals, measureCalibration, type ScaleIntervals } from "./measure-calibration.ts";
 import { recordTree } from "./record-tree.ts";
 
 export interface CalibrationRun {
@@ -30,6 +30,7 @@ export interface MeasuredCurve {
   readonly preview: string;
   readonly view: View;
   readonly calibration: Calibration;
+  readonly intervals: readonly ScaleIntervals[];
 }
 
 /** Draws whole images of all prompts, looks at every scale, and measures what previews and finished images tell. */
@@ -76,12 +77,18 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
     ? measureAcceptance(trees, { ...common, verifier: verifier.name, fullMarks: verifier.fullMarks })
     : null;
   return run.previews.map(({ name, view }) => {
-    const calibration = measureCalibration(trees, {
+    const input = {
       ...common,
       model: `${traits.name}@${traits.version}`,
       rewardVersion: reward.version,
       preview: view,
-    });
-    return { preview: name, view, calibration: acceptance ? { ...calibration, acceptance } : calibration };
+    };
+    const calibration = measureCalibration(trees, input);
+    return {
+      preview: name,
+      view,
+      calibration: acceptance ? { ...calibration, acceptance } : calibration,
+      intervals: calibrationIntervals(trees, input),
+    };
   });
 }

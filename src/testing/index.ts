@@ -3,7 +3,9 @@ import { TtsVarError } from "../core/errors.ts";
 import type { Generator } from "../core/generator.ts";
 
 export type { GeneratorContractOptions } from "./generator-contract.ts";
+export type { RewardContractOptions } from "./reward-contract.ts";
 export type { SamplerServerUnderTest } from "./server-client.ts";
+export type { StrategyContractOptions } from "./strategy-contract.ts";
 
 // Looked for first: the suites import it, and Node's own error would name a file of this package.
 await import("vitest").catch((cause: unknown) => {
@@ -15,6 +17,8 @@ await import("vitest").catch((cause: unknown) => {
 });
 
 export const { describeSampler } = await import("./generator-contract.ts");
+export const { describeStrategy } = await import("./strategy-contract.ts");
+export const { describeReward } = await import("./reward-contract.ts");
 export const { describeSamplerServer } = await import("./server-contract.ts");
 
 /**

@@ -62,7 +62,7 @@ describe("mistakes end with exit code 2, a reason, and nothing on stdout", () =>
     [[], /Usage: tts-var/],
     [["serch"], /unknown command "serch"; did you mean "search"\?/],
     [["search", "--bugdet", "8"], /unknown option '--bugdet'[\s\S]*--budget/],
-    [["search"], /prompt: must be a text; give it with --prompt/],
+    [["search"], /task: must say what to draw; give --prompt/],
     [["search", "-p", ""], /prompt \(--prompt\): must not be empty/],
     [
       ["search", "-p", "a cup", "--budget", "0"],
@@ -79,8 +79,9 @@ describe("mistakes end with exit code 2, a reason, and nothing on stdout", () =>
     [["search", "-p", "a cup", "--reward", "clipp"], /unknown reward "clipp"; did you mean "clip"\?/],
     [["search", "-p", "a cup", "--model", "embeded"], /unknown model "embeded"; did you mean "embedded"\?/],
     [["search", "-p", "a cup", "--config", "missing.yaml"], /cannot read the configuration missing\.yaml/],
-    [["search", "-p", "a cup", "--set", "samplng.topP=1"], /samplng[\s\S]*did you mean "sampling"\?/],
-    [["search", "-p", "a cup", ...toy, "--guidance", "1,2"], /sampling\.guidance has 2 values/],
+    [["search", "-p", "a cup", "--set", "taks.seed=1"], /taks[\s\S]*did you mean "task"\?/],
+    [["search", "-p", "a cup", "--model", "toy", "--set", "model.options.topp=1"], /did you mean "topP"\?/],
+    [["search", "-p", "a cup", ...toy, "--guidance", "1,2"], /model\.options\.guidance has 2 values/],
     [["list", "rewrads"], /unknown kind of list "rewrads"; did you mean "rewards"\?/],
     [["models", "verify", "generatro"], /unknown embedded model "generatro"/],
   ])("%j", async (argv, reason) => {
@@ -202,18 +203,18 @@ describe("search on the toy generator", () => {
 
     expect((await readdir(join(dir, "run"))).sort()).toEqual([
       "best.png",
-      "bits",
       "candidates.jsonl",
       "images",
       "metrics.json",
       "run.json",
       "sheet.png",
       "timing.jsonl",
+      "tokens",
       "trace.jsonl",
     ]);
     const record = await readRunRecord(join(dir, "run"));
     expect(record.status).toBe("done");
-    expect(record.origins).toMatchObject({ budget: "--budget", seed: "default" });
+    expect(record.origins).toMatchObject({ budget: "--budget", "task.seed": "default" });
     expect(Object.keys(record.models)).toHaveLength(2);
     const { rows, tornTail } = await readTrace(join(dir, "run"));
     expect([rows[0]?.type, rows.at(-1)?.type, tornTail]).toEqual(["begin", "end", false]);
@@ -319,9 +320,9 @@ describe("interruption", () => {
       let stdout = "";
       child.stdout.on("data", (chunk) => (stdout += chunk));
       const ended = new Promise<number | null>((done) => child.on("exit", (code) => done(code)));
-      // The reward never answers, so the search is waiting in it once the last scale is in the trace.
+      // The reward never answers, so the search is waiting in it once the last stage is in the trace.
       await until(async () =>
-        (await traceOf(out)).some((event) => event.type === "step" && event.scale === 3),
+        (await traceOf(out)).some((event) => event.type === "step" && event.stage === 3),
       );
       child.kill(signal);
       expect([await ended, stdout]).toEqual([expected, ""]);

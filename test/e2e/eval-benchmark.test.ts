@@ -122,7 +122,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 async function run(out: string, budget: number) {
   const settings = {
-    ...{ prompt: "each item's own", model: "toy", strategy: "best-of-n", budget },
+    ...{ task: { prompt: "each item's own" }, model: "toy", strategy: "best-of-n", budget },
     reward: resolve("test/fixtures/brightness.mjs"),
   };
   expandNames(settings as never);
@@ -184,7 +184,7 @@ describe("a second benchmark, with its own layout and questions that depend on o
     }
     expect((await readResults(join(out, "results.jsonl"))).rows).toEqual(rows);
 
-    const summary = summarize(rows, { benchmark: halves, draws: 100 });
+    const summary = summarize(rows, { benchmark: halves });
     expect(summary).toMatchObject({
       label: "Halves-protocol (judge=pixels@00000000)",
       images: 6,

@@ -4,20 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Generator, SampleRequest } from "../../src/core/generator.ts";
-import { pixelHash } from "../../src/core/image.ts";
+import { FULL_VIEW } from "../../src/core/generator.ts";
+import { framesHash } from "../../src/core/image.ts";
 import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
-import { loadInfinity, openStageModel } from "../../src/generators/next-scale/infinity/open.ts";
+import { loadInfinity, openNetwork } from "../../src/generators/next-scale/infinity/open.ts";
 import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 import { describeSampler } from "../../src/testing/generator-contract.ts";
 import {
-  bitsOf,
   expectGolden,
   type GoldenCase,
   type Read,
   type Recording,
   reader,
   rowsOf,
+  tokensOf,
   worst,
 } from "./support/golden.ts";
 import { runHere } from "./support/run-here.ts";
@@ -41,11 +41,12 @@ const t5 = JSON.parse(readFileSync(new URL("../fixtures/infinity/t5.json", impor
 };
 
 const prompts = ["a photo of a dog", "a photo of two red cars"] as const;
-describeSampler("exported folder, int4", () => infinityDefinition(int4).open(), { prompts });
+const otherSettings = { guidance: 1 };
+describeSampler("exported folder, int4", () => infinityDefinition(int4).open(), { prompts, otherSettings });
 describeSampler(
   "exported folder, patchified, 1:3",
-  () => loadInfinity(patchify, { shape: { ratio: "1:3" }, threads: 1 }),
-  { prompts },
+  () => loadInfinity(patchify, { shape: { ratio: "1:3" } }, { threads: 1 }),
+  { prompts, otherSettings },
 );
 
 describe("exported folder against PyTorch", () => {
@@ -59,31 +60,23 @@ describe("exported folder against PyTorch", () => {
   for (const { name, model, schedule, ...rest } of golden.cases) {
     it(`computes the same inputs, logits, codes and images: ${name}, ${schedule}`, async () => {
       const dir = folder(`infinity-tiny/${model}`);
-      const shape = { schedule };
+      const shape = { id: schedule };
       const read: Read = (array) => recorded(`${name}/${array}`);
-      const open = await openStageModel(dir, { shape });
+      const open = await openNetwork(dir, shape);
       // The quantised folder rounds activations of its products too.
-      const delta = open.description.name === "patchify" ? 2e-3 : 1e-4;
+      const delta = open.model.folder.name === "patchify" ? 2e-3 : 1e-4;
       await expectGolden(open, rest, read, { delta, code: 1e-5 });
       await open.close();
       const generator = await loadInfinity(dir, { shape });
       for (const [row, expected] of rowsOf(read("image"), rest.keep.candidates.length).entries()) {
-        const forcedBits = bitsOf(read, rest, row, generator.scales.length);
-        const request = {
-          prompt: rest.prompt,
-          seed: 0,
-          ids: ["c0"],
-          settings: generator.defaults,
-          forcedBits,
-        };
-        const session = await generator.start(request);
-        while (session.stage < generator.scales.length) await session.step();
-        const [image] = await session.decode([0]);
-        expect([image!.width, image!.height]).toEqual([
-          generator.latent.w * generator.pixelsPerLatent,
-          generator.latent.h * generator.pixelsPerLatent,
-        ]);
-        expect(worst(image!.data, expected)).toBeLessThanOrEqual(1);
+        const { traits } = generator;
+        const keep = tokensOf(read, rest, row, traits);
+        const session = await generator.start({ prompt: rest.prompt, seed: 0, keep }, ["c0"]);
+        while (session.stage < traits.stages.length) await session.step();
+        const [picture] = await session.view([0], FULL_VIEW);
+        const [image] = picture!.frames;
+        expect([image.width, image.height]).toEqual([traits.shape.width, traits.shape.height]);
+        expect(worst(image.data, expected)).toBeLessThanOrEqual(1);
       }
       await generator[Symbol.asyncDispose]();
     });
@@ -91,31 +84,24 @@ describe("exported folder against PyTorch", () => {
 });
 
 describe("memory", () => {
-  const request = (generator: Generator, ids: string[]): SampleRequest => ({
-    prompt: "a photo of a cup",
-    seed: 1,
-    ids,
-    settings: generator.defaults,
-  });
-
   it("gives equal bits and pixels however a population is split into blocks", async () => {
     const ids = ["c0", "c1", "c2", "c3", "c4"];
     const results: string[] = [];
     for (const rowsAtOnce of [undefined, [1, 1, 2, 3, 1, 4, 2]]) {
-      const generator = await loadInfinity(patchify, {
-        shape: { ratio: "3:2" },
-        ...(rowsAtOnce ? { rowsAtOnce } : {}),
-      });
-      const session = await generator.start(request(generator, ids));
-      while (session.stage < generator.scales.length) {
+      const shape = { ratio: "3:2" };
+      const generator = await loadInfinity(patchify, { shape }, rowsAtOnce ? { rowsAtOnce } : {});
+      const { stages } = generator.traits;
+      const session = await generator.start({ prompt: "a photo of a cup", seed: 1 }, ids);
+      while (session.stage < stages.length) {
         await session.step();
         if (session.stage === 3) {
           await session.select([4, 2, 2].map((parent, row) => ({ parent, id: `d${row}` })));
         }
       }
-      const images = await session.decode([0, 1, 2]);
-      const bits = await Promise.all([0, 1, 2].map((row) => session.bits(row)));
-      results.push(JSON.stringify([images.map(pixelHash), bits.flat().map((scale) => scale.join(""))]));
+      const pictures = await session.view([0, 1, 2], FULL_VIEW);
+      const tokens = await Promise.all(stages.map(({ index }) => session.tokens([0, 1, 2], index)));
+      const hashes = pictures.map(({ frames }) => framesHash(frames));
+      results.push(JSON.stringify([hashes, tokens.flat().map(({ data }) => data.join(""))]));
       await generator[Symbol.asyncDispose]();
     }
     expect(results[1]).toBe(results[0]);
@@ -169,24 +155,34 @@ describe("exported folder on the command line", () => {
     expect(stderr).toMatch(/this model has no size 1M; it has 1:1@0\.06M \(64x64\), 4:5@0\.06M \(64x80\)/);
   });
 
-  it("draws an image again from its bits, and varies it from a scale on", async () => {
+  it("draws an image again from its tokens, and varies it from a stage on", async () => {
     const flags = ["search", "-p", "a red cup", "--model", patchify, "--strategy", "best-of-n", "--json"];
     const parse = ({ stdout }: { stdout: string }) =>
       JSON.parse(stdout) as { best: { id: string; pixelHash: string }; candidates: { pixelHash: string }[] };
     const first = parse(
       await runHere([...flags, "--ratio", "3:4", "--budget", "2", "--out", join(dir, "first")]),
     );
-    const file = join(dir, "first", "bits", `${first.best.id}.json`);
+    const file = join(dir, "first", "tokens", `${first.best.id}.json`);
     const again = parse(
-      await runHere([...flags, "--bits", file, "--seed", "9", "--budget", "1", "--out", join(dir, "again")]),
+      await runHere([
+        ...flags,
+        "--tokens",
+        file,
+        "--seed",
+        "9",
+        "--budget",
+        "1",
+        "--out",
+        join(dir, "again"),
+      ]),
     );
     expect(again.best.pixelHash).toBe(first.best.pixelHash);
     const varied = parse(
       await runHere([
         ...flags,
-        "--bits",
+        "--tokens",
         file,
-        "--bits-until",
+        "--tokens-until",
         "5",
         "--seed",
         "5",
@@ -198,15 +194,15 @@ describe("exported folder on the command line", () => {
     );
     const seen = new Set([first.best, ...varied.candidates].map(({ pixelHash: hash }) => hash));
     expect(seen.size).toBe(varied.candidates.length + 1);
-    const kept = JSON.parse(await readFile(join(dir, "v", "bits", "c1.json"), "utf8")) as {
-      scales: unknown[];
+    const kept = JSON.parse(await readFile(join(dir, "v", "tokens", "c1.json"), "utf8")) as {
+      stages: unknown[];
     };
-    const given = JSON.parse(await readFile(file, "utf8")) as { scales: unknown[] };
-    expect(kept.scales.slice(0, 5)).toEqual(given.scales.slice(0, 5));
-    expect(kept.scales[5]).not.toEqual(given.scales[5]);
-    const wrong = await runHere([...flags, "--bits", file, "--ratio", "1:1"]);
+    const given = JSON.parse(await readFile(file, "utf8")) as { stages: unknown[] };
+    expect(kept.stages.slice(0, 5)).toEqual(given.stages.slice(0, 5));
+    expect(kept.stages[5]).not.toEqual(given.stages[5]);
+    const wrong = await runHere([...flags, "--tokens", file, "--ratio", "1:1"]);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toMatch(/scale \d is .* but patchify at 1:1@0\.06M has .*3:4@0\.06M/);
+    expect(wrong.stderr).toMatch(/stage \d is .* but patchify at 1:1@0\.06M has .*3:4@0\.06M/);
   });
 
   it("names the file of weights that is cut or missing, and folders that are not complete", async () => {

@@ -3,9 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readGraphProfile } from "../../scripts/graph-profile.ts";
+import { FULL_VIEW } from "../../src/core/generator.ts";
 import { rowFlops } from "../../src/generators/next-scale/infinity/cost.ts";
-import { openStageModel, readInfinity } from "../../src/generators/next-scale/infinity/open.ts";
+import { infinityTraits, openNetwork, readInfinity } from "../../src/generators/next-scale/infinity/open.ts";
 import { startSession } from "../../src/generators/next-scale/session.ts";
+import { resolveSettings } from "../../src/generators/next-scale/settings.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
 import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 
@@ -13,22 +15,24 @@ it("charges what the runtime executes: shares of the graphs agree within a few p
   const profile = await mkdtemp(join(tmpdir(), "profile-"));
   const dir = await embeddedModelPath("generator");
   const prompt = "a photo of two dogs and a red car";
-  const { manifest, description } = await readInfinity(dir);
-  const open = await openStageModel(dir, { profile, threads: 1 });
-  const request = { prompt, seed: 0, ids: ["c0"], settings: description.defaults };
-  const session = await startSession(open.model, open.code, request);
-  while (session.stage < description.scales.length) await session.step();
-  await session.decode([0]);
-  await open.close();
+  const model = await readInfinity(dir);
+  const { manifest, schedule } = model;
+  const { shape, cost } = infinityTraits(model);
+  const { network, code, close } = await openNetwork(dir, {}, { profile, threads: 1 });
+  const settings = resolveSettings(manifest.sampling, {}, code.stages);
+  const session = await startSession({ network, code, shape, settings }, { prompt, seed: 0 }, ["c0"]);
+  while (session.stage < code.stages) await session.step();
+  await session.view([0], FULL_VIEW);
+  await close();
   const tokens = (await loadTokenizer(dir)).encode(prompt).length;
   let past = 0;
   let step = 0;
-  for (const { h, w } of description.scales) {
+  for (const [h, w] of schedule.scales) {
     step += 2 * rowFlops(manifest.architecture, h * w, past, tokens);
     past += h * w;
   }
   const { flops, graphs } = manifest;
-  const decode = description.cost.decode(description.latent);
+  const decode = cost.views.now!;
   const text = ((flops.text + flops.condition) * tokens) / flops.nominalTokens;
   const counted = async (...names: (keyof typeof graphs)[]): Promise<number> => {
     const found = names.map((name) => readGraphProfile(profile, (graphs[name] as { file: string }).file));

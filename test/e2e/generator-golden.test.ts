@@ -1,17 +1,17 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Generator } from "../../src/core/generator.ts";
+import { FULL_VIEW, type Generator } from "../../src/core/generator.ts";
 import { drawBits } from "../../src/generators/next-scale/draw-bits.ts";
-import { loadInfinity, openStageModel } from "../../src/generators/next-scale/infinity/open.ts";
+import { loadInfinity, openNetwork } from "../../src/generators/next-scale/infinity/open.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
 import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 import {
-  bitsOf,
   expectGolden,
   type GoldenCase,
   type Recording,
   reader,
   rowsOf,
+  tokensOf,
   worst,
 } from "./support/golden.ts";
 
@@ -41,25 +41,19 @@ describe("embedded generator against PyTorch", () => {
   });
 
   it("computes the same inputs, logits and codes for a batch that is pruned and duplicated on the way", async () => {
-    const open = await openStageModel(dir);
+    const open = await openNetwork(dir);
     await expectGolden(open, golden, recorded, { delta: 1e-4, code: 1e-5 });
     await open.close();
   });
 
   it("decodes the same images", async () => {
-    const settings = { ...generator.defaults };
     for (const [row, expected] of rowsOf(recorded("image"), golden.keep.candidates.length).entries()) {
-      const forcedBits = bitsOf(recorded, golden, row, generator.scales.length);
-      const session = await generator.start({
-        prompt: golden.prompt,
-        seed: 0,
-        ids: ["c0"],
-        settings,
-        forcedBits,
-      });
-      while (session.stage < generator.scales.length) await session.step();
-      const [image] = await session.decode([0]);
-      expect(worst(image!.data, expected)).toBeLessThanOrEqual(1);
+      const { traits } = generator;
+      const keep = tokensOf(recorded, golden, row, traits);
+      const session = await generator.start({ prompt: golden.prompt, seed: 0, keep }, ["c0"]);
+      while (session.stage < traits.stages.length) await session.step();
+      const [picture] = await session.view([0], FULL_VIEW);
+      expect(worst(picture!.frames[0].data, expected)).toBeLessThanOrEqual(1);
     }
   });
 
@@ -67,7 +61,7 @@ describe("embedded generator against PyTorch", () => {
     const { guidance, temperature, topP } = golden;
     const stream = { uniform: () => 0.5, normal: () => 0, fill: (out: Float64Array) => out.fill(0.5) };
     const certain = Math.log(topP / (1 - topP));
-    for (const { index: scale } of generator.scales) {
+    for (const { index: scale } of generator.traits.stages) {
       const delta = recorded(`delta_${scale}`);
       const half = delta.length / 2;
       const [cond, uncond] = [delta.slice(0, half), delta.slice(half)];

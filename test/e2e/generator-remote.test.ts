@@ -2,12 +2,15 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { Generator, SampleRequest, Session } from "../../src/core/generator.ts";
-import { pixelHash } from "../../src/core/image.ts";
+import { FULL_VIEW, type Generator, type Session, type View } from "../../src/core/generator.ts";
+import { framesHash } from "../../src/core/image.ts";
+import type { Task } from "../../src/core/task.ts";
+import type { Tokens } from "../../src/core/tokens.ts";
 import { infinityDefinition } from "../../src/generators/next-scale/infinity/definition.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { remoteDefinition } from "../../src/generators/remote/definition.ts";
 import { type ServedGenerator, serveOverHttp } from "../../src/generators/remote/serve.ts";
+import { canvasDefinition } from "../../src/generators/toys/canvas.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
 import { describeSampler } from "../../src/testing/generator-contract.ts";
 import { describeSamplerServer } from "../../src/testing/server-contract.ts";
@@ -32,8 +35,13 @@ async function openEmbedded(): Promise<Generator> {
   return infinityDefinition(await embeddedModelPath("generator")).open();
 }
 
-describeSampler("toy behind HTTP", async () => overHttp(await toyDefinition.open()));
-describeSampler("embedded generator behind HTTP", async () => overHttp(await openEmbedded()));
+describeSampler("toy behind HTTP", async () => overHttp(await toyDefinition.open()), {
+  otherSettings: { temperature: 2 },
+});
+describeSampler("embedded generator behind HTTP", async () => overHttp(await openEmbedded()), {
+  otherSettings: { guidance: 1 },
+});
+describeSampler("toy canvas behind HTTP", async () => overHttp(await canvasDefinition.open()));
 
 for (const secret of [token, undefined]) {
   describeSamplerServer(`toy, ${secret === undefined ? "without a token" : "with a token"}`, async () => {
@@ -53,40 +61,28 @@ describe("a remote generator", () => {
   }, 120_000);
   afterAll(async () => remote?.[Symbol.asyncDispose]());
 
-  const request = (change: Partial<SampleRequest> = {}): SampleRequest => ({
-    prompt: "a photo of two dogs and a red car",
-    seed: "s",
-    ids: ["c0", "c1", "c2"],
-    settings: local.defaults,
-    ...change,
-  });
+  const task: Task = { prompt: "a photo of two dogs and a red car", seed: "s" };
+  const ids = ["c0", "c1", "c2"];
 
   it("is described as the generator that it stands for", () => {
-    const { cost, memory: _, ...plain } = local;
-    for (const key of Object.keys(plain) as (keyof typeof plain)[]) {
-      if (typeof plain[key] !== "function") expect(remote[key]).toEqual(plain[key]);
-    }
-    expect(remote.cost.text).toBe(cost.text);
-    expect(remote.cost.sharedStages).toBe(cost.sharedStages);
-    for (const { index } of local.scales) {
-      for (const guided of [true, false])
-        expect(remote.cost.stage(index, guided)).toBe(cost.stage(index, guided));
-    }
-    expect(remote.cost.decode(local.latent)).toBe(cost.decode(local.latent));
+    expect(remote.traits).toEqual({ ...local.traits, memory: null });
   });
 
-  it("gives the same signals, bits and pixels, with every setting of a request", async () => {
-    const settings = { ...local.defaults, guidanceUntil: 4, topP: 0.9 };
-    const forcedBits = await drawn(local, request(), 2);
-    const requests = [
-      request(),
-      request({ settings, negativePrompt: "a photo of three blue cats" }),
-      request({ settings: { ...settings, topK: 1 } }),
-      request({ forcedBits }),
+  it("gives the same signals, bits and pixels, with every member of a task and every setting", async () => {
+    const settings = { guidanceUntil: 4, topP: 0.9 };
+    const keep = await drawn(await local.start(task, ids), 2);
+    const cases: [Partial<Task>, object][] = [
+      [{}, {}],
+      [{ negativePrompt: "a photo of three blue cats" }, settings],
+      [{}, { ...settings, topK: 1 }],
+      [{ keep }, {}],
     ];
-    for (const each of requests) {
-      const [here, there] = [await local.start(each), await remote.start(each)];
-      while (here.stage < local.scales.length) {
+    for (const [change, options] of cases) {
+      const started = [local, remote].map(async (one) =>
+        (await one.withSettings!(options)).start({ ...task, ...change }, ids),
+      );
+      const [here, there] = (await Promise.all(started)) as [Session, Session];
+      while (here.stage < local.traits.stages.length) {
         expect(await there.step()).toEqual(await here.step());
         if (here.stage !== 3) continue;
         const picks = [
@@ -95,19 +91,22 @@ describe("a remote generator", () => {
         ];
         await Promise.all([here.select(picks), there.select(picks)]);
         expect(there.ids).toEqual(here.ids);
-        const small = { h: 4, w: 3 };
-        expect(await there.decode([1], small)).toEqual(await here.decode([1], small));
+        const small: View = { size: 1 / 4, look: "now" };
+        expect(await there.view([1], small)).toEqual(await here.view([1], small));
       }
-      expect(await there.bits(1)).toEqual(await here.bits(1));
-      expect((await there.decode([1, 0])).map(pixelHash)).toEqual((await here.decode([1, 0])).map(pixelHash));
+      for (const { index } of local.traits.stages) {
+        expect(await there.tokens([1], index)).toEqual(await here.tokens([1], index));
+      }
+      expect(await hashesOf(there, [1, 0])).toEqual(await hashesOf(here, [1, 0]));
     }
   });
 
   it("encodes images where the model can", async () => {
     expect(remote.encode === undefined).toBe(local.encode === undefined);
-    const session = await finish(await local.start(request({ ids: ["c0"] })));
-    const [image] = await session.decode([0]);
-    expect(await remote.encode?.(image!)).toEqual(await local.encode?.(image!));
+    const session = await finish(await local.start(task, ["c0"]));
+    const [picture] = await session.view([0], FULL_VIEW);
+    const [image] = picture!.frames;
+    expect(await remote.encode?.(image)).toEqual(await local.encode?.(image));
   });
 });
 
@@ -116,9 +115,15 @@ async function finish(session: Session, stages = 6): Promise<Session> {
   return session;
 }
 
-async function drawn(generator: Generator, request: SampleRequest, scales: number): Promise<Uint8Array[]> {
-  const session = await finish(await generator.start(request));
-  return (await session.bits(0)).slice(0, scales);
+/** Tokens of the first candidate's first stages. */
+async function drawn(session: Session, stages: number): Promise<Tokens[]> {
+  await finish(session);
+  const tokens = Array.from({ length: stages }, (_, stage) => session.tokens([0], stage));
+  return (await Promise.all(tokens)).flat();
+}
+
+async function hashesOf(session: Session, rows: readonly number[]): Promise<string[]> {
+  return (await session.view(rows, FULL_VIEW)).map(({ frames }) => framesHash(frames));
 }
 
 describe("tts-var with --model http://...", () => {
@@ -157,7 +162,7 @@ describe("tts-var with --model http://...", () => {
     expect(answers[1].budget.flops).toEqual(answers[0].budget.flops);
     const record = runFile("far");
     expect(record.models).toMatchObject({ toy: "1" });
-    expect(record.config.model).toBe(served.url);
+    expect(record.config.model.name).toBe(served.url);
     expect(JSON.stringify(record)).not.toContain(token);
     const plan = await runHere(["plan", "--model", served.url, "--budget", "3", "--json"]);
     expect([plan.code, JSON.parse(plan.stdout).schemaVersion]).toEqual([0, 1]);
@@ -207,7 +212,7 @@ describe("tts-var with --model http://...", () => {
     open.unshift(troubled);
     const { code, stdout } = await search(troubled.url, "lost", "--widths", "4,4,2,2");
     expect(code).toBe(0);
-    expect(lost).toEqual(expect.arrayContaining(["info", "start", "step", "select", "decode"]));
+    expect(lost).toEqual(expect.arrayContaining(["info", "traits", "start", "step", "select", "view"]));
     const best = (text: string) => JSON.parse(text).best.pixelHash;
     expect(best(stdout)).toBe(best(plain.stdout));
     expect(readFileSync(join(dir, "lost", "trace.jsonl"), "utf8")).toBe(

@@ -23,10 +23,10 @@ describe("tts-var serve-sampler", () => {
     const [line] = (await once(child.stdout, "data")) as [Buffer];
     const url = line.toString().trim();
     const generator = await remoteDefinition(url, { TTSVAR_SAMPLER_TOKEN: token }).open();
-    const settings = generator.defaults;
-    const session = await generator.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1"], settings });
+    const task = { prompt: "blocks", seed: 0 };
+    const session = await generator.start(task, ["c0", "c1"]);
     expect((await session.step()).tokenHash).toHaveLength(2);
-    const three = generator.start({ prompt: "blocks", seed: 0, ids: ["c0", "c1", "c2"], settings });
+    const three = generator.start(task, ["c0", "c1", "c2"]);
     await expect(three).rejects.toMatchObject({
       code: "MODEL_RUNTIME",
       message: expect.stringContaining("this server allows 2"),
@@ -46,14 +46,14 @@ describe("tts-var serve-sampler", () => {
       connect(Number(url.port), url.hostname).on("error", () => undefined),
     );
     await Promise.all(slow.map((socket) => once(socket, "connect")));
-    for (const socket of slow) socket.write("POST /v1/step HT");
-    const info = await fetch(`${url.origin}/v1/info`, { headers: { authorization: `Bearer ${token}` } });
+    for (const socket of slow) socket.write("POST /v2/step HT");
+    const info = await fetch(`${url.origin}/v2/info`, { headers: { authorization: `Bearer ${token}` } });
     expect(info.status).toBe(200);
     expect(await info.json()).toMatchObject({ protocol: expect.any(String) });
     // Nor does half a request of a client with a token, or one whose head never ends.
     const half = connect(Number(url.port), url.hostname).on("error", () => undefined);
     half.write(
-      `POST /v1/touch HTTP/1.1\r\nHost: ${url.host}\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
+      `POST /v2/touch HTTP/1.1\r\nHost: ${url.host}\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`,
     );
     const ended = once(child, "exit");
     child.kill("SIGTERM");
@@ -73,8 +73,7 @@ describe("tts-var serve-sampler", () => {
 describe("a session at a server", () => {
   afterEach(() => vi.useRealTimers());
 
-  const begin = (remote: Generator): Promise<Session> =>
-    remote.start({ prompt: "blocks", seed: 0, ids: ["c0"], settings: remote.defaults });
+  const begin = (remote: Generator): Promise<Session> => remote.start({ prompt: "blocks", seed: 0 }, ["c0"]);
 
   it("is kept alive by a client that looks elsewhere for long", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
@@ -87,11 +86,11 @@ describe("a session at a server", () => {
     const remote = await remoteDefinition(watched.url, {}).open();
     await begin(remote);
     vi.advanceTimersByTime(199_000);
-    expect(calls).toEqual(["info", "start"]);
+    expect(calls).toEqual(["info", "traits", "start"]);
     vi.advanceTimersByTime(2_000);
-    await vi.waitFor(() => expect(calls).toEqual(["info", "start", "touch"]), 30_000);
+    await vi.waitFor(() => expect(calls).toEqual(["info", "traits", "start", "touch"]), 30_000);
     await remote[Symbol.asyncDispose]();
-    expect(calls).toEqual(["info", "start", "touch", "release"]);
+    expect(calls).toEqual(["info", "traits", "start", "touch", "release"]);
     await watched[Symbol.asyncDispose]();
     await served[Symbol.asyncDispose]();
   });
@@ -129,8 +128,8 @@ describe("a session at a server", () => {
     let steps = 0;
     const stuck: Generator = {
       ...toy,
-      start: async (request) => {
-        const session = await toy.start(request);
+      start: async (task, ids) => {
+        const session = await toy.start(task, ids);
         vi.spyOn(session, "step").mockImplementation(() => {
           steps++;
           return new Promise(() => undefined);

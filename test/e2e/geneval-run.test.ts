@@ -101,9 +101,9 @@ describe("mistakes", () => {
     ],
     [
       "another configuration in the same folder",
-      async () => [...generate("reference"), "--set", "sampling.temperature=2"],
+      async () => [...generate("reference"), "--set", "model.options.temperature=2"],
       2,
-      /holds another evaluation \(different: sampling was \{\}, is \{"temperature":2\}\)/,
+      /holds another evaluation \(different: model was \{.*"options":\{\}.*\}, is \{.*"temperature":2.*\}\)/,
     ],
     [
       "other samples in the same folder",

@@ -8,7 +8,9 @@ import { z } from "zod";
 import { parseOptions } from "../../src/cli/geneval/judge-flags.ts";
 import { withDeadline } from "../../src/core/deadline.ts";
 import { TtsVarError } from "../../src/core/errors.ts";
+import { type GeneratorTraits, SPECIFICATION_VERSION } from "../../src/core/generator.ts";
 import { HttpCalls } from "../../src/generators/remote/http-calls.ts";
+import { type Info, PROTOCOL } from "../../src/generators/remote/protocol.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { greyItems, rewardContext, rewardHost } from "../fixtures/reward-host.ts";
 import { runHere } from "./support/run-here.ts";
@@ -110,8 +112,8 @@ describe("peers that send without end", () => {
       code: "MODEL_INVALID",
       message: expect.stringContaining("answered info with more than 16 MiB"),
     });
-    await expect(callsOf(url).bytes("decode", {}, 3000)).rejects.toThrow(
-      "answered decode with more bytes instead of 3000",
+    await expect(callsOf(url).bytes("view", {}, 3000, (bytes) => bytes)).rejects.toThrow(
+      "answered view with more than 3000 bytes",
     );
     expect(sent.bytes).toBeLessThan(64 * 2 ** 20);
   });
@@ -134,15 +136,20 @@ describe("peers that send without end", () => {
   });
 
   it("are refused when they claim images that no memory holds", async () => {
-    const url = await serve((response) => {
-      const { latent, ...schedule } = { id: "1:1", latent: { h: 1e5, w: 1e5 } };
-      const scales = [{ h: 1, w: 1 }];
-      const defaults = { guidance: [1], temperature: [1], topP: 1, guidanceUntil: 1 };
-      const cost = { text: 0, stages: [{ guided: 1, unguided: 1 }], sharedStages: 1, decodePerCell: 1 };
-      const limits = { rows: 8, requestBytes: 1e6, idleSeconds: 60 };
-      const schedules = [{ ...schedule, latent, scales, defaults, cost }];
-      const known = { protocol: "tts-var-sampler/1", name: "huge", version: "1", encodes: false };
-      response.end(JSON.stringify({ ...known, pixelsPerLatent: 16, schedules, limits }));
+    const shape = { id: "1:1", width: 16e5, height: 16e5, frames: 1, grain: 16 };
+    const limits = { rows: 8, requestBytes: 1e6, idleSeconds: 60 };
+    const known = { name: "huge", version: "1" };
+    const traits: GeneratorTraits = {
+      ...{ specificationVersion: SPECIFICATION_VERSION, ...known, shape, looks: ["now"], can: [] },
+      stages: [{ index: 0, label: "1x1", tokens: 1, final: 1 }],
+      tokens: { kind: "bits", width: 1 },
+      cost: { prompt: 0, stages: [1], shared: 1, views: { now: 1 } },
+      memory: null,
+      settings: {},
+    };
+    const info: Info = { protocol: PROTOCOL, ...known, shapes: [shape], limits };
+    const url = await serve((response, path) => {
+      response.end(JSON.stringify(path.endsWith("/info") ? info : { traits }));
     });
     const { code, stderr } = await runHere(["search", "-p", "a cup", "--model", url, "--quiet"]);
     expect([code, stderr]).toEqual([3, expect.stringContaining("must not be over 8192 pixels")]);

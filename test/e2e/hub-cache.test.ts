@@ -69,7 +69,10 @@ describe("the cache of hub models", () => {
   it("is not held up by what a crash left behind", async () => {
     await mkdir(folder(), { recursive: true });
     // No process has a number as large as this.
-    await writeFile(join(folder(), ".claim"), JSON.stringify({ host: hostname(), pid: 2 ** 30 }));
+    await writeFile(
+      join(folder(), ".claim"),
+      JSON.stringify({ program: "tts-var", host: hostname(), pid: 2 ** 30 }),
+    );
     await writeFile(join(folder(), "model.onnx.part"), "another version of it");
     send = (response, request) => {
       const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
@@ -171,10 +174,11 @@ describe("a hub that misbehaves", () => {
     send = () => controller.abort(new Error("interrupted"));
     await expect(get({ signal: controller.signal })).rejects.toThrow("interrupted");
     const waiting = new AbortController();
-    await whileClaimed(join(folder(), ".claim"), async () => {
+    const work = async () => {
       const second = get({ signal: waiting.signal, log: () => waiting.abort(new Error("no patience")) });
       await expect(second).rejects.toThrow("no patience");
-    });
+    };
+    await whileClaimed(join(folder(), ".claim"), work, { command: "test" });
   });
 
   it("may be out of reach because a proxy is not used", async () => {

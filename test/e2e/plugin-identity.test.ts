@@ -11,10 +11,11 @@ let dir: string;
 const at = (name: string) => join(dir, name);
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tts-var-identity-"));
-  await put("steps.mjs", "export const last = (space) => space.scales;");
+  await put("steps.mjs", "export const last = (space) => space.stages;");
   await put("strategy.mjs", strategy(0));
   await put("reward.mjs", 'import { pick } from "./pick.mjs";\nexport default (batch) => batch.map(pick);');
   await put("pick.mjs", "export const pick = ({ image }) => image.data[0];");
+  await put("generator.mjs", await readFile("examples/my-generator.mjs", "utf8"));
   await put("features.mjs", "export default (images) => images.map(({ data }) => [data[0], data[1]]);");
 });
 afterAll(() => rm(dir, { recursive: true }));
@@ -23,10 +24,10 @@ const put = (name: string, text: string) => writeFile(at(name), text);
 /** Draws two candidates and answers with the one of the given row. */
 const strategy = (
   row: number,
-) => `import * as tts from "${new URL("../../src/core/strategy.ts", import.meta.url).href}";
+) => `import * as tts from "${new URL("../../src/core/program.ts", import.meta.url).href}";
 export default function* (space) {
   const drawn = yield* tts.start(2);
-  const done = yield* tts.stepTo(drawn, space.scales.length);
+  const done = yield* tts.stepTo(drawn, space.stages.length);
   return { finalists: done, best: ${row} };
 }
 `;
@@ -71,6 +72,31 @@ describe("editing a plug-in's file, or what it imports, is noticed", { timeout: 
     const after = await run("run-b");
     expect(after["strategy strategy"]).not.toBe(before["strategy strategy"]);
     expect({ ...after, "strategy strategy": "" }).toEqual({ ...before, "strategy strategy": "" });
+  });
+
+  it("run.json, trace and folders of GenEval images tell an edited generator from the former one", async () => {
+    const common = ["--model", at("generator.mjs"), "--reward", at("reward.mjs"), "--strategy", "best-of-n"];
+    const search = async (out: string) => {
+      const argv = ["search", "-p", "a cup", "-b", "2", "--quiet", "--out", at(out), ...common];
+      expect(await runHere(argv)).toMatchObject({ code: 0, stderr: "" });
+      const { models } = JSON.parse(await readFile(join(at(out), "run.json"), "utf8"));
+      const [begin] = (await readFile(join(at(out), "trace.jsonl"), "utf8")).split("\n");
+      return { models, version: JSON.parse(begin!).generator.version as string };
+    };
+    const folder = ["geneval", "run", "--prompts", "1", "--samples", "1", "--workers", "0", "--quiet"];
+    const evaluation = [...folder, "-b", "2", "--out", at("geneval-generator"), ...common];
+    const before = await search("model-a");
+    expect((await runHere(evaluation)).code).toBe(0);
+    await put("generator.mjs", `${await readFile(at("generator.mjs"), "utf8")}// edited\n`);
+    const after = await search("model-b");
+    for (const { version } of [before, after]) expect(version).toMatch(/^1\+[0-9a-f]{16}$/);
+    expect(after.version).not.toBe(before.version);
+    expect(JSON.stringify(before.models)).toContain(before.version);
+    expect(JSON.stringify(after.models)).toContain(after.version);
+    expect(await runHere(evaluation)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/another evaluation .*models/),
+    });
   });
 
   it.each([

@@ -3,14 +3,13 @@ import { openSearch, planConfig } from "../../src/assemble/open-search.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { TraceEvent } from "../../src/core/trace.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
-import { runSearch } from "../../src/engine/run-search.ts";
 import { packageRoot } from "../../src/io/package-root.ts";
 
 /** A search of the embedded models, opened with so many threads. */
 async function open(strategy: string, budget: number, threads: number) {
   const { config } = resolveConfig({
     flags: [
-      { path: "prompt", value: "a photo of a red dog left of a blue cup", flag: "test" },
+      { path: "task.prompt", value: "a photo of a red dog left of a blue cup", flag: "test" },
       { path: "strategy.name", value: strategy, flag: "test" },
       { path: "budget", value: budget, flag: "test" },
       { path: "threads", value: threads, flag: "test" },
@@ -18,20 +17,10 @@ async function open(strategy: string, budget: number, threads: number) {
   });
   const planned = await planConfig(config, { baseDir: packageRoot(), allowDownload: false, log: () => {} });
   const models = await openSearch(planned);
-  const run = async (prompt = config.prompt) => {
+  const run = async (prompt = planned.task.prompt) => {
     const lines: string[] = [];
-    await runSearch({
-      ...planned,
-      generator: models.generator,
-      rewards: { [config.reward.name]: models.reward },
-      primaryReward: config.reward.name,
-      features: models.features,
-      prompt,
-      metadata: {},
-      seed: config.seed,
-      units: config.budget,
-      trace: { event: (event) => lines.push(`${JSON.stringify(event)}\n`) },
-    });
+    const trace = { event: (event: TraceEvent) => lines.push(`${JSON.stringify(event)}\n`) };
+    await models.run({ ...planned.task, prompt }, { trace: { event: (event) => void trace.event(event) } });
     return lines.join("");
   };
   return { planned, run, [Symbol.asyncDispose]: () => models[Symbol.asyncDispose]() };

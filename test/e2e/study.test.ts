@@ -56,6 +56,7 @@ describe("study run", { timeout: 180_000 }, () => {
     const files = await readdir(join(dir, "tiny"));
     expect(files.sort()).toEqual([
       "README.md",
+      "answers.jsonl",
       "previews.svg",
       "rows",
       "scores.svg",
@@ -77,6 +78,36 @@ describe("study run", { timeout: 180_000 }, () => {
     expect(views).toContain("reward 4x4 3");
     expect(views).toContain("guidanceGap signal 3");
     expect(await runStudy(file)).toEqual(first);
+
+    const [folder, written] = [join(dir, "tiny"), ["table.json", "table.md", "README.md", "scores.svg"]];
+    const read = () => Promise.all(written.map((name) => readFile(join(folder, name), "utf8")));
+    const before = await read();
+    const again = await runHere(["study", "report", folder, "--json"]);
+    expect([again.code, JSON.parse(again.stdout)]).toEqual([0, first]);
+    expect(await read()).toEqual(before);
+    const none = await runHere(["study", "report", dir]);
+    expect([none.code, none.stderr]).toEqual([5, expect.stringMatching(/cannot read .*answers\.jsonl/)]);
+  });
+
+  it("warns of a reward that shares the judge's model, and says where it is without a terminal", async () => {
+    const file = await writeStudy("shared", {
+      judge: "detector-a",
+      arms: [arm("best-of-n", { name: "best-of-n" })],
+      contrasts: [],
+      tree: { width: 2, previews: [0.5], scales: [] },
+    });
+    const { code, stderr } = await runHere(["study", "run", file, "--out", dir]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/warning: the reward geneval shares the judge's model/);
+    expect(stderr).toMatch(/1 of 6 trees/);
+  });
+
+  it("leaves out the scenes of other sets, or says that there are too few", async () => {
+    const sets = { seed: "tiny", count: 300, disjointFrom: ["tuning:553"] };
+    const { code, stderr } = await runHere([
+      ...["study", "run", await writeStudy("disjoint", { prompts: sets }), "--out", dir],
+    ]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/single_object has only 0 unused scenes/)]);
   });
 
   it("forgets only the arms that have changed, and lends its trees", async () => {
@@ -147,6 +178,12 @@ describe("calibrate", { timeout: 180_000 }, () => {
     expect(scales.at(-1)).toMatchObject({ correlation: 1, decided: 1 });
     expect(schedules.map(({ units }: { units: number }) => units)).toEqual([2, 3, 4, 6, 8, 12, 16]);
     expect(acceptance.verifier).toBe("geneval");
+    const { measured } = JSON.parse(await readFile(file, "utf8"));
+    expect(measured).toMatchObject({ prompts: 6, samples: 4, copies: 1, preview: "0.5" });
+    expect(measured.command).toMatch(
+      /^tts-var calibrate --prompts 6 --samples 4 --copies 1 .* --verifier geneval/,
+    );
+    expect(measured.intervals[0].decided[0]).toBeLessThan(measured.intervals[0].decided[1]);
     expect(await readFile(plot, "utf8")).toMatch(/^<svg/);
     for (const strategy of ["halving", "calibrated-stop"]) {
       const search = ["search", "-p", "a photo of a dog", "--budget", "2", "--strategy", strategy];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { chooseShape, type ShapeWish } from "../../src/generators/choose-shape.ts";
+import type { ShapeWish } from "../../src/core/generator.ts";
+import { chooseShape } from "../../src/generators/choose-shape.ts";
 
 const shapes = [
   { id: "1:1@small", width: 256, height: 256, label: "0.06M" },
@@ -17,7 +18,7 @@ describe("chooseShape", () => {
     expect(choose({ ratio: "4:3" })).toBe("4:3@small");
     expect(choose({ size: "1M" })).toBe("1:1@large");
     expect(choose({ size: "1M", ratio: "4:3" })).toBe("4:3@large");
-    expect(choose({ schedule: "3:4@small" })).toBe("3:4@small");
+    expect(choose({ id: "3:4@small" })).toBe("3:4@small");
   });
 
   it("reads ratios as width to height and takes the nearest one", () => {
@@ -41,8 +42,8 @@ describe("chooseShape", () => {
       { ratio: "7:4", size: "1M" },
       { size: "0.25M" },
       { size: "320x256" },
-      { schedule: "2:3" },
-      { schedule: "1:1@small", size: "1M" },
+      { id: "2:3" },
+      { id: "1:1@small", size: "1M" },
     ]) {
       expect(() => choose(wish)).toThrow(all);
     }

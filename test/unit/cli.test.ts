@@ -7,12 +7,15 @@ import { addSearchFlags, resolveFlags } from "../../src/cli/flags.ts";
 import { quantity, table } from "../../src/cli/output.ts";
 import { progressStyle } from "../../src/cli/progress.ts";
 import { buildProgram } from "../../src/cli/run.ts";
+import { FULL_VIEW } from "../../src/core/generator.ts";
+import { compareIds } from "../../src/core/ids.ts";
 import type { TraceEvent } from "../../src/core/trace.ts";
+import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { decodePng } from "../../src/io/png.ts";
 import { renderContactSheet, sheetKey } from "../../src/report/contact-sheet.ts";
-import { byLineage, readHistory } from "../../src/report/search-history.ts";
+import { readHistory } from "../../src/report/search-history.ts";
 import { orAborted } from "../../src/run/interrupt.ts";
-import { claimFolder, runName } from "../../src/run/run-name.ts";
+import { makeNewFolder, runName } from "../../src/run/run-name.ts";
 
 let dir: string;
 beforeAll(async () => {
@@ -30,22 +33,30 @@ describe("flags", () => {
   it("become configuration values with their origin", async () => {
     const { config, origins } = await parse(
       ...["-p", "a cup", "-b", "4", "--strategy", "single", "--guidance", "3,2", "--temperature", "0.8"],
-      ...["--widths", "8,4", "--seed", "12", "--set", "sampling.topP=0.5", "--set", "reward.options.a=[1]"],
+      ...[
+        "--widths",
+        "8,4",
+        "--seed",
+        "12",
+        "--set",
+        "model.options.topP=0.5",
+        "--set",
+        "reward.options.a=[1]",
+      ],
     );
     expect(config).toMatchObject({
-      prompt: "a cup",
+      task: { prompt: "a cup", seed: 12 },
       budget: 4,
-      seed: 12,
       strategy: { name: "single", options: { widths: [8, 4] } },
       reward: { name: "clip", options: { a: [1] } },
-      sampling: { guidance: [3, 2], temperature: 0.8, topP: 0.5 },
+      model: { name: "embedded", options: { guidance: [3, 2], temperature: 0.8, topP: 0.5 } },
     });
     expect(origins).toMatchObject({
       budget: "--budget",
       "strategy.options.widths": "--widths",
-      "sampling.topP": "--set",
+      "model.options.topP": "--set",
     });
-    expect(origins["model"]).toBe("default");
+    expect(origins["model.name"]).toBe("default");
   });
 
   it.each([
@@ -56,11 +67,21 @@ describe("flags", () => {
     ["--budget", "-1", "at least 1"],
     ["--seed", "1.5", "whole number"],
     ["--threads", "0", "from 1 to 256"],
-    ["--top-p", "0", "above 0"],
-    ["--guidance", "1,x", "must be a number from 0 to 100"],
     ["--sheet", "some", '"seen", "full" or "none"'],
   ])("%s %j is refused with the reason", async (flag, value, reason) => {
     await expect(parse("-p", "a cup", flag, value)).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringContaining(reason),
+    });
+  });
+
+  it.each([
+    ["--top-p", "0", "model.options.topP: must be above 0"],
+    ["--guidance", "1,x", "model.options.guidance: must be a number from 0 to 100"],
+    ["--set", "model.options.topp=1", 'did you mean "topP"?'],
+  ])("%s %j is refused by the generator with the reason", async (flag, value, reason) => {
+    const { config } = await parse("-p", "a cup", flag, value);
+    await expect(toyDefinition.describe({ settings: config.model.options })).rejects.toMatchObject({
       exitCode: 2,
       message: expect.stringContaining(reason),
     });
@@ -129,7 +150,7 @@ describe("run folders", () => {
   });
 
   it("never share a name", async () => {
-    const made = await Promise.all([1, 2, 3].map(() => claimFolder(join(dir, "runs"), "same")));
+    const made = await Promise.all([1, 2, 3].map(() => makeNewFolder(join(dir, "runs"), "same")));
     expect(new Set(made).size).toBe(3);
   });
 });
@@ -149,22 +170,22 @@ describe("output", () => {
   });
 });
 
-const step = (scale: number, ids: string[]): TraceEvent => ({
-  ...{ type: "step", population: 0, scale, ids },
-  ...{ tokens: ids, logProb: [], entropy: [], guidanceGap: [] },
+const step = (stage: number, ids: string[]): TraceEvent => ({
+  ...{ type: "step", population: 0, stage, ids },
+  ...{ tokens: ids, signals: {} },
 });
 const events: TraceEvent[] = [
   step(0, ["c0", "c1", "c2"]),
   {
     type: "scores",
     population: 0,
-    scale: 0,
+    stage: 0,
     reward: "r",
-    latent: null,
+    view: FULL_VIEW,
     ids: ["c0", "c1", "c2"],
     raw: [1, 3, 2],
   },
-  { type: "scores", population: 0, scale: 0, reward: "other", latent: null, ids: ["c0"], raw: [9] },
+  { type: "scores", population: 0, stage: 0, reward: "other", view: FULL_VIEW, ids: ["c0"], raw: [9] },
   { type: "select", population: 1, from: 0, picks: [1, 1], ids: ["c1", "c1.1"], why: {} },
   step(1, ["c1", "c1.1"]),
   {
@@ -172,7 +193,7 @@ const events: TraceEvent[] = [
     spending: {
       total: 1,
       byKind: { text: 0, transformer: 1, decode: 0, features: 0, reward: 0 },
-      byScale: [1],
+      byStage: [1],
     },
   },
 ];
@@ -182,17 +203,17 @@ describe("search history", () => {
     const history = readHistory(events, "r");
     expect(history.ids).toEqual(["c0", "c1", "c1.1", "c2"]);
     expect(history.best).toBe("c1.1");
-    expect([...history.scales[0]!.kept]).toEqual(["c1", "c1.1"]);
-    expect([...history.scales[0]!.scores]).toEqual([
+    expect([...history.stages[0]!.kept]).toEqual(["c1", "c1.1"]);
+    expect([...history.stages[0]!.scores]).toEqual([
       ["c0", 1],
       ["c1", 3],
       ["c2", 2],
     ]);
-    expect(history.scales[1]!.alive).toEqual(["c1", "c1.1"]);
+    expect(history.stages[1]!.alive).toEqual(["c1", "c1.1"]);
   });
 
   it("orders lineages like numbers", () => {
-    expect(["c10", "c2.10", "c2", "c2.2.1", "c2.2"].sort(byLineage)).toEqual([
+    expect(["c10", "c2.10", "c2", "c2.2.1", "c2.2"].sort(compareIds)).toEqual([
       "c2",
       "c2.2",
       "c2.2.1",
@@ -213,9 +234,9 @@ describe("contact sheet", () => {
     const bytes = await renderContactSheet({
       title: "a <cup> & more",
       history: readHistory(events, "r"),
-      scales: [
-        { index: 0, h: 1, w: 1 },
-        { index: 1, h: 2, w: 2 },
+      stages: [
+        { index: 0, label: "1x1", tokens: 1, final: 1 },
+        { index: 1, label: "2x2", tokens: 4, final: 1 },
       ],
       images: new Map([[sheetKey(1, "c1.1"), red]]),
     });

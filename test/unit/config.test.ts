@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const prompt = { path: "prompt", value: "a cup", flag: "--prompt" };
+const prompt = { path: "task.prompt", value: "a cup", flag: "--prompt" };
 
 async function fileWith(name: string, text: string) {
   const path = join(dir, name);
@@ -35,32 +35,34 @@ describe("resolveConfig", () => {
   it("needs a prompt only; everything else has a default", () => {
     const { config, origins } = resolveConfig({ flags: [prompt] });
     expect(config).toMatchObject({
-      seed: 0,
+      task: { seed: 0 },
       budget: 8,
-      model: "embedded",
+      model: { name: "embedded", options: {} },
       strategy: { name: "tts-var", options: {} },
       reward: { name: "clip", options: {} },
     });
-    expect(origins["prompt"]).toBe("--prompt");
+    expect(origins["task.prompt"]).toBe("--prompt");
     expect(origins["budget"]).toBe("default");
   });
 
   it("takes the strongest of default, file, flag and --set, and says which", async () => {
-    const file = await fileWith("layers.yaml", "budget: 2\nseed: 3\nsampling:\n  topP: 0.5\n  guidance: 4\n");
+    const file = await fileWith(
+      "layers.yaml",
+      "budget: 2\ntask: { seed: 3 }\nmodel:\n  options:\n    topP: 0.5\n    guidance: 4\n",
+    );
     const { config, origins } = resolveConfig({
       file,
-      flags: [prompt, { path: "seed", value: 4, flag: "--seed" }],
-      sets: ["sampling.topP=0.7", "strategy.options.widths=[4, 2]"],
+      flags: [prompt, { path: "task.seed", value: 4, flag: "--seed" }],
+      sets: ["model.options.topP=0.7", "strategy.options.widths=[4, 2]"],
     });
-    expect([config.budget, config.seed, config.sampling.topP, config.sampling.guidance]).toEqual([
-      2, 4, 0.7, 4,
-    ]);
+    expect([config.budget, config.task.seed]).toEqual([2, 4]);
+    expect(config.model).toEqual({ name: "embedded", options: { topP: 0.7, guidance: 4 } });
     expect(config.strategy.options).toEqual({ widths: [4, 2] });
     expect(origins).toMatchObject({
       budget: `${file.path}:1`,
-      seed: "--seed",
-      "sampling.topP": "--set",
-      "sampling.guidance": `${file.path}:5`,
+      "task.seed": "--seed",
+      "model.options.topP": "--set",
+      "model.options.guidance": `${file.path}:6`,
       "strategy.options.widths": "--set",
     });
   });
@@ -83,15 +85,17 @@ describe("resolveConfig", () => {
   it("lists every problem with its origin and a suggestion", async () => {
     const file = await fileWith(
       "bad.yaml",
-      "budgte: 3\nsampling:\n  topp: 2\n  temperature: 0\nstrategy: single\n",
+      "budgte: 3\nmodel:\n  sizes: 2\n  ratio: wide\nstrategy: single\n",
     );
-    const message = messageOf({ file, flags: [{ path: "seed", value: "x", flag: "--seed" }] });
+    const message = messageOf({ file, flags: [{ path: "task.seed", value: "x", flag: "--seed" }] });
     expect(message.split("\n")).toHaveLength(6);
     expect(message).toContain(`budgte (${file.path}:1): unknown setting; did you mean "budget"?`);
-    expect(message).toContain(`sampling.topp (${file.path}:3): unknown setting; did you mean "topP"?`);
-    expect(message).toContain(`sampling.temperature (${file.path}:4): must be a number above 0`);
-    expect(message).toContain('seed (--seed): must be a whole number from 0 to 9007199254740991, not "x"');
-    expect(message).toContain("prompt: must be a text; give it with --prompt");
+    expect(message).toContain(`model.sizes (${file.path}:3): unknown setting; did you mean "size"?`);
+    expect(message).toContain(`model.ratio (${file.path}:4): must be width:height, such as 4:3`);
+    expect(message).toContain(
+      'task.seed (--seed): must be a whole number from 0 to 9007199254740991, not "x"',
+    );
+    expect(message).toContain("task.prompt: must be a text; give it with --prompt");
   });
 
   it.each([0, -1, 1e9, Number.NaN, Number.POSITIVE_INFINITY, "many", null, 4096.5])(
@@ -112,25 +116,25 @@ describe("resolveConfig", () => {
   });
 
   it("accepts a prompt of 10,000 characters and refuses absurd ones", () => {
-    expect(resolveConfig({ flags: [{ ...prompt, value: "dog ".repeat(2500) }] }).config.prompt).toHaveLength(
-      10_000,
-    );
+    expect(
+      resolveConfig({ flags: [{ ...prompt, value: "dog ".repeat(2500) }] }).config.task.prompt,
+    ).toHaveLength(10_000);
     expect(messageOf({ flags: [{ ...prompt, value: "x".repeat(100_001) }] })).toContain("100000 characters");
   });
 
-  it.each(["=1", "a..b=1", "seed", ".x=1"])("refuses --set %j", (text) => {
+  it.each(["=1", "a..b=1", "task.seed", ".x=1"])("refuses --set %j", (text) => {
     expect(messageOf({ flags: [prompt], sets: [text] })).toContain("path=value");
   });
 
   it("hashes what can change a result, whatever the order or origin", async () => {
-    const file = await fileWith("same.yaml", "seed: 5\nbudget: 4\nprompt: a cup\n");
+    const file = await fileWith("same.yaml", "task: { seed: 5, prompt: a cup }\nbudget: 4\n");
     const fromFile = resolveConfig({ file });
     const fromFlags = resolveConfig({
       flags: [prompt],
-      sets: ["budget=4", "seed=5", "out=elsewhere", "threads=1"],
+      sets: ["budget=4", "task.seed=5", "out=elsewhere", "threads=1"],
     });
     expect(fromFlags.hash).toBe(fromFile.hash);
-    expect(resolveConfig({ file, sets: ["seed=6"] }).hash).not.toBe(fromFile.hash);
+    expect(resolveConfig({ file, sets: ["task.seed=6"] }).hash).not.toBe(fromFile.hash);
   });
 
   it("never touches the prototype", () => {
@@ -141,7 +145,7 @@ describe("resolveConfig", () => {
 
 describe("loadConfigFile", () => {
   it("gives line and column of a syntax error", async () => {
-    await writeFile(join(dir, "syntax.yaml"), "seed: 1\nbudget: [1, 2\n");
+    await writeFile(join(dir, "syntax.yaml"), "threads: 1\nbudget: [1, 2\n");
     await expect(loadConfigFile(join(dir, "syntax.yaml"))).rejects.toMatchObject({
       code: "CONFIG_INVALID",
       message: expect.stringMatching(/syntax\.yaml:\d+:\d+: /),
@@ -163,7 +167,11 @@ describe("loadConfigFile", () => {
   it("resolves paths against the file, and leaves names alone", async () => {
     const { tree } = await fileWith("paths.yaml", "reward: ./score.mjs\nmodel: generator\nout: runs/x\n");
     const here = (name: string) => expect.stringMatching(new RegExp(`^\\.\\.?/.*${name}$`));
-    expect(tree).toEqual({ reward: { name: here("score.mjs") }, model: "generator", out: here("runs/x") });
+    expect(tree).toEqual({
+      reward: { name: here("score.mjs") },
+      model: { name: "generator" },
+      out: here("runs/x"),
+    });
   });
 });
 

@@ -7,26 +7,44 @@ import type { ProgressEvent } from "../../src/engine/observer.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
 import { analyticGenerator, analyticReward, drawsOf } from "./support/analytic-generator.ts";
-import { planOf, record, searchInput } from "./support/search-run.ts";
+import { planInputOf, planOf, record, searchInput } from "./support/search-run.ts";
 
 describe("cost model", () => {
   it("adds one unit up from text, stages, decode and score", () => {
-    const generator = analyticGenerator([1, 2]);
-    const input = { generator, rewards: { sum: { flops: 300 } }, primaryReward: "sum", featureFlops: null };
-    const guided = createCostModel({ ...input, settings: { guidanceUntil: 2 } });
+    const { traits } = analyticGenerator([1, 2]);
+    const input = { keep: 0, rewards: { sum: { flops: 300 } }, primaryReward: "sum", featureFlops: null };
+    const guided = createCostModel({ ...input, generator: traits });
     expect(guided.unit).toBe(50 + 200 + 800 + 160 + 300);
-    const half = createCostModel({ ...input, settings: { guidanceUntil: 1 } });
+    const cheaper = { ...traits, cost: { ...traits.cost, stages: [200, 400] } };
+    const half = createCostModel({ ...input, generator: cheaper });
     expect(half.unit).toBe(50 + 200 + 400 + 160 + 300);
+  });
+
+  it("prices views by their share of the pixels, and kept stages once whatever the width", () => {
+    const { traits } = analyticGenerator();
+    const input = {
+      generator: traits,
+      rewards: { sum: { flops: 300 } },
+      primaryReward: "sum",
+      featureFlops: null,
+    };
+    const cost = createCostModel({ ...input, keep: 2 });
+    expect(cost.view({ size: 1, look: "now" })).toBe(64 * 40);
+    expect(cost.view({ size: 0.5, look: "now" })).toBe(16 * 40);
+    expect(cost.shared).toBe(3);
+    expect(() => cost.view({ size: 1, look: "ahead" })).toThrow(/looks ahead, which this generator cannot/);
+    expect(() => cost.refine(0, 0.5)).toThrow(/cannot/);
+    expect(() => cost.reward("constructor")).toThrow(/reward "constructor"/);
   });
 });
 
 describe("charges", () => {
-  it("counts the shared first scale and the text once, whatever the width", async () => {
+  it("counts the shared first stage and the text once, whatever the width", async () => {
     const { rows, spending } = planOf(await searchInput("best-of-n", 5));
     expect(rows[0]!.flops.transformer).toBe(200);
     expect(rows[1]!.flops.transformer).toBe(5 * 800);
     expect(spending.byKind.text).toBe(50);
-    expect(spending.byScale.reduce((sum, flops) => sum + flops, 0)).toBe(spending.byKind.transformer);
+    expect(spending.byStage.reduce((sum, flops) => sum + flops, 0)).toBe(spending.byKind.transformer);
   });
 
   it("decodes a preview once for features and rewards, at the size asked for", async () => {
@@ -36,7 +54,7 @@ describe("charges", () => {
     const looked = plan.rows.filter(({ features }) => features > 0);
     expect(looked.length).toBeGreaterThan(0);
     for (const row of looked) expect([row.decodes, row.scores]).toEqual([row.features, row.features]);
-    expect(generator.decoded).toBe(plan.rows.reduce((sum, row) => sum + row.decodes, 0));
+    expect(generator.viewed).toBe(plan.rows.reduce((sum, row) => sum + row.decodes, 0));
     expect(looked[0]!.flops.decode).toBe(looked[0]!.decodes * 16 * 40);
   });
 
@@ -137,7 +155,7 @@ describe("progress", () => {
     const seen: ProgressEvent[] = [];
     const input = await searchInput("tts-var", 6, { onProgress: (event) => seen.push(event) });
     const { spending } = await runSearch(input);
-    expect(seen.at(-1)).toMatchObject({ action: "end", stage: 6, scales: 6, spent: spending.total });
+    expect(seen.at(-1)).toMatchObject({ action: "end", stage: 6, stages: 6, spent: spending.total });
     expect(seen.every(({ spent }, index) => index === 0 || spent >= seen[index - 1]!.spent)).toBe(true);
   });
 });
@@ -163,7 +181,7 @@ describe("plug-in strategies", () => {
     const input = { ...(await searchInput("single", 4)), strategy: create({}) };
     const { events, result } = await record(input);
     expect(result.spending).toEqual(result.plan.spending);
-    expect(replayTrace(input, events).difference).toBeNull();
+    expect(replayTrace(planInputOf(input), events).difference).toBeNull();
   });
 });
 
@@ -174,11 +192,11 @@ describe("replay", () => {
     const at = events.findIndex((event) => event.type === "scores");
     const altered = structuredClone(events) as unknown as { raw: number[] }[];
     altered[at]!.raw = altered[at]!.raw.map((raw) => -raw);
-    const { difference } = replayTrace(input, altered as never);
+    const { difference } = replayTrace(planInputOf(input), altered as never);
     expect(difference!.index).toBe(at + 1);
     expect(difference!.recorded!.type).toBe("select");
     const other = await searchInput("tts-var", 6, { options: { lambda: 50 } });
-    expect(replayTrace(other, events).difference!.recorded!.type).toBe("select");
-    expect(replayTrace(input, events.slice(0, -1)).difference!.recorded).toBeNull();
+    expect(replayTrace(planInputOf(other), events).difference!.recorded!.type).toBe("select");
+    expect(replayTrace(planInputOf(input), events.slice(0, -1)).difference!.recorded).toBeNull();
   });
 });

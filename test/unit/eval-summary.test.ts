@@ -192,7 +192,8 @@ describe("comparison", () => {
     ]);
     expect(compareResults(rows, rows, options)).toMatchObject({
       flips: [],
-      overall: { newPrompts: { low: 0, high: 0 } },
+      // Four prompts that do not differ say little of others.
+      overall: { newPrompts: { estimate: 0, low: -1, high: 1 }, p: 1 },
     });
   });
 

@@ -100,8 +100,8 @@ describe("plans of official models", () => {
   afterAll(() => rm(dir, { recursive: true }));
 
   const transformer = async (name: keyof typeof MODELS, size: keyof typeof SIZES): Promise<number> => {
-    const { scales, cost } = await infinityDefinition(join(dir, name)).describe({ size });
-    return scales.reduce((sum, { index }) => sum + cost.stage(index, true), 0) / TERA;
+    const { cost } = await infinityDefinition(join(dir, name)).describe({ shape: { size } });
+    return cost.stages.reduce((sum, flops) => sum + flops, 0) / TERA;
   };
   const within = (found: number, published: number, share = 0.01) =>
     expect(Math.abs(found / published - 1)).toBeLessThan(share);
@@ -116,17 +116,16 @@ describe("plans of official models", () => {
   });
 
   it("price each scale as the table of the 1M schedule does", async () => {
-    const { cost } = await infinityDefinition(join(dir, "2b")).describe({ size: "1M" });
+    const { cost } = await infinityDefinition(join(dir, "2b")).describe({ shape: { size: "1M" } });
     const published = { 5: 1.107, 6: 2.003, 7: 3.213, 8: 4.801, 9: 9.085, 10: 15.54, 11: 25.16, 12: 53.52 };
-    for (const [scale, tera] of Object.entries(published))
-      within(cost.stage(Number(scale), true) / TERA, tera);
-    within(cost.decode({ h: 64, w: 64 }) / TERA, 9.848);
+    for (const [scale, tera] of Object.entries(published)) within(cost.stages[Number(scale)]! / TERA, tera);
+    within(cost.views.now! / TERA, 9.848);
   });
 
   const preset = async (changes: Record<string, unknown> = {}) => {
     const flags = Object.entries({
-      prompt: "a photo of a dog",
-      model: join(dir, "2b"),
+      "task.prompt": "a photo of a dog",
+      "model.name": join(dir, "2b"),
       "reward.options.model": join(dir, "image-reward"),
       "features.model": join(dir, "dinov2-large"),
       maxMemory: "64GiB",
@@ -162,9 +161,9 @@ describe("plans of official models", () => {
     expect(memory!.weights / GIB).toBeGreaterThan(3.4);
     expect(memory!.kept / GIB).toBeGreaterThan(6425 / 1024);
     expect(memory!.kept / GIB).toBeLessThan(12);
-    const small = await preset({ "sampling.size": "0.06M", "strategy.name": "best-of-n", budget: 8 });
+    const small = await preset({ "model.size": "0.06M", "strategy.name": "best-of-n", budget: 8 });
     const tight = await preset({
-      "sampling.size": "0.06M",
+      "model.size": "0.06M",
       "strategy.name": "best-of-n",
       budget: 8,
       maxMemory: `${Math.round(small.memory!.peak * 0.8)}`,
@@ -183,12 +182,13 @@ describe("memory of a stage", () => {
   it("is that of its keys and values: 260.5 MiB of half precision after 256 pixels, doubled for float32", async () => {
     const dir = await mkdtemp(join(tmpdir(), "infinity-memory-"));
     await writeFile(join(dir, "manifest.json"), JSON.stringify(manifest(MODELS["2b"])));
-    const { memory, scales } = await infinityDefinition(dir).describe({ size: "0.25M" });
-    const kept = (count: number): number =>
-      scales.slice(0, count).reduce((sum, { index }) => sum + memory!.kept(index, 1, true), 0);
-    expect(kept(7) / 2 ** 20).toBe(2 * 260.5);
-    expect(memory!.kept(9, 8, true)).toBe(0);
-    expect(memory!.kept(3, 4, false)).toBe(2 * memory!.kept(3, 1, true));
+    const keptOf = async (settings: object): Promise<readonly number[]> =>
+      (await infinityDefinition(dir).describe({ shape: { size: "0.25M" }, settings })).memory!.kept;
+    const kept = await keptOf({});
+    const unguided = await keptOf({ guidanceUntil: 0 });
+    expect(kept[6]! / 2 ** 20).toBe(2 * 260.5);
+    expect(kept[9]! - kept[8]!).toBe(0);
+    expect(4 * (unguided[3]! - unguided[2]!)).toBe(2 * (kept[3]! - kept[2]!));
     await rm(dir, { recursive: true });
   });
 });

@@ -7,17 +7,22 @@ import { type MemoryPlan, planMemory } from "../../src/engine/memory-plan.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 
-/** Round numbers: a row keeps 10 after each scale but the last and works with 100; guidance doubles both. */
-const memory: GeneratorMemory = {
-  weights: 1000,
-  text: 7,
-  kept: (stage, rows, guided) => (stage < 3 ? 10 * rows * (guided ? 2 : 1) : 0),
-  working: (_, rows, guided) => 100 * rows * (guided ? 2 : 1),
-  decode: ({ h, w }, count) => h * w * Math.min(count, 2),
-};
+/** Round numbers: a row keeps 10 of each stage but the last and works with 100; guidance doubles both. */
+function memoryWith(guidanceUntil: number): GeneratorMemory {
+  const groups = [0, 1, 2, 3].map((stage) => (stage < guidanceUntil ? 2 : 1));
+  const left = groups.map((count, stage) => (stage < 3 ? 10 * count : 0));
+  return {
+    weights: 1000,
+    prompt: 7,
+    kept: left.map((_, stage) => left.slice(0, stage + 1).reduce((sum, bytes) => sum + bytes, 0)),
+    working: groups.map((count) => 100 * count),
+    view: { bytes: 64, atOnce: 2 },
+  };
+}
 
 async function plan(strategy: SearchFunction, limit: number, guidanceUntil = 0): Promise<MemoryPlan> {
   const toy = await toyDefinition.describe();
+  const memory = memoryWith(guidanceUntil);
   const generator = { ...toy, memory };
   const traits = { flops: 1, suggestedLambda: 1 } as never;
   const space = createSpace(
@@ -27,22 +32,21 @@ async function plan(strategy: SearchFunction, limit: number, guidanceUntil = 0):
       rewards: { r: traits },
       primaryReward: "r",
       features: null,
-      settings: { guidanceUntil },
       units: 100,
       calibration: null,
     },
     (units) => units,
   );
-  return planMemory({ generator, strategy, space, guidanceUntil, limit });
+  return planMemory({ generator, memory, strategy, space, limit });
 }
 
-/** `width` candidates, cut to `cut` after the second scale. */
+/** `width` candidates, cut to `cut` after the second stage. */
 const narrowing = (width: number, cut: number): SearchFunction =>
   function* () {
     let population = yield* start(width);
-    for (let scale = 0; scale < 4; scale++) {
+    for (let stage = 0; stage < 4; stage++) {
       population = (yield* step(population)).population;
-      if (scale === 1) {
+      if (stage === 1) {
         const picks = Array.from({ length: cut }, (_, row) => row);
         population = yield* select(population, picks, { rule: "test" });
       }
@@ -51,16 +55,16 @@ const narrowing = (width: number, cut: number): SearchFunction =>
   };
 
 describe("planMemory", () => {
-  it("adds weights, what is kept, the worst stage and the largest decode", async () => {
-    // The shared first scale keeps one row, the second four, the third two; the last works with two.
-    const { peak, kept, working, stage, decoding, rowsAtOnce, split } = await plan(narrowing(4, 2), 10_000);
-    expect({ kept, working, stage, decoding }).toEqual({ kept: 50, working: 407, stage: 1, decoding: 128 });
+  it("adds weights, what is kept, the worst stage and the largest view", async () => {
+    // The shared first stage keeps one row, the second four, the third two; the last works with two.
+    const { peak, kept, working, stage, viewing, rowsAtOnce, split } = await plan(narrowing(4, 2), 10_000);
+    expect({ kept, working, stage, viewing }).toEqual({ kept: 50, working: 407, stage: 1, viewing: 128 });
     expect(peak).toBe(1000 + 50 + 407 + 128);
     expect(rowsAtOnce).toEqual([1, 4, 2, 2]);
     expect(split).toEqual([]);
   });
 
-  it("doubles with guidance, up to the scale where it ends", async () => {
+  it("doubles with guidance, up to the stage where it ends", async () => {
     const guided = await plan(narrowing(4, 2), 10_000, 4);
     expect([guided.kept, guided.working]).toEqual([100, 807]);
     const partly = await plan(narrowing(4, 4), 10_000, 1);
@@ -89,13 +93,13 @@ describe("planMemory", () => {
       other = (yield* step(other)).population;
       return { finalists: other, best: 0 };
     }, 10_000);
-    // One row of the first scale, two of the second (held by the branch), and the branch's one of the third.
+    // One row of the first stage, two of the second (held by the branch), and the branch's one of the third.
     expect(shared.kept).toBe(10 + 20);
     expect(shared.working).toBe(207);
     const dropped = await plan(function* () {
       for (let round = 0; ; round++) {
         let population = yield* start(3);
-        for (let scale = 0; scale < 4; scale++) population = (yield* step(population)).population;
+        for (let stage = 0; stage < 4; stage++) population = (yield* step(population)).population;
         if (round === 4) return { finalists: population, best: 0 };
         yield* release(population);
       }

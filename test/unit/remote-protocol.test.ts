@@ -1,26 +1,68 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { GeneratorTraits } from "../../src/core/generator.ts";
+import type { TokenKind } from "../../src/core/tokens.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
-import {
-  bitsFromText,
-  bitsToText,
-  type Info,
-  infoSchema,
-  parseAddress,
-} from "../../src/generators/remote/protocol.ts";
+import { type Info, infoSchema, parseAddress, requestSchemas } from "../../src/generators/remote/protocol.ts";
 import { SessionStore } from "../../src/generators/remote/session-store.ts";
+import {
+  bytesOfPictures,
+  picturesOf,
+  taskOf,
+  tokensOf,
+  wireTask,
+  wireTokens,
+} from "../../src/generators/remote/wire.ts";
+import { traitsSchema } from "../../src/generators/traits-schema.ts";
 import { drawVectors } from "../fixtures/remote/draw-vectors.ts";
 
 describe("the remote generator's protocol", () => {
-  it("writes bits as text and back", () => {
+  it("writes tokens of every kind as text and back", () => {
+    const sizes = fc.tuple(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 1, max: 5 }));
+    const arrays = sizes.chain(([count, width]) => {
+      const length = { minLength: count * width, maxLength: count * width };
+      return fc.oneof(
+        fc.uint8Array({ max: 1, ...length }).map((data) => ({ kind: "bits" as const, width, count, data })),
+        fc
+          .float32Array({ noNaN: true, ...length })
+          .map((data) => ({ kind: "vector" as const, width, count, data })),
+        fc
+          .int32Array({ min: 0, max: 99, minLength: count, maxLength: count })
+          .map((data) => ({ kind: "index" as const, size: 100, count, data })),
+      );
+    });
     fc.assert(
-      fc.property(fc.uint8Array({ max: 1, maxLength: 200 }), (bits) => {
-        const text = bitsToText(bits);
-        expect(text).toBe(Array.from(bits).join(""));
-        expect(bitsFromText(text)).toEqual(bits);
+      fc.property(arrays, ({ count, data, ...kind }) => {
+        const wired = JSON.parse(JSON.stringify(wireTokens(kind, { count, data })));
+        expect(tokensOf(kind, wired)).toEqual({ count, data });
       }),
     );
+    const bits: TokenKind = { kind: "bits", width: 3 };
+    expect(wireTokens(bits, { count: 3, data: Uint8Array.from([1, 0, 1, 0, 0, 0, 0, 1, 1]) })).toEqual({
+      count: 3,
+      base64: Buffer.from([0b10100001, 0b10000000]).toString("base64"),
+    });
+    expect(() => tokensOf(bits, { count: 4, base64: "AA==" })).toThrow(/4 tokens: 1 bytes given, 2 needed/);
+  });
+
+  it("carries a task whole, and pictures with all their frames", () => {
+    const kind: TokenKind = { kind: "index", size: 9 };
+    const task = {
+      ...{ prompt: "a cup", seed: "s", negativePrompt: "a cat", label: 3, metadata: { tag: "counting" } },
+      source: { width: 2, height: 1, data: Uint8Array.from([1, 2, 3, 4, 5, 6]) },
+      keep: [{ count: 2, data: Int32Array.from([8, 0]) }],
+    };
+    const wired = requestSchemas.start.shape.task.parse(JSON.parse(JSON.stringify(wireTask(kind, task))));
+    expect(taskOf(kind, wired)).toEqual(task);
+    const frame = (level: number) => ({ width: 2, height: 1, data: new Uint8Array(6).fill(level) });
+    const still = { frames: [frame(1)] as const, coverage: 1 };
+    const clip = { frames: [frame(2), frame(3)] as const, coverage: 0.5 };
+    const bytes = bytesOfPictures([clip, still]);
+    expect(picturesOf(bytes)).toEqual([clip, still]);
+    for (const bad of [bytes.subarray(1), bytes.subarray(0, -1), Buffer.concat([bytes, Buffer.alloc(1)])]) {
+      expect(picturesOf(bad)).toBeNull();
+    }
   });
 
   it("takes addresses of servers and refuses everything else", () => {
@@ -37,41 +79,49 @@ describe("the remote generator's protocol", () => {
   });
 
   it("refuses descriptions that do not fit together", () => {
-    const schedule = {
-      id: "1:1",
-      scales: [
-        { h: 1, w: 1 },
-        { h: 2, w: 2 },
-      ],
-      latent: { h: 2, w: 2 },
-      defaults: { guidance: [1, 1], temperature: [1, 1], topP: 1, guidanceUntil: 2 },
-      cost: {
-        text: 0,
-        stages: [
-          { guided: 2, unguided: 1 },
-          { guided: 2, unguided: 1 },
-        ],
-        sharedStages: 1,
-        decodePerCell: 1,
-      },
-    };
     const info: Info = {
-      protocol: "tts-var-sampler/1",
+      protocol: "tts-var-sampler/2",
       name: "m",
       version: "m@1",
-      pixelsPerLatent: 4,
-      encodes: false,
-      schedules: [schedule],
+      shapes: [{ id: "1:1", width: 8, height: 8 }],
       limits: { rows: 1, requestBytes: 1, idleSeconds: 1 },
     };
     expect(infoSchema.safeParse(info).success).toBe(true);
+    for (const change of [{ protocol: "tts-var-sampler/1" }, { shapes: [] }]) {
+      expect(infoSchema.safeParse({ ...info, ...change }).success).toBe(false);
+    }
+    const traits: GeneratorTraits = {
+      specificationVersion: 2,
+      name: "m",
+      version: "m@1",
+      shape: { id: "1:1", width: 8, height: 8, frames: 1, grain: 4 },
+      stages: [
+        { index: 0, label: "1x1", tokens: 1, final: 1 },
+        { index: 1, label: "2x2", tokens: 4, final: 1 },
+      ],
+      tokens: { kind: "bits", width: 3 },
+      looks: ["now"],
+      can: [],
+      cost: { prompt: 0, stages: [2, 2], shared: 1, views: { now: 1 } },
+      memory: null,
+      settings: {},
+    };
+    expect(traitsSchema.safeParse(traits).success).toBe(true);
+    const { cost, shape, stages } = traits;
+    const memory = { weights: 1, prompt: 1, kept: [1], working: [1, 1], view: { bytes: 1, atOnce: 1 } };
     const broken = [
-      { protocol: "tts-var-sampler/2" },
-      { schedules: [] },
-      { schedules: [{ ...schedule, defaults: { ...schedule.defaults, guidance: [1] } }] },
-      { schedules: [{ ...schedule, cost: { ...schedule.cost, stages: [] } }] },
+      { specificationVersion: 1 },
+      { stages: [] },
+      { stages: [...stages].reverse() },
+      { cost: { ...cost, stages: [2] } },
+      { cost: { ...cost, views: {} } },
+      { looks: ["ahead"], cost: { ...cost, views: { ahead: 1 } } },
+      { shape: { ...shape, grain: 3 } },
+      { memory },
     ];
-    for (const change of broken) expect(infoSchema.safeParse({ ...info, ...change }).success).toBe(false);
+    for (const change of broken) {
+      expect([change, traitsSchema.safeParse({ ...traits, ...change }).success]).toEqual([change, false]);
+    }
   });
 
   it("has recorded draws that are this package's", () => {
@@ -87,7 +137,7 @@ describe("a store of sessions", () => {
 
   const session = async () => {
     const toy = await toyDefinition.open();
-    return toy.start({ prompt: "blocks", seed: 0, ids: ["c0"], settings: toy.defaults });
+    return toy.start({ prompt: "blocks", seed: 0 }, ["c0"]);
   };
 
   it("drops what nobody used, keeps what somebody did, and waits for a computation", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { TraceEvent } from "../../src/core/trace.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
 import { goldenDir, goldenInput, goldenNames, goldenPath } from "./support/golden.ts";
-import { record } from "./support/search-run.ts";
+import { planInputOf, record } from "./support/search-run.ts";
 
 describe("golden traces", () => {
   it.each(goldenNames)("%s is written and decided again byte for byte", async (name) => {
@@ -14,7 +14,7 @@ describe("golden traces", () => {
       .split("\n")
       .filter(Boolean)
       .map((line) => JSON.parse(line) as TraceEvent);
-    expect(replayTrace(input, events)).toEqual({ agreed: events.length, difference: null });
+    expect(replayTrace(planInputOf(input), events)).toEqual({ agreed: events.length, difference: null });
   });
 
   it("are exactly those that are tested", async () => {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { updateBeliefs } from "../../search/parts/calibrate.ts";
 import { clusterCentres } from "../../search/parts/cluster.ts";
-import { compareIds, topRows } from "../../search/parts/order.ts";
+import { topRows } from "../../search/parts/order.ts";
 import { potential } from "../../search/parts/potentials.ts";
 import { RESAMPLINGS, resample } from "../../search/parts/resample.ts";
 import { mapToScales, resolvePlaces } from "../../search/parts/schedule.ts";
@@ -21,6 +21,7 @@ import {
   standardise,
 } from "../../search/parts/weights.ts";
 import { releasedWeights } from "../../search/tts-var-released.ts";
+import { compareIds } from "../../src/core/ids.ts";
 import { createRng } from "../../src/core/rng.ts";
 import { calibration } from "./support/search-run.ts";
 

@@ -1,10 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TtsVarError } from "../../src/core/errors.ts";
+import type { Generator } from "../../src/core/generator.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
 import { analyticGenerator, analyticReward, drawsOf } from "./support/analytic-generator.ts";
-import { calibration, planOf, record, searchInput, strategyNames } from "./support/search-run.ts";
+import {
+  calibration,
+  planInputOf,
+  planOf,
+  record,
+  searchInput,
+  strategyNames,
+} from "./support/search-run.ts";
 
 const budgets = [1, 1.5, 2, 4, 6.3, 8, 16];
 
@@ -30,7 +38,10 @@ describe.each(strategyNames)("%s", (name) => {
     const input = await searchInput(name, 5);
     const [first, second] = [await record(input), await record(input)];
     expect(second.text).toBe(first.text);
-    expect(replayTrace(input, first.events)).toEqual({ agreed: first.events.length, difference: null });
+    expect(replayTrace(planInputOf(input), first.events)).toEqual({
+      agreed: first.events.length,
+      difference: null,
+    });
   });
 
   it("copes with equal, huge and lower-is-better rewards on any schedule", async () => {
@@ -48,7 +59,6 @@ describe.each(strategyNames)("%s", (name) => {
         const generator = analyticGenerator(sides);
         const input = await searchInput(name, 6, {
           generator,
-          settings: generator.defaults,
           rewards: { sum: reward },
         });
         const { candidates, best } = await runSearch(input);
@@ -118,7 +128,6 @@ describe("tts-var", () => {
     const generator = analyticGenerator([1, 2, 4, 6, 8, 12, 16, 20, 24, 32, 40, 48, 64]);
     const input = await searchInput("tts-var", 40, {
       generator,
-      settings: generator.defaults,
       options: { multiplier: 1 },
     });
     const plan = planOf(input);
@@ -160,7 +169,7 @@ describe("tts-var", () => {
       const input = await searchInput("tts-var", 6, { options });
       const { events, result } = await record(input);
       expect(result.spending).toEqual(result.plan.spending);
-      expect(replayTrace(input, events).difference).toBeNull();
+      expect(replayTrace(planInputOf(input), events).difference).toBeNull();
     },
   );
 });
@@ -171,7 +180,7 @@ describe("finding the optimum", () => {
     const seeds = 40;
     const input = await searchInput(name, units);
     for (let seed = 0; seed < seeds; seed++) {
-      const { best } = await runSearch({ ...input, seed });
+      const { best } = await runSearch({ ...input, task: { ...input.task, seed } });
       sum += best.scores["sum"]!;
     }
     return sum / seeds;
@@ -197,7 +206,7 @@ describe("finding the optimum", () => {
     const { events } = await record(input);
     const reasons = events.flatMap((event) => (event.type === "select" ? [event.why["calibrated"]] : []));
     expect(reasons).toEqual([true, true, true]);
-    expect(replayTrace(input, events).difference).toBeNull();
+    expect(replayTrace(planInputOf(input), events).difference).toBeNull();
   });
 });
 
@@ -222,20 +231,24 @@ describe("spread", () => {
   it("finishes samples whose coarse tokens differ, out of a pool that nobody looks at", async () => {
     const generator = analyticGenerator();
     for (let seed = 0; seed < 8; seed++) {
-      const input = await searchInput("spread", 4, { generator, seed, options: { n: 2, ratio: 8 } });
+      const input = await searchInput("spread", 4, {
+        generator,
+        task: { prompt: "a red cup", seed },
+        options: { n: 2, ratio: 8 },
+      });
       const { candidates, plan } = await runSearch(input);
       expect(plan.rows.map(({ widthIn }) => widthIn)).toEqual([16, 16, 2, 2, 2, 2]);
       // One bit a scale: two that differ have both values.
-      expect(candidates.map(({ bits }) => bits[1]![0]).sort()).toEqual([0, 1]);
+      expect(candidates.map(({ tokens }) => tokens[1]!.data[0]).sort()).toEqual([0, 1]);
     }
-    expect(generator.decoded).toBe(8 * 2);
+    expect(generator.viewed).toBe(8 * 2);
     expect(generator.open).toBe(0);
   });
 
   it("compares the scale it is told to", async () => {
     const options = { n: 2, ratio: 8, scale: 3 };
     const { candidates } = await runSearch(await searchInput("spread", 8, { options }));
-    expect(candidates.map(({ bits }) => bits[3]![0]).sort()).toEqual([0, 1]);
+    expect(candidates.map(({ tokens }) => tokens[3]!.data[0]).sort()).toEqual([0, 1]);
   });
 
   it("gives the images that best-of-n would give of the same candidates", async () => {
@@ -271,7 +284,7 @@ describe("calibrated-stop", () => {
   const runAll = async (price: number, reward = analyticReward()) => {
     const input = await searchInput("calibrated-stop", 8, { options: { price }, rewards: { sum: reward } });
     const seeds = Array.from({ length: 30 }, (_, seed) => seed);
-    return Promise.all(seeds.map((seed) => runSearch({ ...input, seed })));
+    return Promise.all(seeds.map((seed) => runSearch({ ...input, task: { ...input.task, seed } })));
   };
   const meanSpent = (results: Awaited<ReturnType<typeof runAll>>): number =>
     results.reduce((sum, { spending, limit }) => sum + (8 * spending.total) / limit, 0) / results.length;
@@ -322,8 +335,8 @@ describe("calibrated-stop", () => {
     const widths = events.flatMap((event) => (event.type === "start" ? [event.ids.length] : []));
     expect(widths).toEqual([1, 12]);
     const [first, pool] = events.flatMap((event) => (event.type === "tokens" ? [event] : []));
-    const bit = (base64: string, at: number): number =>
-      (Buffer.from(base64, "base64")[at >> 3]! >> (7 - (at & 7))) & 1;
+    const bit = (base64: readonly string[], row: number): number =>
+      Buffer.from(base64[row]!, "base64")[0]! >> 7;
     const [second] = events.flatMap((event) => (event.type === "branch" ? event.picks : []));
     expect(bit(pool!.base64, second!)).not.toBe(bit(first!.base64, 0));
   });
@@ -358,5 +371,25 @@ describe("cascade and oracle", () => {
     expect(Math.max(...candidates.map(({ scores }) => scores["judge"]!))).toBe(best.scores["judge"]);
     const unknown = await searchInput("oracle", 8, { options: { judge: "jugde" } });
     expect(() => planOf(unknown)).toThrow(/reward "jugde"/);
+    const nobody = await searchInput("oracle", 8, { options: {} });
+    expect(() => planOf(nobody)).toThrow(/oracle needs to be told who judges: .* name a reward \(sum\)/);
   });
+});
+
+/** A generator that is only planned with. */
+function rowless({ traits }: Generator): Generator {
+  return { traits, start: () => Promise.reject(new Error("not run")), async [Symbol.asyncDispose]() {} };
+}
+
+describe("kept first stages", () => {
+  it.each(["tts-var", "tts-var-released"])(
+    "%s looks at nothing while all candidates are one",
+    async (name) => {
+      const free = analyticGenerator();
+      const traits = { ...free.traits, cost: { ...free.traits.cost, shared: 4 } };
+      const { rows } = planOf(await searchInput(name, 8, { generator: { ...rowless(free), traits } }));
+      expect(rows.slice(0, 3).map(({ decodes }) => decodes)).toEqual([0, 0, 0]);
+      expect(rows[3]!.decodes).toBeGreaterThan(0);
+    },
+  );
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { optimiseSchedule, priceOfSchedule } from "../../search/parts/optimise-schedule.ts";
 import type { Judge } from "../../src/core/benchmark.ts";
 import { dryRun } from "../../src/core/dry-run.ts";
+import { FULL_VIEW } from "../../src/core/generator.ts";
 import { createRng } from "../../src/core/rng.ts";
 import { createSpace } from "../../src/engine/plan.ts";
 import { runSearch } from "../../src/engine/run-search.ts";
@@ -9,7 +10,7 @@ import { generatePrompts } from "../../src/eval/geneval/prompts.ts";
 import { controlRules } from "../../src/study/controls.ts";
 import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
 import { measureAcceptance } from "../../src/study/measure-acceptance.ts";
-import { measureCalibration } from "../../src/study/measure-calibration.ts";
+import { calibrationIntervals, measureCalibration } from "../../src/study/measure-calibration.ts";
 import { plotCalibration, plotStudy } from "../../src/study/plots.ts";
 import { recordTree, type Tree } from "../../src/study/record-tree.ts";
 import { runStudy } from "../../src/study/run-study.ts";
@@ -25,13 +26,14 @@ import {
   analyticReward,
   drawsOf,
 } from "./support/analytic-generator.ts";
-import { calibration, loadStrategy, searchInput } from "./support/search-run.ts";
+import { calibration, loadStrategy, planInputOf, searchInput } from "./support/search-run.ts";
 
-const half = { h: 4, w: 4 };
+const half = { size: 0.5, look: "now" } as const;
+const { shape } = analyticGenerator().traits;
 const treeOptions = {
   width: 24,
   rewards: ["sum"],
-  previews: [half, null],
+  previews: [half, FULL_VIEW],
   featurePreview: half,
   tokens: true,
   copies: 6,
@@ -55,7 +57,7 @@ describe("decideOffline", () => {
       const options = name === "cascade" ? { latePreview: 0.5 } : {};
       const live = { ...(await searchInput(name, 4, { options })) };
       const { best, spending } = await runSearch(live);
-      const offline = decideOffline(live, tree);
+      const offline = decideOffline(planInputOf(live), tree);
       expect({ name, id: `c${offline.root}` }).toEqual({ name, id: best.id });
       expect(offline.spending).toEqual(spending);
     }
@@ -64,12 +66,12 @@ describe("decideOffline", () => {
   it("says so when a strategy copies or needs more than was recorded", async () => {
     const input = await searchInput("tts-var", 4, { options: { lambda: 100 } });
     const { tree } = await recordTree(input, treeOptions);
-    expect(() => decideOffline(input, tree)).toThrow(NotRecorded);
+    expect(() => decideOffline(planInputOf(input), tree)).toThrow(NotRecorded);
     const { tokens: _, ...silent } = tree;
     const spread = await searchInput("spread", 4);
-    expect(() => decideOffline(spread, silent)).toThrow(/no tokens/);
+    expect(() => decideOffline(planInputOf(spread), silent)).toThrow(/no tokens/);
     const wide = await searchInput("best-of-n", 32);
-    expect(() => decideOffline(wide, tree)).toThrow(/more than the tree's 24/);
+    expect(() => decideOffline(planInputOf(wide), tree)).toThrow(/more than the tree's 24/);
   });
 });
 
@@ -78,19 +80,32 @@ describe("measureCalibration", () => {
     const reward = analyticReward("sum", ({ image }) => drawsOf(image).reduce((sum, draw) => sum + draw, 0));
     const trees = [];
     for (let seed = 0; seed < 30; seed++) {
-      const input = await searchInput("single", 4, { rewards: { sum: reward }, seed });
+      const input = await searchInput("single", 4, {
+        rewards: { sum: reward },
+        task: { prompt: "a red cup", seed },
+      });
       trees.push(
         (await recordTree(input, { ...treeOptions, features: false, featurePreview: false } as never)).tree,
       );
     }
-    const { scales } = measureCalibration(trees, {
+    const input = {
       model: "m",
       reward: "sum",
       rewardVersion: "1",
       direction: "higher",
       scales: 6,
       preview: half,
-    });
+      shape,
+    } as const;
+    const { scales } = measureCalibration(trees, input);
+    for (const { scale, ...bounds } of calibrationIntervals(trees, input, 200)) {
+      for (const figure of ["correlation", "decided"] as const) {
+        const [low, high] = bounds[figure];
+        expect(low).toBeLessThanOrEqual(scales[scale]![figure]);
+        expect(high).toBeGreaterThanOrEqual(scales[scale]![figure]);
+        if (scale < 5) expect(high - low).toBeGreaterThan(0.005);
+      }
+    }
     // Six equal independent parts: after k + 1 of them, (k + 1) / 6 of the variance is known and decided.
     for (const [scale, { correlation, slope, decided }] of scales.entries()) {
       expect(Math.abs(correlation - Math.sqrt((scale + 1) / 6))).toBeLessThan(0.06);
@@ -100,7 +115,7 @@ describe("measureCalibration", () => {
     expect(
       plotCalibration(
         [{ preview: "0.5", calibration: { ...calibration, scales } }],
-        createSpace(await searchInput("single", 1), () => 0).cost,
+        createSpace(planInputOf(await searchInput("single", 1)), () => 0).cost,
       ),
     ).toMatch(/^<svg/);
   });
@@ -167,7 +182,7 @@ describe("virtual rewards", () => {
 
 describe("optimiseSchedule", () => {
   it("is priced as halving is charged, fits every budget, and expects more of larger ones", async () => {
-    const space = createSpace(await searchInput("halving", 8), (limit) => limit);
+    const space = createSpace(planInputOf(await searchInput("halving", 8)), (limit) => limit);
     const input = { calibration, cost: space.cost, reward: "sum", preview: half };
     let before = 0;
     for (const units of [1, 2, 4, 8]) {
@@ -209,7 +224,6 @@ describe("a study", () => {
       rewards: { sum: analyticReward() },
       primaryReward: "sum",
       features: analyticFeatures,
-      settings: generator.defaults,
       calibration: null,
       judge,
     };

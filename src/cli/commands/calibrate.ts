@@ -1,24 +1,23 @@
 import { join } from "node:path";
 import type { Command } from "commander";
+import type { CalibrationFiles } from "../../assemble/write-calibration.ts";
 import type { SearchRecipe } from "../../config/schema.ts";
-import type { Calibration } from "../../core/calibration.ts";
 import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
-import { type Shape, viewAt } from "../../core/generator.ts";
-import type { PluginHost } from "../../core/plugin.ts";
-import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
+import { viewAt } from "../../core/generator.ts";
+import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
-import type { MeasuredCurve } from "../../study/run-calibration.ts";
-import { addOutputFlags, addSearchFlags, resolveRecipeFlags } from "../flags.ts";
+import type { Bounds } from "../../study/measure-calibration.ts";
+import { addForceFlag, addOutputFlags, addSearchFlags, resolveRecipeFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
-import { createProgress } from "../progress.ts";
+import { createProgress, longStatus, progressStyle } from "../progress.ts";
 
 const EXAMPLES = `
 Examples:
   $ tts-var calibrate --prompts 48 --samples 16
-  $ tts-var calibrate --verifier geneval --prompts 120 --samples 8
+  $ tts-var calibrate --verifier geneval --prompts 96 --samples 8 --previews 0.5,1
   $ tts-var calibrate --reward geneval --previews 0.25,0.5,1 --prompts prompts.jsonl --dir my-calibration
 
 Draws whole images of each prompt, scores every scale's previews, and measures within prompts how well they predict the
@@ -31,9 +30,11 @@ interface Options {
   readonly samples: string;
   readonly copies: string;
   readonly previews: string;
+  readonly disjointFrom?: readonly string[];
   readonly verifier?: string;
   readonly jobs: string;
   readonly dir: string;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -45,13 +46,14 @@ export function register(program: Command): void {
     .description(
       "Measure by scale how well previews predict the final reward, and the best pruning schedules.",
     );
-  addOutputFlags(addSearchFlags(command))
+  addOutputFlags(addForceFlag(addSearchFlags(command)))
     .option("--prompts <file|n>", "GenEval metadata file, or a number of generated prompts", "48")
     .option(
       "--prompt-seed <text>",
       "Seed of generated prompts; keep it apart from those of reported results",
       "calibration",
     )
+    .option("--disjoint-from <set...>", "Prompt sets whose scenes must not occur: seed:count, or files")
     .option("--samples <n>", "Images per prompt", "16")
     .option("--copies <n>", "Images per prompt with a second continuation from every scale", "2")
     .option(
@@ -75,118 +77,93 @@ export function register(program: Command): void {
           budget: 1,
           calibration: "none",
         });
-        const result = await calibrate(config, options, progress, interrupts.signal);
+        const words = (program as unknown as { readonly rawArgs: readonly string[] }).rawArgs;
+        const result = await calibrate(config, options, commandLine(words), progress, interrupts.signal);
         if (options.json) printJson({ file: result.file, plot: result.plot, ...result.calibration });
-        else printResult(describe(result.calibration, result.file));
+        else printResult(describe(result));
       } finally {
         interrupts.stop();
       }
     });
 }
 
-async function calibrate(config: SearchRecipe, options: Options, progress: Progress, signal: AbortSignal) {
-  const { openSearch, planConfig } = await import("../../assemble/open-search.ts");
+async function calibrate(
+  config: SearchRecipe,
+  options: Options,
+  command: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<CalibrationFiles> {
   const { calibrationFile } = await import("../../assemble/find-calibration.ts");
+  const { openCalibration } = await import("../../assemble/open-calibration.ts");
+  const { loadPrompts } = await import("../../eval/geneval/prompt-source.ts");
   const { runCalibration } = await import("../../study/run-calibration.ts");
-  const { optimiseSchedule } = await import("../../../search/parts/optimise-schedule.ts");
-  const { plotCalibration } = await import("../../study/plots.ts");
-  const { createCostModel } = await import("../../engine/cost-model.ts");
-  const { writeFileAtomic } = await import("../../io/atomic.ts");
-  const prompts = await loadPrompts(options.prompts, options.promptSeed);
+  const { writeCalibration } = await import("../../assemble/write-calibration.ts");
+  const { openOutputFile } = await import("../../io/ownership.ts");
+  const { isCalibration } = await import("../../study/study-folder.ts");
+  const prompts = await loadPrompts(options.prompts, options.promptSeed, options.disjointFrom);
   const width = parseCount(options.samples, "--samples");
+  const copies = Math.min(width, options.copies === "0" ? 0 : parseCount(options.copies, "--copies"));
+  const jobs = parseCount(options.jobs, "--jobs");
+  const previews = parsePreviews(options.previews);
+  const status = longStatus(progress, progressStyle(options.quiet ?? false).live);
   const host = pluginHost(config.allowDownload, progress);
-  const planned = await planConfig(config, host);
+  const file = join(options.dir, calibrationFile(config.model.name, config.reward.name));
+  const plot = file.replace(/json$/, "svg");
+  const rules = { flag: "--dir", isOurs: () => isCalibration(file) };
+  const output = { command: "calibrate", force: options.force ?? false };
+  using results = await openOutputFile(file, output, rules);
+  using plotted = await openOutputFile(plot, output, rules);
   const owned = new Disposal();
-  return owned.during(async () => {
-    const { generator, reward } = owned.use(await openSearch(planned));
-    const primaryReward = config.reward.name;
-    const verifier = options.verifier === undefined ? null : await openVerifier(options.verifier, host);
-    if (verifier) owned.use(verifier.reward);
+  return await owned.during(async () => {
+    const { cost, ...parts } = await openCalibration(config, options.verifier, host, owned);
     const curves = await runCalibration({
-      generator,
-      reward,
-      primaryReward,
-      verifier,
+      ...parts,
       prompts,
       seed: config.task.seed,
       width,
-      copies: Math.min(width, options.copies === "0" ? 0 : parseCount(options.copies, "--copies")),
-      previews: parsePreviews(options.previews, generator.traits.shape),
-      jobs: parseCount(options.jobs, "--jobs"),
+      copies,
+      previews: previews.map(({ name, fraction }) => ({
+        name,
+        view: viewAt(parts.generator.traits.shape, fraction, "now"),
+      })),
+      jobs,
       signal,
-      onPrompt: (done, of) => progress.status(`${done} of ${of} prompts`),
+      onPrompt: (done, of) => status(`${done} of ${of} prompts`),
     });
-    const cost = createCostModel({
-      generator: generator.traits,
-      keep: 0,
-      rewards: { [primaryReward]: reward },
-      primaryReward,
-      featureFlops: null,
-    });
-    const [{ calibration: measured, view, preview }, ...others] = curves as [
-      MeasuredCurve,
-      ...MeasuredCurve[],
-    ];
-    const schedules = [2, 3, 4, 6, 8, 12, 16].map((units) =>
-      optimiseSchedule({ calibration: measured, cost, reward: primaryReward, preview: view, units }),
-    );
-    const calibration: Calibration = { ...measured, schedules };
-    const file = join(options.dir, calibrationFile(config.model.name, primaryReward));
-    const plot = file.replace(/json$/, "svg");
     const conditions = {
+      command,
       prompts: prompts.length,
       promptSeed: options.promptSeed,
+      ...(options.disjointFrom ? { disjointFrom: options.disjointFrom } : {}),
       samples: width,
+      copies,
       seed: config.task.seed,
-      sampling: generator.traits.settings,
-      preview,
-      otherPreviews: Object.fromEntries(others.map((curve) => [curve.preview, curve.calibration.scales])),
+      sampling: parts.generator.traits.settings,
     };
-    const text = JSON.stringify({ ...calibration, measured: conditions }, roundNumbers, 2);
-    await writeFileAtomic(file, `${text}\n`);
-    await writeFileAtomic(plot, plotCalibration(curves, cost));
-    return { calibration, file, plot };
+    return writeCalibration({ file, plot, results, plotted }, curves, cost, conditions);
   });
 }
 
-/** @throws CONFIG_INVALID for a reward that has no full marks */
-async function openVerifier(spec: string, host: PluginHost) {
-  const { rewardRegistry } = await import("../../assemble/builtins.ts");
-  const { loadReward } = await import("../../plugins/load-reward.ts");
-  const { createScoring } = await import("../../scoring/create-scoring.ts");
-  const { value } = await loadReward(spec, {}, { ...host, registry: rewardRegistry });
-  if (!value.range || value.direction !== "higher") {
-    await value[Symbol.asyncDispose]();
+function parsePreviews(text: string): { name: string; fraction: number }[] {
+  return text.split(",").map((name) => {
+    const fraction = Number(name);
+    if (fraction > 0 && fraction <= 1) return { name, fraction };
     throw new TtsVarError(
-      "CONFIG_INVALID",
-      `--verifier ${spec}: must be a reward with a highest score, which then counts as right; geneval is one`,
+      "USAGE",
+      `--previews ${text}: must be numbers above 0 and at most 1, separated by commas`,
     );
-  }
-  return { name: value.name, reward: createScoring(value), fullMarks: value.range[1] };
-}
-
-function parsePreviews(text: string, shape: Shape) {
-  return text.split(",").map((part) => {
-    const size = Number(part);
-    if (!(size > 0 && size <= 1)) {
-      throw new TtsVarError(
-        "USAGE",
-        `--previews ${text}: must be numbers above 0 and at most 1, separated by commas`,
-      );
-    }
-    return { name: part, view: viewAt(shape, size, "now") };
   });
 }
 
-function roundNumbers(_key: string, value: unknown): unknown {
-  return typeof value === "number" ? Number(value.toPrecision(6)) : value;
-}
-
-function describe({ scales, schedules, acceptance }: Calibration, file: string): string {
-  const lines = scales.map(
-    ({ scale, correlation, decided }) =>
-      `${String(scale).padStart(5)}  ${correlation.toFixed(3).padStart(11)}  ${decided.toFixed(3).padStart(7)}`,
-  );
+function describe({ calibration, intervals, file }: CalibrationFiles): string {
+  const { scales, schedules, acceptance } = calibration;
+  const figure = (value: number, [low, high]: Bounds): string =>
+    `${value.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`.padStart(24);
+  const lines = scales.map(({ scale, correlation, decided }, index) => {
+    const bounds = intervals[index]!;
+    return `${String(scale).padStart(5)}  ${figure(correlation, bounds.correlation)}  ${figure(decided, bounds.decided)}`;
+  });
   const best = (schedules ?? []).map(({ units, start, cuts }) => {
     const steps = cuts.map(({ scale, keep }) => `${keep} after scale ${scale}`).join(", ");
     return `${String(units).padStart(5)} units: ${start}${steps ? `, ${steps}` : ""}`;
@@ -198,7 +175,12 @@ function describe({ scales, schedules, acceptance }: Calibration, file: string):
           `share of right images by prompt: Beta(${acceptance.prior.right.toFixed(2)}, ${acceptance.prior.wrong.toFixed(2)})`,
       ]
     : [];
-  return ["scale  correlation  decided", ...lines, "", "best pruning:", ...best, ...right, "", file].join(
-    "\n",
-  );
+  const head = `scale  ${"correlation".padStart(24)}  ${"decided".padStart(24)}`;
+  return [head, ...lines, "", "best pruning:", ...best, ...right, "", file].join("\n");
+}
+
+/** The command as it was typed, for the file that it makes. */
+function commandLine(words: readonly string[]): string {
+  const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)));
+  return ["tts-var", ...quoted].join(" ");
 }

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { addOutputFlags, addSearchFlags } from "../flags.ts";
+import { addForceFlag, addOutputFlags, addSearchFlags } from "../flags.ts";
 import type { CompareFlags } from "../geneval/compare.ts";
 import type { JudgeCommandFlags } from "../geneval/judge.ts";
 import { addJudgeFlags } from "../geneval/judge-flags.ts";
@@ -36,8 +36,7 @@ export function register(program: Command): void {
 }
 
 function registerPrompts(group: Command): void {
-  group
-    .command("prompts")
+  addForceFlag(group.command("prompts"))
     .description("generate prompts of GenEval's grammar, as official metadata rows")
     .option("--count <n>", "Prompts, split over the six tasks as in the official set", "553")
     .option("--per-tag <tag=n,...>", "Prompts by task instead; tasks that are not named get none")
@@ -79,7 +78,7 @@ function registerRun(group: Command, name: string, summary: string, judged: bool
     .option("--round <units>", "Units of one round with --adaptive (default: a quarter of the budget)")
     .option("--stop-at <score>", "With --adaptive: an image whose reward reaches this gets no further round");
   if (judged) addJudgeFlags(command);
-  addOutputFlags(addSearchFlags(command)).action(async () =>
+  addOutputFlags(addForceFlag(addSearchFlags(command))).action(async () =>
     (await import("../geneval/run.ts")).runGeneval(command, judged),
   );
 }
@@ -91,8 +90,9 @@ function registerJudge(group: Command): void {
     .option("--detections <file>", "Lines {metadata, detections, colors} to judge instead of images")
     .option("-o, --out <file>", "Results file (with --detections: stdout if not given)")
     .option("--allow-partial", "Judge what is there although images are missing");
-  addOutputFlags(addJudgeFlags(command)).action(async (dir: string | undefined, flags: JudgeCommandFlags) =>
-    (await import("../geneval/judge.ts")).judgeCommand(dir, flags),
+  addOutputFlags(addForceFlag(addJudgeFlags(command))).action(
+    async (dir: string | undefined, flags: JudgeCommandFlags) =>
+      (await import("../geneval/judge.ts")).judgeCommand(dir, flags),
   );
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { PlannedSearch } from "../../assemble/open-search.ts";
 import type { Progress } from "../../run/progress.ts";
-import { addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
+import { addForceFlag, addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { describeMemory } from "../memory-text.ts";
 import { printJson, printResult } from "../output.ts";
@@ -28,9 +28,9 @@ export function register(program: Command): void {
   const command = program
     .command("search")
     .description("Draw a prompt, searching for the best image within a budget.");
-  addOutputFlags(addSearchFlags(command))
+  addOutputFlags(addForceFlag(addSearchFlags(command)))
     .addHelpText("after", EXAMPLES)
-    .action(async (options: { json?: boolean; quiet?: boolean }) => {
+    .action(async (options: { force?: boolean; json?: boolean; quiet?: boolean }) => {
       const interrupts = watchInterrupts();
       try {
         const progress = createProgress(options.quiet ?? false);
@@ -44,7 +44,9 @@ export function register(program: Command): void {
         );
         await warnOfPrompt(planned.found.dir, resolved.config.task.prompt, progress);
         progress.line(describePlanned(planned));
-        const summary = await runPlanned(planned, resolved, interrupts.signal, progress);
+        const summary = await runPlanned(planned, resolved, interrupts.signal, progress, {
+          force: options.force ?? false,
+        });
         if (options.json) printJson(summary);
         else printResult(describeSearch(summary, resolved.config.sheet !== "none"));
       } finally {

@@ -4,6 +4,7 @@ import { Disposal } from "../../core/disposal.ts";
 import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { StudyTable } from "../../study/study-table.ts";
+import { addForceFlag } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printJson, printResult } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -29,6 +30,7 @@ interface RunOptions extends OutputOptions {
   readonly jobs?: string;
   readonly generators?: string;
   readonly threads?: string;
+  readonly force?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -37,8 +39,7 @@ export function register(program: Command): void {
   const study = program
     .command("study")
     .description("Compare strategies at equal cost, with intervals and controls.");
-  study
-    .command("run")
+  addForceFlag(study.command("run"))
     .description("Run or continue a study and write its report.")
     .argument("<file>", "Study configuration (YAML)")
     .option("--out <dir>", "Folder of all studies", "results")
@@ -100,14 +101,17 @@ async function runStudyFile(
   const config = parseStudy(tree, file, lineOf);
   const count = (text: string | undefined, flag: string) =>
     text === undefined ? undefined : parseCount(text, flag);
+  const { claimStudy } = await import("../../study/study-folder.ts");
+  using _claim = claimStudy(dir, { command: "study run", force: options.force ?? false });
   const owned = new Disposal();
-  return owned.during(async () => {
+  return await owned.during(async () => {
     const { parts, plan, generators } = await openStudy(
       config,
       {
         threads: count(options.threads, "--threads"),
         generators: count(options.generators, "--generators"),
         hostOf: (allowDownload) => pluginHost(allowDownload, progress),
+        placeOf: (path) => [file, ...[lineOf(path) ?? []].flat()].join(":"),
       },
       owned,
     );
@@ -145,5 +149,7 @@ async function reportAgain(dir: string): Promise<StudyTable> {
   const path = join(dir, recordFile);
   const { rows } = await readJsonl<unknown>(path);
   const { config, facts, ...record } = parseRecord(rows, path);
-  return writeReport(dir, parseStudy(config, path), record, facts);
+  const { claimStudy } = await import("../../study/study-folder.ts");
+  using _claim = claimStudy(dir, { command: "study report", force: false });
+  return await writeReport(dir, parseStudy(config, path), record, facts);
 }

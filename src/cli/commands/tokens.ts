@@ -1,7 +1,8 @@
 import { parse } from "node:path";
 import type { Command } from "commander";
 import { TtsVarError } from "../../core/errors.ts";
-import { printJson, printResult } from "../output.ts";
+import { addForceFlag } from "../flags.ts";
+import { printJson, printWritten } from "../output.ts";
 import { createProgress } from "../progress.ts";
 
 const EXAMPLES = `
@@ -20,13 +21,13 @@ interface Options {
   readonly ratio?: string;
   readonly size?: string;
   readonly shape?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
 /** `tts-var tokens`: an image as the tokens of a model. */
 export function register(program: Command): void {
-  program
-    .command("tokens")
+  addForceFlag(program.command("tokens"))
     .description(
       "Turn an image into the tokens of a model, to draw it again or vary it with search --tokens.",
     )
@@ -40,17 +41,28 @@ export function register(program: Command): void {
     .addHelpText("after", EXAMPLES)
     .action(async (image: string, options: Options) => {
       const { encodeImageFile } = await import("../../assemble/encode-image.ts");
-      const { writeJsonAtomic } = await import("../../io/atomic.ts");
+      const { openOutputFile, parsedOrUndefined } = await import("../../io/ownership.ts");
       const progress = createProgress(false);
       progress.status("encoding the image");
       const { model, ratio, size, shape: id } = options;
       const out = options.out ?? `${parse(image).name}.tokens.json`;
-      if (out === image) throw new TtsVarError("USAGE", `--out ${out} would overwrite the image`);
-      const encoded = await encodeImageFile(image, model, { ratio, size, id }).finally(() => progress.end());
-      await writeJsonAtomic(out, encoded.file);
+      const output = { command: "tokens", force: options.force ?? false };
+      using file = await openOutputFile(out, output, {
+        isOurs: (text) =>
+          (parsedOrUndefined(text) as { format?: unknown } | null)?.format === "tts-var-tokens",
+        inputs: [image],
+      });
+      const encoded = await encodeImageFile(image, model, { ratio, size, id })
+        .catch((error: unknown) => {
+          // To this command the image is an argument, not the data of an evaluation.
+          const unreadable = error instanceof TtsVarError && error.code === "EVAL_DATA";
+          throw unreadable ? new TtsVarError("USAGE", error.message, { cause: error }) : error;
+        })
+        .finally(() => progress.end());
+      await file.write(`${JSON.stringify(encoded.file, null, 2)}\n`);
       const { width, height } = encoded;
       const { shape, stages } = encoded.file;
       if (options.json) printJson({ schemaVersion: 1, out, model, shape, width, height });
-      else printResult(`${out}  ${width}x${height} (${shape}), ${stages.length} stages`);
+      else printWritten(out, `${out}  ${width}x${height} (${shape}), ${stages.length} stages`);
     });
 }

@@ -51,6 +51,7 @@ export async function openBackend(
   out: string,
   runner: SampleRunner,
   progress: Progress,
+  signal: AbortSignal,
 ): Promise<SampleBackend> {
   if (options.queue !== undefined) {
     await runner[Symbol.asyncDispose]();
@@ -60,6 +61,7 @@ export async function openBackend(
       ...(options.queueName === undefined ? {} : { name: options.queueName }),
       jobId,
       folder: options.results === "shared" ? resolve(out) : null,
+      signal,
       onTrouble: (message) => progress.warn(message),
     });
   }

@@ -1,12 +1,12 @@
-import { dirname } from "node:path";
+import { join } from "node:path";
 import { TtsVarError } from "../../core/errors.ts";
 import { geneval } from "../../eval/geneval/benchmark.ts";
 import { judgeDetectionsFile } from "../../eval/geneval/judge-file.ts";
 import { describeIgnored, openImageSet } from "../../eval/image-set.ts";
 import { judgeFolder } from "../../eval/judge-folder.ts";
-import { probeWritable, writeFileAtomic } from "../../io/atomic.ts";
+import { openOutputFile, parsedOrUndefined } from "../../io/ownership.ts";
 import { watchInterrupts } from "../interrupt.ts";
-import { printJson, printResult } from "../output.ts";
+import { printJson, printResult, printWritten } from "../output.ts";
 import { createProgress } from "../progress.ts";
 import { type JudgeFlags, openJudgeOf, parseOptions } from "./judge-flags.ts";
 
@@ -14,6 +14,7 @@ export interface JudgeCommandFlags extends JudgeFlags {
   readonly detections?: string;
   readonly out?: string;
   readonly allowPartial?: boolean;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -23,16 +24,19 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
   if ((dir === undefined) === (flags.detections === undefined)) {
     throw new TtsVarError("USAGE", "give either a folder of images or --detections FILE");
   }
-  if (flags.out === "") throw new TtsVarError("USAGE", "--out is empty; name the file of the verdicts");
+  if (flags.out === "") throw new TtsVarError("USAGE", '--out "": must name a file');
   if (flags.detections !== undefined) return judgeRecorded(flags.detections, flags);
   if (flags.out === undefined) throw new TtsVarError("USAGE", "--out FILE is needed: where the verdicts go");
-  await probeWritable(dirname(flags.out));
   const interrupts = watchInterrupts();
   const progress = createProgress(flags.quiet ?? false);
   try {
     // Before any model loads: an incomplete set is refused at once.
     const set = await openImageSet(geneval, dir!, flags.allowPartial ?? false);
     if (set.ignored.length > 0) progress.warn(describeIgnored(set.ignored));
+    using _file = await openOutputFile(flags.out, outputOf(flags), {
+      isOurs: isVerdicts,
+      inputs: set.images.map(({ filename }) => join(dir!, filename)),
+    });
     progress.status("loading the judge");
     await using judge = await openJudgeOf(flags);
     const rows = await judgeFolder({
@@ -48,11 +52,26 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
     progress.end();
     if (flags.json)
       printJson({ schemaVersion: 1, judge: judge.id, images: rows.length, correct, out: flags.out });
-    else printResult(`${rows.length} images judged by ${judge.id}, ${correct} correct: ${flags.out}`);
+    else
+      printWritten(
+        flags.out,
+        `${rows.length} images judged by ${judge.id}, ${correct} correct: ${flags.out}`,
+      );
   } finally {
     progress.end();
     interrupts.stop();
   }
+}
+
+function outputOf({ force }: JudgeCommandFlags) {
+  return { command: "geneval judge", force: force ?? false };
+}
+
+/** Whether the file names a judge of ours; files of the official judge do not. */
+function isVerdicts(text: string): boolean {
+  const [first = ""] = text.split("\n");
+  const row = parsedOrUndefined(first) as { judge?: unknown } | null | undefined;
+  return typeof row?.judge === "string" && /@[0-9a-f]{8}/.test(row.judge);
 }
 
 async function judgeRecorded(path: string, flags: JudgeCommandFlags): Promise<void> {
@@ -60,10 +79,16 @@ async function judgeRecorded(path: string, flags: JudgeCommandFlags): Promise<vo
   const text = lines.map(({ row }) => `${JSON.stringify(row)}\n`).join("");
   const correct = lines.filter(({ verdict }) => verdict.correct).length;
   const { out } = flags;
-  if (out !== undefined) await writeFileAtomic(out, text);
+  if (out !== undefined) {
+    using file = await openOutputFile(out, outputOf(flags), {
+      isOurs: (before) => before === text,
+      inputs: [path],
+    });
+    await file.write(text);
+  }
   if (flags.json) {
     const verdicts = out === undefined ? { rows: lines.map(({ row }) => row) } : { out };
     printJson({ schemaVersion: 1, images: lines.length, correct, ...verdicts });
   } else if (out === undefined) printResult(text);
-  else printResult(`${lines.length} recorded images judged, ${correct} correct: ${out}`);
+  else printWritten(out, `${lines.length} recorded images judged, ${correct} correct: ${out}`);
 }

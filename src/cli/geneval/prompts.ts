@@ -2,8 +2,8 @@ import { TtsVarError } from "../../core/errors.ts";
 import { describeShort, parseCount, parsePerTag, readPromptSet } from "../../eval/geneval/prompt-source.ts";
 import { distributeCounts, generatePrompts } from "../../eval/geneval/prompts.ts";
 import { tags } from "../../eval/geneval/vocabulary.ts";
-import { writeFileAtomic } from "../../io/atomic.ts";
-import { printJson, printNote, printResult } from "../output.ts";
+import { openOutputFile } from "../../io/ownership.ts";
+import { printJson, printNote, printResult, printWritten } from "../output.ts";
 
 export interface PromptsFlags {
   readonly count: string;
@@ -11,6 +11,7 @@ export interface PromptsFlags {
   readonly seed: string;
   readonly disjointFrom?: readonly string[];
   readonly out?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
@@ -30,7 +31,14 @@ export async function promptsCommand(flags: PromptsFlags): Promise<void> {
     printNote(`note: ${describeShort(short)}`);
   }
   const text = prompts.map((row) => `${JSON.stringify(row)}\n`).join("");
-  if (flags.out !== undefined) await writeFileAtomic(flags.out, text);
+  if (flags.out !== undefined) {
+    const output = { command: "geneval prompts", force: flags.force ?? false };
+    using file = await openOutputFile(flags.out, output, {
+      isOurs: (before) => before === text,
+      inputs: flags.disjointFrom ?? [],
+    });
+    await file.write(text);
+  }
   const got = Object.fromEntries(tags.map((tag) => [tag, prompts.filter((row) => row.tag === tag).length]));
   if (flags.json) {
     printJson({
@@ -41,5 +49,5 @@ export async function promptsCommand(flags: PromptsFlags): Promise<void> {
       ...(flags.out ? { out: flags.out } : { prompts }),
     });
   } else if (flags.out === undefined) printResult(text);
-  else printResult(`${prompts.length} prompts: ${flags.out}`);
+  else printWritten(flags.out, `${prompts.length} prompts: ${flags.out}`);
 }

@@ -4,13 +4,13 @@ import { partsOpener } from "../../assemble/open-parts.ts";
 import { configHash } from "../../config/resolve.ts";
 import type { SearchRecipe } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
+import { claimEvaluation } from "../../eval/evaluation-folder.ts";
 import { type AdaptiveSettings, type EvaluationRecord, hashPrompts } from "../../eval/evaluation-record.ts";
 import { geneval } from "../../eval/geneval/benchmark.ts";
 import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { runEvaluation } from "../../eval/run-evaluation.ts";
 import { modelVersions, SampleRunner } from "../../eval/run-sample.ts";
-import { probeWritable } from "../../io/atomic.ts";
 import { seconds } from "../../run/clock.ts";
 import { resolveRecipeFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
@@ -35,6 +35,7 @@ export interface RunFlags extends JudgeFlags {
   readonly adaptive?: boolean;
   readonly round?: string;
   readonly stopAt?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -72,7 +73,11 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       results: parseResults(flags.results),
     };
     checkBackend(where);
-    await probeWritable(out);
+    using _claim = claimEvaluation(
+      out,
+      { benchmark: geneval, prompts, samples },
+      { command: `geneval ${command.name()}`, force: flags.force ?? false },
+    );
 
     const judge = judged ? await openJudgeOf(flags) : null;
     const runner = new SampleRunner(
@@ -94,7 +99,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       adaptive,
     };
     const reward = { name: config.reward.name, direction: parts.reward.direction };
-    await using backend = await openBackend(where, images, out, runner, progress);
+    await using backend = await openBackend(where, images, out, runner, progress, interrupts.signal);
     progress.line(
       `${prompts.length} prompts x ${samples} samples with ${config.strategy.name}, ${backend.description}`,
     );

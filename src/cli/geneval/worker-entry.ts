@@ -18,4 +18,4 @@ process.on("SIGINT", () => undefined);
 process.stderr.on("error", () => undefined);
 await serveParent<SampleJob, SampleResult>((job, signal) => runner.run(job, { signal }));
 // The coordinator waits for this process, but looks at no exit code.
-await leave(0, "SIGKILL");
+await leave(0, { signal: "SIGKILL", msAgo: 0 });

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
+import { withoutMark } from "../../io/jsonl.ts";
 import { className, colorName, inOwnWords } from "./closed-vocabulary.ts";
 import { parseMetadata } from "./metadata.ts";
 import { judgeDetections, type RuleOptions, type Verdict } from "./rules.ts";
@@ -42,8 +43,7 @@ export async function judgeDetectionsFile(path: string, rules?: RuleOptions): Pr
       cause: error,
     });
   });
-  const judged = text
-    .replace(/^\uFEFF/, "")
+  const judged = withoutMark(text)
     .split("\n")
     .flatMap((line, index) => (line.trim() === "" ? [] : [judgeLine(line, `${path}:${index + 1}`, rules)]));
   if (judged.length === 0)

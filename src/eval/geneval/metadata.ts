@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import { nearest } from "../../core/registry.ts";
+import { withoutMark } from "../../io/jsonl.ts";
 import { inOwnWords } from "./closed-vocabulary.ts";
 import type { GenevalMetadata } from "./rules.ts";
 
@@ -67,10 +68,7 @@ export function parseMetadata(value: unknown, where: string): GenevalMetadata {
  */
 export function parseMetadataFile(content: string, name: string): GenevalMetadata[] {
   // Some editors begin a file with a byte order mark.
-  const lines = content
-    .replace(/^\uFEFF/, "")
-    .replace(/\s+$/, "")
-    .split(/\r?\n/);
+  const lines = withoutMark(content).replace(/\s+$/, "").split(/\r?\n/);
   if (lines.length === 1 && lines[0] === "") {
     throw new TtsVarError("EVAL_DATA", `${name}: no prompts; the file is empty`);
   }

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { TtsVarError } from "../../core/errors.ts";
+import { withoutMark } from "../../io/jsonl.ts";
 import { parseMetadataFile } from "./metadata.ts";
 import { distributeCounts, generatePrompts, type PromptSet, sharedScenes } from "./prompts.ts";
 import type { GenevalMetadata } from "./rules.ts";
@@ -12,7 +13,7 @@ export async function readPrompts(path: string): Promise<GenevalMetadata[]> {
       cause: error,
     });
   });
-  return parseMetadataFile(text, path);
+  return parseMetadataFile(withoutMark(text), path);
 }
 
 /**

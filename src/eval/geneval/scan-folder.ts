@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { FoundImage, FoundSet } from "../../core/benchmark.ts";
 import { TtsVarError } from "../../core/errors.ts";
+import { withoutMark } from "../../io/jsonl.ts";
 import { parseMetadata, parseMetadataFile } from "./metadata.ts";
 import type { GenevalMetadata } from "./rules.ts";
 
@@ -124,7 +125,7 @@ async function whyNoFile(path: string, entry: Dirent): Promise<string | null> {
 }
 
 async function readPromptMetadata(path: string): Promise<GenevalMetadata> {
-  const text = (await readText(path)).replace(/^\uFEFF/, "");
+  const text = withoutMark(await readText(path));
   let value: unknown;
   try {
     value = JSON.parse(text);

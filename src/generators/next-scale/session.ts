@@ -12,7 +12,8 @@ import type { CandidateId } from "../../core/ids.ts";
 import { createRng, type Rng } from "../../core/rng.ts";
 import type { Task } from "../../core/task.ts";
 import { rowOf, type Tensor } from "../../core/tensor.ts";
-import { type TokenKind, type Tokens, tokenHash, tokensProblem } from "../../core/tokens.ts";
+import { type TokenKind, type Tokens, tokenHash } from "../../core/tokens.ts";
+import { checkKept } from "../check-kept.ts";
 import type { BitCode } from "./bit-code.ts";
 import { type Drawn, drawBits } from "./draw-bits.ts";
 import type { Network } from "./network.ts";
@@ -62,24 +63,13 @@ export async function startSession<State>(
   task: Task,
   ids: readonly CandidateId[],
 ): Promise<Session> {
-  checkKept(context.code, task.keep ?? []);
+  const { code } = context;
+  const counts = Array.from({ length: code.stages }, (_, scale) => code.tokens(scale));
+  checkKept(tokenKindOf(code), counts, task.keep);
   const rows = ids.map((id) => ({ id, code: null, tokens: [] }));
   const rng = createRng(task.seed, task.prompt);
   const state = await context.network.begin(task);
   return new BitSession({ ...context, task, rng }, { stage: 0, rows, state });
-}
-
-function checkKept(code: BitCode, keep: readonly Tokens[]): void {
-  if (keep.length > code.stages) {
-    throw new TtsVarError(
-      "CONFIG_INVALID",
-      `kept tokens of ${keep.length} stages are given, but the model has ${code.stages}`,
-    );
-  }
-  keep.forEach((tokens, scale) => {
-    const problem = tokensProblem(tokenKindOf(code), tokens, code.tokens(scale));
-    if (problem) throw new TtsVarError("CONFIG_INVALID", `kept tokens of stage ${scale}: ${problem}`);
-  });
 }
 
 /** A population of bitwise next-scale candidates; see `Session`. */

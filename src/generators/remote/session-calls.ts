@@ -15,6 +15,7 @@ import type { Task } from "../../core/task.ts";
 import type { Tokens } from "../../core/tokens.ts";
 import type { Remote } from "../../inference/runtime/worker/inference-worker.ts";
 import { moved, type Service } from "../../inference/runtime/worker/protocol.ts";
+import { checkKept } from "../check-kept.ts";
 import { UnderSettings } from "./under-settings.ts";
 
 /** A generator's functions across a border of threads or machines; sessions are known by number. */
@@ -93,6 +94,11 @@ export function remoteGenerator(
   return {
     traits,
     async start(task, ids) {
+      checkKept(
+        traits.tokens,
+        traits.stages.map((stage) => stage.tokens),
+        task.keep,
+      );
       return new RemoteSession(remote, can, await remote.call("start", task, ids, settings), ids, 0);
     },
     ...(can.includes("encode") ? { encode: (image: RgbImage) => remote.call("encode", image) } : {}),

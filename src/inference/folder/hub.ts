@@ -72,6 +72,7 @@ export async function hubFolder(request: HubRequest): Promise<string> {
         return folder;
       },
       {
+        command: `download of ${request.id}`,
         signal: request.signal,
         waiting: () => request.log("warn", `another process is fetching ${request.id}; waiting for it`),
       },

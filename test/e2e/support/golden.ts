@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
+import type { GeneratorTraits } from "../../../src/core/generator.ts";
+import { elementsOf, type Tokens } from "../../../src/core/tokens.ts";
 import type { InfinityState } from "../../../src/generators/next-scale/infinity/graph-network.ts";
-import type { OpenStageModel } from "../../../src/generators/next-scale/infinity/open.ts";
+import type { OpenNetwork } from "../../../src/generators/next-scale/infinity/open.ts";
 
 /** Arrays that PyTorch recorded: a JSON listing and one file with their bytes. */
 export interface Recording {
@@ -44,33 +46,36 @@ export function worst(found: ArrayLike<number>, expected: ArrayLike<number>): nu
 }
 
 /** The recorded bits of one finished candidate by scale, following the recorded selection backwards. */
-export function bitsOf(read: Read, golden: GoldenCase, finalRow: number, scales: number): Uint8Array[] {
+export function tokensOf(
+  read: Read,
+  golden: GoldenCase,
+  finalRow: number,
+  { stages, tokens }: GeneratorTraits,
+): Tokens[] {
   const { afterScale, candidates } = golden.keep;
-  return Array.from({ length: scales }, (_, scale) => {
+  return stages.map(({ index: scale }) => {
     const early = scale <= afterScale;
     const rows = rowsOf(read(`bits_${scale}`), early ? golden.candidates : candidates.length);
-    return Uint8Array.from(rows[early ? candidates[finalRow]! : finalRow]!);
+    const data = Uint8Array.from(rows[early ? candidates[finalRow]! : finalRow]!);
+    return { count: data.length / elementsOf(tokens), data };
   });
 }
 
 /** Walks through the recorded generation and compares inputs, logits and final codes. */
 export async function expectGolden(
-  { model, code, description }: OpenStageModel,
+  { network, code, model }: OpenNetwork,
   golden: GoldenCase,
   read: Read,
   tolerance: { readonly delta: number; readonly code: number },
 ): Promise<void> {
   const { prompt, negative, candidates, keep } = golden;
-  const ids = Array.from({ length: candidates }, (_, index) => `c${index}`);
-  let state: InfinityState = await model.begin({
+  let state: InfinityState = await network.begin({
     prompt,
     ...(negative ? { negativePrompt: negative } : {}),
     seed: 0,
-    ids,
-    settings: description.defaults,
   });
-  let latents: (Float32Array | null)[] = ids.map(() => null);
-  for (const { index: scale } of description.scales) {
+  let latents: (Float32Array | null)[] = new Array<null>(candidates).fill(null);
+  for (const scale of model.schedule.scales.keys()) {
     const length = code.tokens(scale) * code.tokenChannels;
     const data = new Float32Array(latents.length * length);
     if (scale > 0) {
@@ -80,7 +85,7 @@ export async function expectGolden(
       expect(worst(data, read(`z_${scale}`))).toBeLessThan(tolerance.code);
     }
     const z = scale > 0 ? { dims: [latents.length, code.tokens(scale), code.tokenChannels], data } : null;
-    const output = await model.run(state, { stage: scale, width: latents.length, z, guided: true });
+    const output = await network.run(state, { stage: scale, width: latents.length, z, guided: true });
     state = output.state;
     // The first scale is computed once and shared; PyTorch recorded it for every candidate.
     const found = scale > 0 ? output.delta.data : repeatRows(output.delta.data, latents.length);
@@ -89,7 +94,7 @@ export async function expectGolden(
     latents = latents.map((latent, row) => code.add(latent, Uint8Array.from(bits[row]!), scale));
     if (scale === keep.afterScale) {
       latents = keep.candidates.map((row) => latents[row]!);
-      state = model.select(state, keep.candidates);
+      state = network.select(state, keep.candidates);
     }
   }
   rowsOf(read("latent"), latents.length).forEach((expected, row) => {

@@ -31,7 +31,7 @@ export async function troubledProxy(
       });
     }
     client.on("data", (data) => {
-      const call = /^(?:GET|POST) \/v1\/(\w+)/.exec(data.toString("latin1"))?.[1];
+      const call = /^(?:GET|POST) \/v2\/(\w+)/.exec(data.toString("latin1"))?.[1];
       const trouble = call === undefined ? "pass" : decide(call);
       if (trouble === "vanish") return vanish();
       losing ||= trouble === "lose-answer";

@@ -1,9 +1,16 @@
-import { createHash } from "node:crypto";
 import type { FeatureExtractor } from "../../../src/core/features.ts";
-import type { Generator, LatentSize, Pick, SampleRequest, Session } from "../../../src/core/generator.ts";
+import {
+  type Generator,
+  type GeneratorTraits,
+  type Session,
+  SPECIFICATION_VERSION,
+  sidesOf,
+} from "../../../src/core/generator.ts";
+import type { CandidateId } from "../../../src/core/ids.ts";
 import type { RgbImage } from "../../../src/core/image.ts";
 import type { Reward, RewardItem } from "../../../src/core/reward.ts";
-import { createRng } from "../../../src/core/rng.ts";
+import type { Task } from "../../../src/core/task.ts";
+import { type RowModel, rowGenerator } from "../../../src/generators/rows.ts";
 
 /**
  * A generator with a closed form: every stage adds one standard normal draw per candidate, and an image is the list of
@@ -18,118 +25,82 @@ export function analyticGenerator(
 }
 
 export class AnalyticGenerator implements Generator {
-  readonly name = "analytic";
-  readonly version = "1";
-  readonly scales;
-  readonly latent: LatentSize;
-  readonly pixelsPerLatent = 1;
-  readonly defaults;
-  readonly cost;
+  readonly traits: GeneratorTraits;
   /** Sessions begun and not yet released. */
   open = 0;
-  /** Rows decoded so far. */
-  decoded = 0;
+  /** Rows looked at so far. */
+  viewed = 0;
 
   constructor(sides: readonly number[], textFlops: number) {
-    this.scales = sides.map((side, index) => ({ index, h: side, w: side }));
     const last = sides.at(-1)!;
-    this.latent = { h: last, w: last };
-    this.defaults = {
-      guidance: sides.map(() => 3),
-      temperature: sides.map(() => 1),
-      topP: 1,
-      guidanceUntil: sides.length,
-    };
-    this.cost = {
-      text: textFlops,
-      stage: (index: number, guided: boolean) => sides[index]! ** 2 * 100 * (guided ? 2 : 1),
-      sharedStages: 1,
-      decode: (latent: LatentSize) => latent.h * latent.w * 40,
+    this.traits = {
+      specificationVersion: SPECIFICATION_VERSION,
+      name: "analytic",
+      version: "1",
+      shape: { id: "1:1", width: last, height: last, frames: 1, grain: 1 },
+      stages: sides.map((side, index) => ({ index, label: `${side}x${side}`, tokens: 1, final: 1 })),
+      tokens: { kind: "bits", width: 1 },
+      looks: ["now"],
+      can: ["rewind", "log-prob"],
+      cost: {
+        prompt: textFlops,
+        stages: sides.map((side) => side ** 2 * 200),
+        shared: 1,
+        views: { now: last ** 2 * 40 },
+      },
+      memory: null,
+      settings: {},
     };
   }
 
-  async start(request: SampleRequest): Promise<Session> {
-    return new AnalyticSession(
-      this,
-      request,
-      request.ids,
-      request.ids.map(() => []),
-    );
+  async start(task: Task, ids: readonly CandidateId[]): Promise<Session> {
+    return this.#watched(await rowGenerator(this.traits, this.#model).start(task, ids));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
-}
 
-class AnalyticSession implements Session {
-  ids: readonly string[];
-  stage = 0;
-  #draws: number[][];
-  readonly #generator: AnalyticGenerator;
-  readonly #request: SampleRequest;
+  readonly #model: RowModel<readonly number[]> = {
+    begin: () => [],
+    draw(draws, _stage, stream) {
+      const fresh = stream.normal(0);
+      return {
+        row: [...draws, fresh],
+        tokens: { count: 1, data: Uint8Array.of(fresh > 0 ? 1 : 0) },
+        values: { logProb: -0.5 * fresh * fresh, entropy: 1.4189385332046727, guidanceGap: 0 },
+      };
+    },
+    look: (draws, _stages, { size }) => ({
+      frames: [encode(draws, sidesOf(this.traits.shape, size))],
+      coverage: 1,
+    }),
+  };
 
-  constructor(
-    generator: AnalyticGenerator,
-    request: SampleRequest,
-    ids: readonly string[],
-    draws: number[][],
-  ) {
-    this.#generator = generator;
-    this.#request = request;
-    this.ids = ids;
-    this.#draws = draws;
-    this.stage = draws[0]?.length ?? 0;
-    generator.open += 1;
-  }
-
-  async step() {
-    const rng = createRng(this.#request.seed, this.#request.prompt);
-    const fresh = this.ids.map((id) => rng.stream("token", id, this.stage).normal(0));
-    this.#draws = this.#draws.map((draws, row) => [...draws, fresh[row]!]);
-    this.stage += 1;
-    return {
-      logProb: Float64Array.from(fresh, (value) => -0.5 * value * value),
-      entropy: Float64Array.from(fresh, () => 1.4189385332046727),
-      guidanceGap: new Float64Array(fresh.length),
-      tokenHash: fresh.map((value) => createHash("sha256").update(String(value)).digest("hex").slice(0, 16)),
+  /** Counts sessions and looks. */
+  #watched(session: Session): Session {
+    this.open += 1;
+    const view = session.view.bind(session);
+    session.view = async (rows, seen) => {
+      this.viewed += rows.length;
+      return view(rows, seen);
     };
-  }
-
-  async select(picks: readonly Pick[]): Promise<void> {
-    this.#draws = picks.map(({ parent }) => this.#draws[parent]!);
-    this.ids = picks.map(({ id }) => id);
-  }
-
-  async branch(picks: readonly Pick[]): Promise<Session> {
-    const draws = picks.map(({ parent }) => this.#draws[parent]!);
-    return new AnalyticSession(
-      this.#generator,
-      this.#request,
-      picks.map(({ id }) => id),
-      draws,
-    );
-  }
-
-  async decode(rows: readonly number[], latent: LatentSize = this.#generator.latent): Promise<RgbImage[]> {
-    this.#generator.decoded += rows.length;
-    return rows.map((row) => encode(this.#draws[row]!, latent));
-  }
-
-  async bits(row: number): Promise<Uint8Array[]> {
-    return this.#draws[row]!.map((draw) => Uint8Array.of(draw > 0 ? 1 : 0));
-  }
-
-  release(): void {
-    this.#generator.open -= 1;
+    const branch = session.branch.bind(session);
+    session.branch = async (picks) => this.#watched(await branch(picks));
+    const release = session.release.bind(session);
+    session.release = () => {
+      this.open -= 1;
+      release();
+    };
+    return session;
   }
 }
 
-function encode(draws: readonly number[], { h, w }: LatentSize): RgbImage {
-  const data = new Uint8Array(h * w * 3);
-  draws.slice(0, h * w).forEach((draw, index) => {
+function encode(draws: readonly number[], { width, height }: { width: number; height: number }): RgbImage {
+  const data = new Uint8Array(height * width * 3);
+  draws.slice(0, height * width).forEach((draw, index) => {
     const value = Math.round((Math.min(7.9, Math.max(-7.9, draw)) + 8) * 2 ** 20);
     data.set([value >>> 16, (value >>> 8) & 255, value & 255], index * 3);
   });
-  return { width: w, height: h, data };
+  return { width, height, data };
 }
 
 /** The draws written into an image; stages not done yet are missing. */
@@ -141,7 +112,6 @@ export function drawsOf({ data }: RgbImage): number[] {
   }
   return draws;
 }
-
 /** A reward with a given rule; by default the sum of draws, each stage half as important as the one before. */
 export function analyticReward(
   name = "sum",

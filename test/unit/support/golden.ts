@@ -57,6 +57,6 @@ export async function goldenInput(name: string): Promise<SearchInput> {
   return searchInput(strategy, units, {
     options,
     calibration: calibrated ? calibration : null,
-    seed: 20250724,
+    task: { prompt: "a red cup", seed: 20250724 },
   });
 }

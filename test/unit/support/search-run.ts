@@ -23,8 +23,11 @@ export interface Overrides extends Partial<SearchInput> {
   readonly options?: Record<string, unknown>;
 }
 
-/** Options with which strategies that may stop early spend all they plan, like the others. */
-const defaultOptions: Readonly<Record<string, Record<string, unknown>>> = { "calibrated-stop": { price: 0 } };
+/** Options with which strategies that may stop early spend all they plan, and with which the oracle has a judge. */
+const defaultOptions: Readonly<Record<string, Record<string, unknown>>> = {
+  "calibrated-stop": { price: 0 },
+  oracle: { judge: "sum" },
+};
 
 /** Input of a search on the analytic generator. */
 export async function searchInput(
@@ -40,10 +43,7 @@ export async function searchInput(
     rewards: { sum: analyticReward() },
     primaryReward: "sum",
     features: analyticFeatures,
-    prompt: "a red cup",
-    metadata: {},
-    seed: 7,
-    settings: generator.defaults,
+    task: { prompt: "a red cup", seed: 7 },
     units,
     calibration: name === "calibrated-stop" ? calibration : null,
     describe: { strategy: name, options },
@@ -51,8 +51,14 @@ export async function searchInput(
   };
 }
 
+/** What a plan and a replay need of a search. */
+export function planInputOf(input: SearchInput): PlanInput {
+  const { generator, task, ...others } = input;
+  return { ...others, generator: generator.traits, seed: task.seed, prompt: task.prompt };
+}
+
 export function planOf(input: SearchInput) {
-  return planSearch(input satisfies PlanInput);
+  return planSearch(planInputOf(input));
 }
 
 export interface Recorded {

@@ -23,7 +23,7 @@ export function rowFlops(
   return linear + self + cross + 4 * tokens * width * tokenChannels;
 }
 
-/** Costs of a schedule from the manifest alone. */
+/** Costs of a schedule from the manifest alone: its own table where the exporter wrote one. */
 export function infinityCost(
   manifest: InfinityManifest,
   schedule: Schedule,
@@ -32,9 +32,11 @@ export function infinityCost(
   const lengths = schedule.scales.map(([h, w]) => h * w);
   const { flops, architecture } = manifest;
   const stages = lengths.map((tokens, stage) => {
+    const guided = stage < guidanceUntil;
+    const known = schedule.stageFlops?.[stage];
+    if (known) return guided ? known.guided : known.unguided;
     const past = lengths.slice(0, stage).reduce((sum, length) => sum + length, 0);
-    const row = rowFlops(architecture, tokens, past, flops.nominalTokens);
-    return row * (stage < guidanceUntil ? 2 : 1);
+    return rowFlops(architecture, tokens, past, flops.nominalTokens) * (guided ? 2 : 1);
   });
   const { h, w } = latentGrid(manifest, schedule);
   return {

@@ -14,6 +14,7 @@ const file = z.looseObject({
   bytes: z.int().min(0).optional(),
 });
 const grid = z.tuple([size, size]);
+const flops = z.number().min(0);
 const positions = z.array(z.array(z.int().min(0)));
 
 const scheduleSchema = z
@@ -27,13 +28,16 @@ const scheduleSchema = z
     scales: z.array(grid).min(2),
     /** Rotary positions of rows and columns per scale, as integers: their rounding has ties that differ by language. */
     rope: z.looseObject({ y: positions, x: positions }),
+    /** FLOPs by scale for one candidate, with both guidance branches and with one; absent: computed (`rowFlops`). */
+    stageFlops: z.array(z.object({ guided: flops, unguided: flops })).optional(),
   })
-  .superRefine(({ scales, rope }, context) => {
+  .superRefine(({ scales, rope, stageFlops }, context) => {
     const wrong = (message: string) => context.addIssue({ code: "custom", message });
     const [first, ...later] = scales;
     if (first![0] * first![1] !== 1) wrong("the first scale must have one token (the start token)");
     // A matrix product with a single row takes another path in the runtime; see decision record 0003.
     if (later.some(([h, w]) => h * w === 1)) wrong("scales after the first must have more than one token");
+    if (stageFlops && stageFlops.length !== scales.length) wrong("stageFlops must have one entry per scale");
     scales.forEach(([h, w], scale) => {
       if (rope.y[scale]?.length !== h || rope.x[scale]?.length !== w) {
         wrong(`scale ${scale} is ${h}x${w}, but its rope positions have other lengths`);

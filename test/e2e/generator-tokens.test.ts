@@ -18,10 +18,10 @@ function similarity(a: RgbImage, b: RgbImage): number {
   return 10 * Math.log10(255 ** 2 / error);
 }
 
-describe("bits of images", () => {
+describe("tokens of images", () => {
   let dir: string;
   beforeAll(async () => {
-    dir = await mkdtemp(join(tmpdir(), "bits-"));
+    dir = await mkdtemp(join(tmpdir(), "tokens-"));
   });
   afterAll(async () => rm(dir, { recursive: true, force: true }));
 
@@ -37,16 +37,16 @@ describe("bits of images", () => {
   it("draws an encoded image again, whatever the prompt and seed, and equal parts of it with other ends", async () => {
     const original = await search("original", "--budget", "1", "--seed", "4");
     const encoded = join(dir, "cup.json");
-    const { code, stdout } = await runHere(["bits", original.best.image, "--out", encoded]);
-    expect([code, stdout]).toEqual([0, expect.stringMatching(/cup\.json {2}64x64 \(1:1\), 6 scales/)]);
-    const again = await search("again", "--bits", encoded, "--budget", "1", "--seed", "9");
+    const { code, stdout } = await runHere(["tokens", original.best.image, "--out", encoded]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/cup\.json {2}64x64 \(1:1\), 6 stages/)]);
+    const again = await search("again", "--tokens", encoded, "--budget", "1", "--seed", "9");
     const picture = await decodePng(original.best.image);
     expect(similarity(await decodePng(again.best.image), picture)).toBeGreaterThan(20);
-    // As far as all candidates have the same bits, a scale is computed and charged once.
-    const varied = await search("varied", "--bits", encoded, "--bits-until", "3", "--budget", "2");
+    // As far as all candidates have the same tokens, a stage is computed and charged once.
+    const varied = await search("varied", "--tokens", encoded, "--tokens-until", "3", "--budget", "2");
     const { byScale } = varied.budget.flops;
     const { byScale: single } = again.budget.flops;
-    expect(byScale.map((flops, scale) => flops / single[scale]!)).toEqual([1, 1, 1, 1, 2, 2]);
+    expect(byScale.map((flops, stage) => flops / single[stage]!)).toEqual([1, 1, 1, 1, 2, 2]);
   });
 
   it("scales and crops images of other sizes, and takes a part of them that is centred", async () => {
@@ -62,11 +62,8 @@ describe("bits of images", () => {
     const files: string[] = [];
     for (const name of ["wide", "square"]) {
       const out = join(dir, `${name}.json`);
-      const { code, stdout } = await runHere(["bits", join(dir, `${name}.png`), "--out", out, "--json"]);
-      expect([code, JSON.parse(stdout)]).toEqual([
-        0,
-        expect.objectContaining({ width: 64, schedule: "1:1" }),
-      ]);
+      const { code, stdout } = await runHere(["tokens", join(dir, `${name}.png`), "--out", out, "--json"]);
+      expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ width: 64, shape: "1:1" })]);
       files.push(await readFile(out, "utf8"));
     }
     expect(files[0]).toBe(files[1]);
@@ -75,11 +72,11 @@ describe("bits of images", () => {
   it("says what is wrong: no image, no encoder, no such shape, a file that would be overwritten", async () => {
     const image = join(dir, "square.png");
     const failures: [string[], number, RegExp][] = [
-      [["bits", join(dir, "none.png")], 5, /none\.png: not a readable image/],
-      [["bits", image, "--model", "toy"], 2, /toy has no image encoder/],
-      [["bits", image, "--size", "1M"], 2, /no size 1M; it has 1:1 \(64x64\)/],
-      [["bits", image, "--out", image], 2, /would overwrite the image/],
-      [["search", "-p", "a cup", "--bits-until", "2"], 2, /bitsUntil needs sampling\.bits/],
+      [["tokens", join(dir, "none.png")], 2, /none\.png: not a readable image/],
+      [["tokens", image, "--model", "toy"], 2, /toy has no image encoder/],
+      [["tokens", image, "--size", "1M"], 2, /no size 1M; it has 1:1 \(64x64\)/],
+      [["tokens", image, "--out", image], 2, /is what this command reads/],
+      [["search", "-p", "a cup", "--tokens-until", "2"], 2, /keepUntil needs task\.keep/],
     ];
     for (const [argv, code, message] of failures) {
       const found = await runHere(argv);

@@ -1,0 +1,11 @@
+import { describeStrategy } from "../../src/testing/strategy-contract.ts";
+import { calibration, loadStrategy, strategyNames } from "./support/search-run.ts";
+
+/** Options without which a strategy has nothing to go by. */
+const options: Readonly<Record<string, Record<string, unknown>>> = { oracle: { judge: "toy" } };
+
+for (const name of strategyNames) {
+  describeStrategy(name, () => loadStrategy(name, options[name]), {
+    calibration: name === "calibrated-stop" ? calibration : null,
+  });
+}
