@@ -7,8 +7,7 @@ import { remoteDefinition } from "../../src/generators/remote/definition.ts";
 import { serveOverHttp } from "../../src/generators/remote/serve.ts";
 import { canvasDefinition } from "../../src/generators/toys/canvas.ts";
 import { clipDefinition } from "../../src/generators/toys/clip.ts";
-import { describeSampler } from "../../src/testing/generator-contract.ts";
-import { describeSamplerServer } from "../../src/testing/server-contract.ts";
+import { describeSampler, describeSamplerServer, openServed } from "../../src/testing/index.ts";
 
 const open: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -23,7 +22,7 @@ const SYSTEMS = { canvas: canvasDefinition, clip: clipDefinition } satisfies Rec
 for (const [name, definition] of Object.entries(SYSTEMS)) {
   describeSampler(`${name} behind HTTP`, async () => {
     const served = await serveOverHttp(await definition.open());
-    const remote = await remoteDefinition(served.url, {}).open();
+    const remote = await openServed(served.url);
     const close = async (): Promise<void> => {
       await remote[Symbol.asyncDispose]();
       await served[Symbol.asyncDispose]();

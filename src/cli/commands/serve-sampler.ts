@@ -24,6 +24,7 @@ interface Options {
   readonly threads?: number;
   readonly maxRows: number;
   readonly maxSessions: number;
+  readonly maxRequestBytes: number;
   readonly idleSeconds: number;
 }
 
@@ -45,6 +46,12 @@ export function register(program: Command): void {
     .option("--max-rows <n>", "Candidates per session", whole("--max-rows", 1), 64)
     .option("--max-sessions <n>", "Sessions at a time", whole("--max-sessions", 1), 64)
     .option(
+      "--max-request-bytes <n>",
+      "Length of a request; images come in requests",
+      whole("--max-request-bytes", 1),
+      8 * 2 ** 20,
+    )
+    .option(
       "--idle-seconds <n>",
       "Drop sessions that their client forgot after this long",
       whole("--idle-seconds", 1, 86_400),
@@ -57,7 +64,7 @@ export function register(program: Command): void {
 async function serve(options: Options): Promise<void> {
   const { findGenerator } = await import("../../assemble/find-generator.ts");
   const { serveOverHttp } = await import("../../generators/remote/serve.ts");
-  const { model, ratio, size, shape: id, threads, host, port, maxRows, maxSessions, idleSeconds } = options;
+  const { model, ratio, size, shape: id, threads, host, port } = options;
   const interrupts = watchInterrupts(STOP_MS);
   try {
     const { definition } = await findGenerator(model);
@@ -67,7 +74,8 @@ async function serve(options: Options): Promise<void> {
     );
     try {
       const token = process.env["TTSVAR_SAMPLER_TOKEN"]?.trim() || undefined;
-      const limits = { rows: maxRows, sessions: maxSessions, idleSeconds };
+      const { maxRows: rows, maxSessions: sessions, maxRequestBytes: requestBytes, idleSeconds } = options;
+      const limits = { rows, sessions, requestBytes, idleSeconds };
       const served = await serveOverHttp(generator, { host, port, token, limits });
       printResult(served.url);
       const guard = token === undefined ? "without a token, for anyone on this machine" : "with a token";
