@@ -1,11 +1,12 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TtsVarError } from "../../src/core/errors.ts";
 import { pixelHash } from "../../src/core/image.ts";
 import { probeWritable, writeFileAtomic } from "../../src/io/atomic.ts";
+import { whileClaimed } from "../../src/io/claim.ts";
 import { appendJsonl, JsonlWriter, readJsonl } from "../../src/io/jsonl.ts";
 import { decodePng, encodePng } from "../../src/io/png.ts";
 import { RunFolder, readRunRecord, readTrace } from "../../src/run/run-folder.ts";
@@ -186,10 +187,37 @@ describe("RunFolder", () => {
     expect((await readTrace(target)).rows).toEqual([]);
   });
 
+  it("knows a clip's frames and tokens as its own, and what nobody listed as another's", async () => {
+    const target = join(dir, "clip");
+    const clip = await RunFolder.create(target, start);
+    const frame = { width: 1, height: 1, data: new Uint8Array(3) };
+    for (const id of ["c0", "c0-0", "c0.1-12"]) await clip.image(id, frame);
+    await clip.file("tokens/c0.json", "{}");
+    await clip.finish("done");
+    const again = await RunFolder.create(target, start);
+    await again.finish("done");
+    expect((await readdir(target)).sort()).toEqual(["run.json", "timing.jsonl", "trace.jsonl"]);
+    await writeFileAtomic(join(target, "images", "c0-3.png"), "mine");
+    expect((await codeOf(RunFolder.create(target, start)))[1]).toContain("holds images/c0-3.png");
+  });
+
   it("refuses folders that are no run and runs of a newer version", async () => {
     expect((await codeOf(readRunRecord(join(dir, "a"))))[1]).toContain("not a run folder");
     const newer = join(dir, "newer");
     await writeFileAtomic(join(newer, "run.json"), JSON.stringify({ ...start, schemaVersion: 2 }));
     expect((await codeOf(readRunRecord(newer)))[1]).toContain("schemaVersion 2");
+  });
+});
+
+describe("a claim that others wait for", () => {
+  it("is taken over at once from a process that is gone, and later if nobody can read it", async () => {
+    const lock = join(dir, ".claim");
+    const gone = JSON.stringify({ program: "tts-var", host: hostname(), pid: 2 ** 30 });
+    for (const left of [gone, gone.slice(0, 20), ""]) {
+      await writeFile(lock, left);
+      if (left !== gone) await utimes(lock, new Date(0), new Date(0));
+      expect(await whileClaimed(lock, async () => "done", { command: "test" })).toBe("done");
+      await expect(readFile(lock)).rejects.toThrow("ENOENT");
+    }
   });
 });
