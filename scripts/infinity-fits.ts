@@ -21,9 +21,9 @@ async function planOf(size: string, strategy: string, budget: number, maxMemory:
   const set = (path: string, value: unknown) => ({ path, value, flag: "script" });
   const { config } = resolveConfig({
     flags: [
-      set("prompt", "any prompt"),
-      set("model", model),
-      set("sampling.size", size),
+      set("task.prompt", "any prompt"),
+      set("model.name", model),
+      set("model.size", size),
       set("strategy.name", strategy),
       set("budget", budget),
       set("maxMemory", maxMemory),

@@ -74,7 +74,7 @@ test("a plug-in is loaded once for plan and run, and closed; also when only the 
     const options = JSON.stringify({ log });
     const plan = (strategy: string) => {
       const sets = [
-        "prompt=x",
+        "task.prompt=x",
         "model=toy",
         "budget=4",
         `strategy.name=${strategy}`,
