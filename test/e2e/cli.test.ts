@@ -10,8 +10,8 @@ import { runCommandLine } from "../../src/cli/run.ts";
 import { pixelHash } from "../../src/core/image.ts";
 import { decodePng } from "../../src/io/png.ts";
 import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
+import { program } from "./support/program.ts";
 
-const bin = resolve("bin/tts-var.mjs");
 const fixture = (name: string): string => resolve("test/fixtures", name);
 const preload = (name: string): string[] => ["--import", pathToFileURL(fixture(name)).href];
 const toy = ["--model", "toy", "--reward", fixture("brightness.mjs"), "--strategy", "best-of-n"];
@@ -35,7 +35,7 @@ interface Outcome {
 function run(argv: readonly string[], node: readonly string[] = []): Promise<Outcome> {
   return new Promise((done) => {
     const options = { cwd: dir, env: { ...process.env, CI: "", NO_COLOR: "1" }, maxBuffer: 2 ** 26 };
-    execFile(process.execPath, [...node, bin, ...argv], options, (error, stdout, stderr) => {
+    execFile(process.execPath, [...node, program, ...argv], options, (error, stdout, stderr) => {
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
@@ -271,16 +271,16 @@ describe("output folders", () => {
 
 /** Runs a search on a file system of 48 KiB: a real one where this user may mount, an injected one elsewhere. */
 function runOnFullDisk(disk: string, argv: readonly string[]) {
-  const command = [process.execPath, bin, ...argv].map((word) => `'${word}'`).join(" ");
+  const command = [process.execPath, program, ...argv].map((word) => `'${word}'`).join(" ");
   const show = `cd '${disk}' && find . -type f | while read -r f; do printf '%s\\t' "$f"; base64 -w0 < "$f"; echo; done`;
   const mount = `mkdir -p '${disk}' && mount -t tmpfs -o size=48k tmpfs '${disk}'`;
   const canMount = spawnSync("unshare", ["-rm", "sh", "-c", mount]).status === 0;
   const script = `${canMount ? mount : `mkdir -p '${disk}'`}; ${command}; code=$?; ${show}; exit $code`;
-  const [program, ...before] = canMount ? ["unshare", "-rm", "sh", "-c"] : ["sh", "-c"];
+  const [shell, ...before] = canMount ? ["unshare", "-rm", "sh", "-c"] : ["sh", "-c"];
   const env = canMount
     ? process.env
     : { ...process.env, TTS_VAR_FULL_DISK: disk, NODE_OPTIONS: preload("full-disk.mjs").join(" ") };
-  const { status, stdout, stderr } = spawnSync(program!, [...before, script], {
+  const { status, stdout, stderr } = spawnSync(shell!, [...before, script], {
     cwd: dir,
     env,
     encoding: "utf8",
@@ -316,7 +316,7 @@ describe("interruption", () => {
         "--reward",
         fixture("endless.mjs"),
       ];
-      const child = spawn(process.execPath, [bin, ...argv, "--out", out], { cwd: dir });
+      const child = spawn(process.execPath, [program, ...argv, "--out", out], { cwd: dir });
       let stdout = "";
       child.stdout.on("data", (chunk) => (stdout += chunk));
       const ended = new Promise<number | null>((done) => child.on("exit", (code) => done(code)));

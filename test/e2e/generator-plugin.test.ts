@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { findGenerator } from "../../src/assemble/find-generator.ts";
 import { readRunRecord } from "../../src/run/run-folder.ts";
 import { describeSampler } from "../../src/testing/generator-contract.ts";
+import { program } from "./support/program.ts";
 import { runHere } from "./support/run-here.ts";
 
 // docs/add-a-generator.md is executed as it stands: its blocks become files, its command lines run.
@@ -33,7 +34,7 @@ const node = (argv: readonly string[]) =>
     });
   });
 
-const run = (argv: readonly string[]) => node([resolve("bin/tts-var.mjs"), ...argv]);
+const run = (argv: readonly string[]) => node([program, ...argv]);
 
 const searchArgs = (model: string, ...more: string[]) => [
   ...["search", "-p", "a red car", "--model", model, "--reward", at("my-reward.mjs"), "--strategy"],

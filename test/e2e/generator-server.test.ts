@@ -7,19 +7,20 @@ import type { Generator, Session } from "../../src/core/generator.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { remoteDefinition } from "../../src/generators/remote/definition.ts";
 import { serveOverHttp } from "../../src/generators/remote/serve.ts";
+import { program } from "./support/program.ts";
 import { troubledProxy } from "./support/troubled-proxy.ts";
 
 const token = "a-token-only-for-these-tests";
 
 describe("tts-var serve-sampler", () => {
-  const program = (...argv: string[]) =>
-    spawn(process.execPath, ["bin/tts-var.mjs", "serve-sampler", "--model", "toy", "--port", "0", ...argv], {
+  const serve = (...argv: string[]) =>
+    spawn(process.execPath, [program, "serve-sampler", "--model", "toy", "--port", "0", ...argv], {
       env: { ...process.env, TTSVAR_SAMPLER_TOKEN: token },
       stdio: ["ignore", "pipe", "pipe"],
     });
 
   it("prints its address, serves whoever has the token, and stops in order", async () => {
-    const child = program("--max-rows", "2");
+    const child = serve("--max-rows", "2");
     const [line] = (await once(child.stdout, "data")) as [Buffer];
     const url = line.toString().trim();
     const generator = await remoteDefinition(url, { TTSVAR_SAMPLER_TOKEN: token }).open();
@@ -39,7 +40,7 @@ describe("tts-var serve-sampler", () => {
   });
 
   it("lets slow clients neither keep others out nor the server from stopping", async () => {
-    const child = program();
+    const child = serve();
     const [line] = (await once(child.stdout, "data")) as [Buffer];
     const url = new URL(line.toString().trim());
     const slow = Array.from({ length: 160 }, () =>

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { runCommandLine } from "../../src/cli/run.ts";
 import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
+import { program } from "./support/program.ts";
 
 // The how-to pages are executed as they stand: every named block becomes a file, every command line runs.
 let dir: string;
@@ -18,7 +19,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 function run(argv: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((done) => {
     const options = { cwd: dir, env: { ...process.env, CI: "1", NO_COLOR: "1" }, maxBuffer: 2 ** 26 };
-    execFile(process.execPath, [resolve("bin/tts-var.mjs"), ...argv], options, (error, stdout, stderr) => {
+    execFile(process.execPath, [program, ...argv], options, (error, stdout, stderr) => {
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });

@@ -6,13 +6,13 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { program } from "./support/program.ts";
 
 /**
  * ONNX Runtime leaves files in the home, temporary and working folders and calls a collector, unless it is told not to.
  * It honours HTTPS_PROXY, so that a proxy of our own sees every call without any name being looked up.
  */
 
-const bin = resolve("bin/tts-var.mjs");
 let dir: string;
 let proxy: Server;
 let calls: string[];
@@ -69,7 +69,7 @@ describe("telemetry of the runtime", { timeout: 240_000 }, () => {
 
   it("is silent in a search, whose command line may be as long as the longest prompt", async () => {
     const prompt = "a photo of a dog and ".repeat(5000).slice(0, 100_000);
-    const { code, stderr } = await run([bin, "search", "-p", prompt, ...single]);
+    const { code, stderr } = await run([program, "search", "-p", prompt, ...single]);
     expect([code, stderr]).toEqual([
       0,
       expect.stringMatching(/^warning: the prompt has \d+ tokens; the model reads the first 32 .*\n$/),
@@ -78,7 +78,7 @@ describe("telemetry of the runtime", { timeout: 240_000 }, () => {
   });
 
   it("is silent where the home folder cannot be written", async () => {
-    const { code, stderr } = await run([bin, "search", "-p", "a photo of a dog", ...single], {
+    const { code, stderr } = await run([program, "search", "-p", "a photo of a dog", ...single], {
       HOME: "/proc",
     });
     expect([code, stderr]).toEqual([0, ""]);
@@ -88,7 +88,7 @@ describe("telemetry of the runtime", { timeout: 240_000 }, () => {
   it("is silent in worker processes", async () => {
     const search = ["--strategy", "single", "--budget", "1", "--workers", "2", "--out", "out"];
     const argv = ["geneval", "generate", "--prompts", "2", "--samples", "1", ...search];
-    expect(await run([bin, ...argv])).toMatchObject({ code: 0, stdout: "2 images in out\n" });
+    expect(await run([program, ...argv])).toMatchObject({ code: 0, stdout: "2 images in out\n" });
     expect([await traces(), calls]).toEqual([[], []]);
   });
 

@@ -3,8 +3,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join, relative, resolve } from "node:path";
-
-const bin = resolve("bin/tts-var.mjs");
+import { program } from "./program.ts";
 
 /** A search without weights: the toy generator and a reward in a file. */
 export const toySearch: readonly string[] = [
@@ -28,9 +27,14 @@ export function runCli(
 ): Promise<Outcome> {
   return new Promise((done) => {
     const options = { env: { ...environment, ...env }, maxBuffer: 2 ** 26 };
-    const child = execFile(process.execPath, [...node, bin, ...argv], options, (_error, stdout, stderr) => {
-      done({ code: child.exitCode, stdout, stderr });
-    });
+    const child = execFile(
+      process.execPath,
+      [...node, program, ...argv],
+      options,
+      (_error, stdout, stderr) => {
+        done({ code: child.exitCode, stdout, stderr });
+      },
+    );
   });
 }
 
@@ -44,7 +48,7 @@ export interface Running {
 
 export function startCli(argv: readonly string[]): Running {
   return watch(
-    spawn(process.execPath, [bin, ...argv], { env: environment, stdio: ["ignore", "ignore", "pipe"] }),
+    spawn(process.execPath, [program, ...argv], { env: environment, stdio: ["ignore", "ignore", "pipe"] }),
   );
 }
 

@@ -2,9 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { constants } from "node:os";
-import { join, resolve } from "node:path";
-
-const bin = resolve("bin/tts-var.mjs");
+import { join } from "node:path";
+import { program } from "./program.ts";
 
 export interface Started {
   readonly child: ChildProcess;
@@ -14,7 +13,7 @@ export interface Started {
 
 /** Starts a command line in a folder. */
 export function start(cwd: string, argv: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-  const child = spawn(process.execPath, [bin, ...argv], {
+  const child = spawn(process.execPath, [program, ...argv], {
     cwd,
     env: { ...process.env, NO_COLOR: "1", ...env },
   });
@@ -34,7 +33,7 @@ export function shell(
   cwd: string,
   script: string,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const env = { ...process.env, NO_COLOR: "1", NODE: process.execPath, BIN: bin };
+  const env = { ...process.env, NO_COLOR: "1", NODE: process.execPath, BIN: program };
   const child = spawn("bash", ["-c", `tv() { "$NODE" "$BIN" "$@"; }; ${script}`], { cwd, env });
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (text) => (stdout += text));
