@@ -37,3 +37,16 @@ export class Disposal implements AsyncDisposable {
       throw new AggregateError(failures, `${failures.length} resources failed to close`);
   }
 }
+
+/**
+ * Holds resources while work is done, and gives them back in reverse order. Where a function also imports modules, this
+ * stands for `using`: the compiler leaves the names of such imports as they are beside it, and the package does not find
+ * them.
+ */
+export async function holding<T>(resources: readonly Disposable[], work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    for (const resource of resources.toReversed()) resource[Symbol.dispose]();
+  }
+}

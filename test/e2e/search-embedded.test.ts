@@ -1,12 +1,17 @@
-import { describe, expect, it } from "vitest";
-import { openSearch, planConfig } from "../../src/assemble/open-search.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  type OpenSearch,
+  openSearch,
+  type PlannedSearch,
+  planConfig,
+} from "../../src/assemble/open-search.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { TraceEvent } from "../../src/core/trace.ts";
 import { replayTrace } from "../../src/engine/replay.ts";
+import { runSearch } from "../../src/engine/run-search.ts";
 import { packageRoot } from "../../src/io/package-root.ts";
 
-/** A search of the embedded models, opened with so many threads. */
-async function open(strategy: string, budget: number, threads: number) {
+async function plan(strategy: string, budget: number, threads: number): Promise<PlannedSearch> {
   const { config } = resolveConfig({
     flags: [
       { path: "task.prompt", value: "a photo of a red dog left of a blue cup", flag: "test" },
@@ -15,15 +20,24 @@ async function open(strategy: string, budget: number, threads: number) {
       { path: "threads", value: threads, flag: "test" },
     ],
   });
-  const planned = await planConfig(config, { baseDir: packageRoot(), allowDownload: false, log: () => {} });
-  const models = await openSearch(planned);
-  const run = async (prompt = planned.task.prompt) => {
-    const lines: string[] = [];
-    const trace = { event: (event: TraceEvent) => lines.push(`${JSON.stringify(event)}\n`) };
-    await models.run({ ...planned.task, prompt }, { trace: { event: (event) => void trace.event(event) } });
-    return lines.join("");
-  };
-  return { planned, run, [Symbol.asyncDispose]: () => models[Symbol.asyncDispose]() };
+  return planConfig(config, { baseDir: packageRoot(), allowDownload: false, log: () => {} });
+}
+
+/** The trace of a planned search on models that are open already. */
+async function traceOf(planned: PlannedSearch, models: OpenSearch, prompt = planned.task.prompt) {
+  const lines: string[] = [];
+  const { config } = planned;
+  await runSearch({
+    ...planned,
+    generator: models.generator,
+    rewards: { [config.reward.name]: models.reward },
+    primaryReward: config.reward.name,
+    features: models.features,
+    task: { ...planned.task, prompt },
+    units: config.budget,
+    trace: { event: (event) => void lines.push(`${JSON.stringify(event)}\n`) },
+  });
+  return lines.join("");
 }
 
 describe.each([
@@ -36,18 +50,31 @@ describe.each([
   ["calibrated-stop", 3],
 ] as const)("%s on the embedded models", { timeout: 120_000 }, (strategy, budget) => {
   it("writes the same trace with one thread and with two, alone and beside other prompts, and decides it again", async () => {
-    const one = await open(strategy, budget, 1);
-    const alone = await one.run();
-    await one[Symbol.asyncDispose]();
-    const two = await open(strategy, budget, 2);
-    const [beside, other] = await Promise.all([two.run(), two.run("a photo of three cats")]);
-    await two[Symbol.asyncDispose]();
+    const planned = await plan(strategy, budget, 1);
+    const alone = await traceOf(planned, one);
+    const [beside, other] = await Promise.all([
+      traceOf(planned, two),
+      traceOf(planned, two, "a photo of three cats"),
+    ]);
+    await planned[Symbol.asyncDispose]();
     expect(beside).toBe(alone);
     expect(other).not.toBe(alone);
     const events = alone
       .split("\n")
       .filter(Boolean)
       .map((line) => JSON.parse(line) as TraceEvent);
-    expect(replayTrace(two.planned.planInput, events)).toEqual({ agreed: events.length, difference: null });
+    expect(replayTrace(planned.planInput, events)).toEqual({ agreed: events.length, difference: null });
   });
+});
+
+/** The models with one thread and with two; this strategy wants all of them, features included. */
+let one: OpenSearch;
+let two: OpenSearch;
+beforeAll(async () => {
+  one = await openSearch(await plan("tts-var", 4, 1));
+  two = await openSearch(await plan("tts-var", 4, 2));
+}, 120_000);
+afterAll(async () => {
+  await one?.[Symbol.asyncDispose]();
+  await two?.[Symbol.asyncDispose]();
 });

@@ -148,7 +148,8 @@ describe("study run", { timeout: 180_000 }, () => {
     const tree = { width: 2, scales: [] };
     const tables = [];
     for (const count of ["1", "2"]) {
-      const file = await writeStudy(`generators-${count}`, { arms, tree, contrasts: [] });
+      const prompts = { seed: "tiny", count: 3 };
+      const file = await writeStudy(`generators-${count}`, { arms, tree, prompts, contrasts: [] });
       tables.push(await runStudy(file, "--generators", count));
     }
     const [one, two] = tables;

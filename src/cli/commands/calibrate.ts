@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { CalibrationFiles } from "../../assemble/write-calibration.ts";
 import type { SearchRecipe } from "../../config/schema.ts";
-import { Disposal } from "../../core/disposal.ts";
+import { Disposal, holding } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { viewAt } from "../../core/generator.ts";
 import { parseCount } from "../../eval/geneval/prompt-source.ts";
@@ -112,10 +112,13 @@ async function calibrate(
   const plot = file.replace(/json$/, "svg");
   const rules = { flag: "--dir", isOurs: () => isCalibration(file) };
   const output = { command: "calibrate", force: options.force ?? false };
-  using results = await openOutputFile(file, output, rules);
-  using plotted = await openOutputFile(plot, output, rules);
+  const results = await openOutputFile(file, output, rules);
+  const plotted = await openOutputFile(plot, output, rules).catch((error: unknown) => {
+    results[Symbol.dispose]();
+    throw error;
+  });
   const owned = new Disposal();
-  return await owned.during(async () => {
+  const work = async () => {
     const { cost, ...parts } = await openCalibration(config, options.verifier, host, owned);
     const curves = await runCalibration({
       ...parts,
@@ -142,7 +145,8 @@ async function calibrate(
       sampling: parts.generator.traits.settings,
     };
     return writeCalibration({ file, plot, results, plotted }, curves, cost, conditions);
-  });
+  };
+  return holding([results, plotted], () => owned.during(work));
 }
 
 function parsePreviews(text: string): { name: string; fraction: number }[] {

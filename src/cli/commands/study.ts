@@ -1,6 +1,6 @@
 import { basename, extname, join } from "node:path";
 import type { Command } from "commander";
-import { Disposal } from "../../core/disposal.ts";
+import { Disposal, holding } from "../../core/disposal.ts";
 import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import type { Progress } from "../../run/progress.ts";
 import type { StudyTable } from "../../study/study-table.ts";
@@ -102,9 +102,9 @@ async function runStudyFile(
   const count = (text: string | undefined, flag: string) =>
     text === undefined ? undefined : parseCount(text, flag);
   const { claimStudy } = await import("../../study/study-folder.ts");
-  using _claim = claimStudy(dir, { command: "study run", force: options.force ?? false });
+  const claim = claimStudy(dir, { command: "study run", force: options.force ?? false });
   const owned = new Disposal();
-  return await owned.during(async () => {
+  const work = async () => {
     const { parts, plan, generators } = await openStudy(
       config,
       {
@@ -137,7 +137,8 @@ async function runStudyFile(
       store[Symbol.dispose]();
       await owned[Symbol.asyncDispose]();
     }
-  });
+  };
+  return holding([claim], () => owned.during(work));
 }
 
 /** @throws EVAL_DATA when the folder holds no answers */
@@ -150,6 +151,6 @@ async function reportAgain(dir: string): Promise<StudyTable> {
   const { rows } = await readJsonl<unknown>(path);
   const { config, facts, ...record } = parseRecord(rows, path);
   const { claimStudy } = await import("../../study/study-folder.ts");
-  using _claim = claimStudy(dir, { command: "study report", force: false });
-  return await writeReport(dir, parseStudy(config, path), record, facts);
+  const claim = claimStudy(dir, { command: "study report", force: false });
+  return holding([claim], () => writeReport(dir, parseStudy(config, path), record, facts));
 }

@@ -1,5 +1,6 @@
 import { parse } from "node:path";
 import type { Command } from "commander";
+import { holding } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { addForceFlag } from "../flags.ts";
 import { printJson, printWritten } from "../output.ts";
@@ -47,19 +48,22 @@ export function register(program: Command): void {
       const { model, ratio, size, shape: id } = options;
       const out = options.out ?? `${parse(image).name}.tokens.json`;
       const output = { command: "tokens", force: options.force ?? false };
-      using file = await openOutputFile(out, output, {
+      const file = await openOutputFile(out, output, {
         isOurs: (text) =>
           (parsedOrUndefined(text) as { format?: unknown } | null)?.format === "tts-var-tokens",
         inputs: [image],
       });
-      const encoded = await encodeImageFile(image, model, { ratio, size, id })
+      const encoded = await holding([file], async () => {
+        const made = await encodeImageFile(image, model, { ratio, size, id });
+        await file.write(`${JSON.stringify(made.file, null, 2)}\n`);
+        return made;
+      })
         .catch((error: unknown) => {
           // To this command the image is an argument, not the data of an evaluation.
           const unreadable = error instanceof TtsVarError && error.code === "EVAL_DATA";
           throw unreadable ? new TtsVarError("USAGE", error.message, { cause: error }) : error;
         })
         .finally(() => progress.end());
-      await file.write(`${JSON.stringify(encoded.file, null, 2)}\n`);
       const { width, height } = encoded;
       const { shape, stages } = encoded.file;
       if (options.json) printJson({ schemaVersion: 1, out, model, shape, width, height });

@@ -3,6 +3,3 @@ import { BUILT } from "../../build.ts";
 
 /** The program as tests start it: compiled, as an installed package has it. */
 export const program = resolve(BUILT, "src/cli/main.js");
-
-/** The program as a clone has it, running from its sources. */
-export const fromSources = resolve("bin/tts-var.mjs");
