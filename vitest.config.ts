@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { BUILT } from "./test/build.ts";
 
 export default defineConfig({
   test: {
@@ -7,6 +8,6 @@ export default defineConfig({
     reporters: ["default", "./test/reporter.ts"],
     testTimeout: 60_000,
     maxWorkers: 2,
-    env: { TZ: "UTC" },
+    env: { TZ: "UTC", TTS_VAR_COMPILED: BUILT },
   },
 });

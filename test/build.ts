@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
 
@@ -10,6 +11,7 @@ export const BUILT = resolve("node_modules/.cache/tts-var");
  * checked elsewhere (`npm run check`).
  */
 export default async function build(): Promise<void> {
+  await rm(BUILT, { recursive: true, force: true });
   const tsc = resolve("node_modules/typescript/bin/tsc");
   const flags = ["--noCheck", "--declaration", "false", "--sourceMap", "false", "--outDir", BUILT];
   await promisify(execFile)(process.execPath, [tsc, "-p", "tsconfig.build.json", ...flags]);
