@@ -16,7 +16,7 @@ import { beginEvent, endEvent, eventOf } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
 import { ModelsWitness } from "./models-witness.ts";
 import type { ProgressEvent, SearchTimer } from "./observer.ts";
-import { createSpace, planSearch, type SearchPlan } from "./plan.ts";
+import { createSpace, type PlanInput, planSearch, type SearchPlan } from "./plan.ts";
 
 export interface SearchInput {
   readonly generator: Generator;
@@ -69,6 +69,12 @@ export interface SearchResult {
   readonly plan: SearchPlan;
 }
 
+/** What a plan and a replay need of a search. */
+export function planInputOf({ generator, task, ...others }: SearchInput): PlanInput {
+  const keep = task.keep?.length ?? 0;
+  return { ...others, generator: generator.traits, seed: task.seed, prompt: task.prompt, keep };
+}
+
 /**
  * Runs one search: drives the strategy's program, answering every action with what the models gave.
  *
@@ -78,13 +84,7 @@ export interface SearchResult {
 export async function runSearch(input: SearchInput): Promise<SearchResult> {
   const { task, rewards, signal, trace } = input;
   const { traits } = input.generator;
-  const planned = {
-    ...input,
-    generator: traits,
-    seed: task.seed,
-    prompt: task.prompt,
-    keep: task.keep?.length ?? 0,
-  };
+  const planned = planInputOf(input);
   const plan = input.plan ?? planSearch(planned);
   const budget = new Budget(plan.limit, traits.stages.length);
   const space = createSpace(planned, () => budget.remaining());

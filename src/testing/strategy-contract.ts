@@ -6,9 +6,8 @@ import type { Reward } from "../core/reward.ts";
 import type { SearchFunction } from "../core/strategy.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
-import type { PlanInput } from "../engine/plan.ts";
 import { replayTrace } from "../engine/replay.ts";
-import { runSearch, type SearchInput } from "../engine/run-search.ts";
+import { planInputOf, runSearch, type SearchInput } from "../engine/run-search.ts";
 import { toyDefinition } from "../generators/next-scale/toy/definition.ts";
 import { toyScore } from "../generators/next-scale/toy/toy-model.ts";
 import { canvasDefinition, canvasScore } from "../generators/toys/canvas.ts";
@@ -86,10 +85,6 @@ export function describeStrategy(
       expect(replayTrace(planInputOf(input), events)).toEqual({ agreed: events.length, difference: null });
     });
   });
-}
-
-function planInputOf({ generator, task, ...others }: SearchInput): PlanInput {
-  return { ...others, generator: generator.traits, seed: task.seed, prompt: task.prompt };
 }
 
 async function trace(input: SearchInput): Promise<string> {

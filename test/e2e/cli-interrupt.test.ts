@@ -33,10 +33,10 @@ const search = ["search", "-p", "a photo of a dog", "--sheet", "none"];
 
 describe("one signal ends a search while the runtime computes", () => {
   // Where it comes is up to the machine; none of the places may end in SIGABRT.
-  const moments = Array.from({ length: 4 }, (_, index) => ({
+  const moments = Array.from({ length: 8 }, (_, index) => ({
     index,
     signal: index % 2 === 0 ? ("SIGINT" as const) : ("SIGTERM" as const),
-    event: index < 3 ? "step" : "begin",
+    event: index < 6 ? "step" : "begin",
   }));
   it.each(moments)("%j", async ({ index, signal, event }) => {
     const out = `run${index}`;

@@ -2,8 +2,13 @@ import { strategies } from "../../../search/index.ts";
 import type { Calibration } from "../../../src/core/calibration.ts";
 import type { SearchFunction, Strategy } from "../../../src/core/strategy.ts";
 import type { TraceEvent } from "../../../src/core/trace.ts";
-import { type PlanInput, planSearch } from "../../../src/engine/plan.ts";
-import { runSearch, type SearchInput, type SearchResult } from "../../../src/engine/run-search.ts";
+import { planSearch } from "../../../src/engine/plan.ts";
+import {
+  planInputOf,
+  runSearch,
+  type SearchInput,
+  type SearchResult,
+} from "../../../src/engine/run-search.ts";
 import { analyticFeatures, analyticGenerator, analyticReward } from "./analytic-generator.ts";
 
 export const strategyNames = strategies.map(({ name }) => name);
@@ -51,11 +56,7 @@ export async function searchInput(
   };
 }
 
-/** What a plan and a replay need of a search. */
-export function planInputOf(input: SearchInput): PlanInput {
-  const { generator, task, ...others } = input;
-  return { ...others, generator: generator.traits, seed: task.seed, prompt: task.prompt };
-}
+export { planInputOf };
 
 export function planOf(input: SearchInput) {
   return planSearch(planInputOf(input));
