@@ -1,5 +1,8 @@
 import type { Reporter, TestModule } from "vitest/node";
 
+const BROWSER_NOTE =
+  "\nTests in a real browser run in .ci/run, which installs Chromium (or: npm run test:browser).\n";
+
 /** Ends a run with the plain line `N passed, N failed` (and `, N skipped` under a filter), which scripts and continuous integration read. */
 export default class SummaryLine implements Reporter {
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
@@ -15,6 +18,8 @@ export default class SummaryLine implements Reporter {
       }
       if (module.errors().length > 0) failed++;
     }
+    if (!modules.some(({ moduleId }) => moduleId.includes("/test/browser/")))
+      process.stdout.write(BROWSER_NOTE);
     process.stdout.write(
       `\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`,
     );
