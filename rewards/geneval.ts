@@ -77,7 +77,7 @@ async function createGeneval(settings: GenevalOptions, host: RewardHost): Promis
       });
       return {
         scores: verdicts.map((verdict) => verdict.score),
-        details: verdicts.map(({ correct, reason, conditions }) => ({ correct, reason, conditions })),
+        details: verdicts.map(({ score: _score, ...verdict }) => verdict),
       };
     },
     async [Symbol.asyncDispose]() {

@@ -1,3 +1,5 @@
+import type { Atom } from "../../src/core/benchmark.ts";
+import { atomsOf } from "../../src/eval/geneval/atoms.ts";
 import { type Box, relationsOf } from "../../src/eval/geneval/geometry.ts";
 import {
   type DetectionRow,
@@ -27,6 +29,8 @@ export interface DenseVerdict {
   readonly reason: string;
   /** What the score is made of: 1 for each satisfied condition, at most 1/2 for an unsatisfied one. */
   readonly conditions: readonly Condition[];
+  /** GenEval's verdict as questions, each right or wrong. */
+  readonly atoms: readonly Atom[];
 }
 
 export interface Condition {
@@ -94,8 +98,9 @@ export function denseScore(
     const value = surplus ? (partialCredit * (1 - surplus.score)) / (1 - threshold) : 1;
     conditions.push({ what: `fewer than ${limit} ${label}`, value });
   }
-  const { correct, reason } = verdict;
-  return { score: correct ? 1 : shareOf(conditions), correct, reason, conditions };
+  const { correct, reason, clauses } = verdict;
+  const atoms = atomsOf(metadata, clauses);
+  return { score: correct ? 1 : shareOf(conditions), correct, reason, conditions, atoms };
 
   function colorValue(object: KeptObject | undefined, label: string, wanted: string): number {
     if (!object) return 0;

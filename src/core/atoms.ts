@@ -1,8 +1,10 @@
 import type { Atom } from "./benchmark.ts";
 import { TtsVarError } from "./errors.ts";
 
-/** From this probability on an answer counts as the expected one. */
-const likely = 0.5;
+/** Whether an answer counts as the expected one. */
+export function likely(p: number): boolean {
+  return p >= 0.5;
+}
 
 /**
  * Probabilities by the graph of questions: an atom counts nothing if one that it depends on does not hold (DSG,
@@ -25,7 +27,7 @@ export function dependent(atoms: readonly Atom[]): number[] {
     }
     if (before !== undefined) return before;
     known[at] = "open";
-    const holds = atom.parent.every((parent) => resolve(parent) >= likely);
+    const holds = atom.parent.every((parent) => likely(resolve(parent)));
     const p = holds ? atom.p : 0;
     known[at] = p;
     return p;
@@ -35,7 +37,7 @@ export function dependent(atoms: readonly Atom[]): number[] {
 
 /** 1 if every answer is the expected one, otherwise 0: GenEval's rule, GenEval 2's prompt accuracy. */
 export function allOf(atoms: readonly Atom[]): number {
-  return Number(dependent(atoms).every((p) => p >= likely));
+  return Number(dependent(atoms).every(likely));
 }
 
 /** Share of the questions that hold, by the graph: DPG-Bench; Soft-TIFA's AM where no atom depends on another. */

@@ -9,6 +9,7 @@ import type { FinalCandidate, SearchResult } from "../engine/run-search.ts";
 import { packTokens } from "../generators/tokens-file.ts";
 import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
 import { readHistory } from "../report/search-history.ts";
+import { type RewardVerdict, verdictOf } from "./reward-verdict.ts";
 import type { RunFolder } from "./run-folder.ts";
 
 /** What `search --json` prints. Stable: scripts rely on it. Paths are absolute. */
@@ -44,6 +45,8 @@ export interface CandidateSummary {
   readonly score: number;
   readonly image: string;
   readonly pixelHash: string;
+  /** What the reward answered of its questions, where it asks any. */
+  readonly verdict?: RewardVerdict;
 }
 
 /** One line of `candidates.jsonl`; paths are relative to the folder. */
@@ -85,6 +88,7 @@ export async function writeSearchResults(
     score: row.scores[reward]!,
     image: join(folder.dir, image),
     pixelHash: row.pixelHash,
+    ...verdictOf(row.details[reward]),
   });
   const summary: SearchSummary = {
     schemaVersion: 1,

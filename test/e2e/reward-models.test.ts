@@ -5,6 +5,7 @@ import type { RewardItem } from "../../src/core/reward.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
 import { dot, unit } from "../../src/inference/vision/cosine.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
+import { verdictOf } from "../../src/run/reward-verdict.ts";
 import { createScoring } from "../../src/scoring/create-scoring.ts";
 import { formulaImage } from "../fixtures/formula-image.ts";
 import { rewardContext, rewardHost } from "../fixtures/reward-host.ts";
@@ -111,6 +112,9 @@ describe("the field's rewards, whole path on tiny random models of their archite
       (detail!["conditions"] as { what: string }[]).map(({ what }) => what),
     );
     expect(named).toEqual([["cup 1", "cup 2", "red cup 1", "red cup 2", "fewer than 3 cup"], ["clock 1"]]);
+    const verdict = verdictOf(details![1]).verdict!;
+    expect(verdict.atoms).toMatchObject([{ question: "How many clock?", expected: "at least 1", p: 0 }]);
+    expect(verdict.reason).toBe("expected clock>=1, found 0");
     expect(value.modelId).toMatch(/^detector-a@/);
     const unread = { ...item, prompt: "a photo of a dragon" };
     await expect(value.score([unread], rewardContext())).rejects.toThrow(
