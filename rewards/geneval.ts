@@ -68,10 +68,11 @@ async function createGeneval(settings: GenevalOptions, host: RewardHost): Promis
       const wanted = batch.map(metadataOf);
       const found = await detector.detect(batch.map((item) => item.image));
       const verdicts = found.map((detections, index) => {
+        const named = wanted[index]!.include?.some(({ color }) => color !== undefined);
         const colored = detections.flatMap(({ label: word, score, box, colors }) => {
-          if (!colors) throw withoutColors(settings.detector);
+          if (!colors && named) throw withoutColors(settings.detector);
           const label = names.get(word);
-          return label ? [{ label, score, box, colors }] : [];
+          return label ? [{ label, score, box, colors: colors ?? [] }] : [];
         });
         return denseScore(wanted[index]!, colored, rules);
       });
@@ -107,6 +108,6 @@ function metadataOf(item: RewardItem): GenevalMetadata {
 function withoutColors(detector: string): TtsVarError {
   return new TtsVarError(
     "MODEL_INVALID",
-    `detector ${detector} names no colours (no output color_logits); use an embedded detector, or the eval command with a CLIP colour step`,
+    `detector ${detector} names no colours (no output color_logits), which this prompt asks for; use detector-a or -b, or \`tts-var geneval judge\` with --color-model`,
   );
 }

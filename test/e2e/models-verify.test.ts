@@ -45,6 +45,7 @@ describe("models verify", { timeout: 240_000 }, () => {
       expect.stringMatching(/^detector-b: .* geneval \d/),
       expect.stringMatching(/^dual-encoder: .* clip -?\d/),
       expect.stringMatching(/^generator: 64 x 64 pixels in T, clip \d/),
+      expect.stringMatching(/^nanodet: .* geneval \d/),
     ]);
   });
 

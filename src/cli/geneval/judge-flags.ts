@@ -27,7 +27,7 @@ export function addJudgeFlags(command: Command): Command {
   return command
     .option(
       "--judge <model>",
-      "Detector: an embedded model's name, or a folder (DETR, YOLOS, RT-DETR, MaskFormer)",
+      "Detector: detector-b (icons), nanodet (photographs), or a folder (DETR, YOLOS, RT-DETR, MaskFormer)",
       "detector-b",
     )
     .option("--color-model <dir>", "CLIP folder that names colours (default: the detector's own colour head)")

@@ -38,9 +38,7 @@ export function readDetections(
   const pairs: (ClassScore & { readonly query: number })[] = [];
   for (let query = 0; query < queries; query++) {
     const row = logits.data.subarray(query * columns, (query + 1) * columns);
-    for (const { index, score } of readQuery(row, layout.labels.length)) {
-      if (score >= minimumScore) pairs.push({ query, index, score });
-    }
+    for (const found of readQuery(row, layout.labels.length, minimumScore)) pairs.push({ query, ...found });
   }
   pairs.sort((a, b) => b.score - a.score);
   const colorCount = colors?.dims[2] ?? 0;
@@ -59,17 +57,21 @@ interface ClassScore {
   readonly score: number;
 }
 
-function everyClass(row: Float32Array, labels: number): ClassScore[] {
-  return Array.from(row.subarray(0, labels), (logit, index) => ({
-    index,
-    score: 1 / (1 + Math.exp(-logit)),
-  }));
+function everyClass(row: Float32Array, labels: number, minimumScore: number): ClassScore[] {
+  const found: ClassScore[] = [];
+  const end = Math.min(labels, row.length);
+  for (let index = 0; index < end; index++) {
+    const score = 1 / (1 + Math.exp(-row[index]!));
+    if (score >= minimumScore) found.push({ index, score });
+  }
+  return found;
 }
 
 /** The last column is "no object". */
-function bestClass(row: Float32Array, labels: number): ClassScore[] {
+function bestClass(row: Float32Array, labels: number, minimumScore: number): ClassScore[] {
   const index = argmax(row, Math.min(labels, row.length - 1));
-  return [{ index, score: softmax(row)[index]! }];
+  const score = softmax(row)[index]!;
+  return score >= minimumScore ? [{ index, score }] : [];
 }
 
 function argmax(row: Float32Array, count: number): number {

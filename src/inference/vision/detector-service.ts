@@ -11,8 +11,11 @@ import { readDetections } from "./detector-output.ts";
 import { createFolderDetector, floatOutput } from "./folder-detector.ts";
 import { fitImage, readInputSize } from "./image-processor.ts";
 import { MASK_TYPES, openMaskDetector } from "./mask-detector-service.ts";
+import { suppressOverlaps } from "./suppress-overlaps.ts";
 
 const configSchema = z.looseObject({ model_type: z.string(), id2label: z.record(z.string(), z.string()) });
+/** What a manifest may add: overlap from which boxes of one label are one object, for models that give several. */
+const manifestSchema = z.looseObject({ nms: z.number().gt(0).max(1).optional() });
 
 export interface DetectorServiceOptions {
   readonly dir: string;
@@ -30,6 +33,7 @@ export async function openDetector({
   const configPath = join(folder.dir, "config.json");
   const config = parseWith(configSchema, await readJson(configPath), configPath);
   const labels = labelsOf(config.id2label);
+  const { nms } = parseWith(manifestSchema, folder.manifest, join(folder.dir, "manifest.json"));
   if (MASK_TYPES.has(config.model_type)) {
     return openMaskDetector(folder, labels, minimumScore, threads);
   }
@@ -53,7 +57,8 @@ export async function openDetector({
       boxes: floatOutput(output, "pred_boxes", folder),
       colors: output["color_logits"] ? floatOutput(output, "color_logits", folder) : null,
     };
-    return readDetections(tensors, layout, image, minimumScore);
+    const found = readDetections(tensors, layout, image, minimumScore);
+    return nms === undefined ? found : suppressOverlaps(found, nms);
   }
 
   return createFolderDetector({ folder, labels, detectOne, dispose: leave });
