@@ -2,8 +2,8 @@ import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
 import type { RewardDefinition } from "../src/core/plugin.ts";
 import type { RewardItem, RewardTraits } from "../src/core/reward.ts";
+import { longestPostMs, postJson } from "../src/io/post-json.ts";
 import { pngBase64 } from "./parts/png.ts";
-import { longestPostMs, postJson } from "./parts/post-json.ts";
 
 const options = z.strictObject({
   url: z

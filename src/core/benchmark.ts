@@ -10,16 +10,20 @@ export interface BenchmarkItem {
   readonly tag: string;
 }
 
-/** One question about an image, and how far it holds. */
-export interface Atom {
+/** One question about an image. */
+export interface Question {
   readonly question: string;
   readonly expected: string;
-  /** How likely the image gives the expected answer: 0 or 1 by detectors, a probability by language models. */
-  readonly p: number;
   /** What it tests: object, count, color, position, verb, text, ... */
   readonly skill: string;
-  /** Places, in the same list, of the atoms without which this one has no meaning. */
+  /** Places, in the same list, of the questions without which this one has no meaning. */
   readonly parent: readonly number[];
+}
+
+/** A question, and how far the image gives its expected answer. */
+export interface Atom extends Question {
+  /** 0 or 1 by detectors, a probability by language models. */
+  readonly p: number;
 }
 
 export interface ImageVerdict {

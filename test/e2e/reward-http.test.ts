@@ -138,6 +138,55 @@ describe("a reward behind HTTP", () => {
     expect(text).toContain("data:image/png;base64,");
   });
 
+  test("vlm: a structured verdict with the probability of each answer, and their mean", async () => {
+    const says: Record<string, [string, number][]> = {
+      "How many dogs are there?": [
+        ["two", 0.5],
+        [" Two", 0.125],
+        ["2", 0.25],
+        ["three", 0.125],
+      ],
+      "Is it a photo of a dog?": [
+        ["Yes", 0.25],
+        ["No", 0.75],
+      ],
+      "Is the dog red?": [["\u0120Yes", 1]],
+    };
+    const { url, bodies } = await serve(
+      (body: { messages: { content: { text?: string }[] }[] }, response) => {
+        const text = body.messages[0]!.content[1]!.text!;
+        const top = says[text.replace(/ Answer in one word\.$/, "")]!;
+        const top_logprobs = top.map(([token, p]) => ({ token, logprob: Math.log(p) }));
+        json(response, { choices: [{ logprobs: { content: [{ top_logprobs }] } }] });
+      },
+    );
+    const questions = [
+      { question: "How many dogs are there?", expected: "two", skill: "count" },
+      { question: "Is it {prompt}?" },
+      { question: "Is the dog red?", parent: [1] },
+    ];
+    const options = { url, model: "m", questions };
+    const am = await scoreWith("vlm", { ...options, aggregate: "am" }, [1]);
+    expect(am.scores[0]).toBeCloseTo((0.875 + 0.25 + 0) / 3, 12);
+    expect(am.details).toMatchObject([
+      {
+        correct: false,
+        reason: "Is it a photo of a dog? yes: 0.25",
+        atoms: [{ p: expect.closeTo(0.875, 12), skill: "count" }, { p: 0.25 }, { p: 1, parent: [1] }],
+      },
+    ]);
+    expect(
+      (await scoreWith("vlm", { ...options, questions: questions.slice(0, 2) }, [1])).scores[0],
+    ).toBeCloseTo(Math.sqrt(0.875 * 0.25), 12);
+    expect(bodies).toHaveLength(5);
+    await expect(scoreWith("vlm", { ...options, questions: "metadata" }, [1])).rejects.toThrow(
+      /the row of "a photo of a dog" has no questions/,
+    );
+    await expect(
+      scoreWith("vlm", { ...options, questions: [{ question: "a?", parent: [0] }] }, [1]),
+    ).rejects.toThrow(/places of earlier questions/);
+  });
+
   test("vlm: the key goes along, a busy endpoint is asked again", async () => {
     const keys: unknown[] = [];
     const top = [{ token: "No", logprob: -0.1 }];

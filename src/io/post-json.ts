@@ -1,6 +1,6 @@
-import { withDeadline } from "../../src/core/deadline.ts";
-import { TtsVarError } from "../../src/core/errors.ts";
-import { readAtMost } from "../../src/core/read-at-most.ts";
+import { withDeadline } from "../core/deadline.ts";
+import { type ErrorCode, TtsVarError } from "../core/errors.ts";
+import { readAtMost } from "../core/read-at-most.ts";
 
 export interface PostOptions {
   /** What the user calls the service, for messages. */
@@ -11,6 +11,8 @@ export interface PostOptions {
   /** Further attempts after the first one. */
   readonly retries: number;
   readonly signal: AbortSignal;
+  /** Code of the errors; default: REWARD_FAILED. */
+  readonly code?: ErrorCode;
 }
 
 /** Scores, and what a reward may want to tell of each image. Nobody needs more; a peer could send without end. */
@@ -29,7 +31,7 @@ export function longestPostMs({ timeoutMs, retries }: Pick<PostOptions, "timeout
  * tried again, never without end, after doubling pauses or those that the server asks for by Retry-After (a minute at
  * most); other answers are final.
  *
- * @throws REWARD_FAILED saying what the server did and how often it was asked; the signal's reason when aborted
+ * @throws `options.code` saying what the server did and how often it was asked; the signal's reason when aborted
  */
 export async function postJson(url: string, body: unknown, options: PostOptions): Promise<unknown> {
   const payload = JSON.stringify(body);
@@ -39,12 +41,12 @@ export async function postJson(url: string, body: unknown, options: PostOptions)
     if (attempt > 0) await pause(wait, options.signal);
     const outcome = await once(url, payload, options);
     options.signal.throwIfAborted();
-    if ("answer" in outcome) return parse(outcome.answer, options.what);
+    if ("answer" in outcome) return parse(outcome.answer, options);
     problem = outcome.problem;
     wait = Math.min(outcome.retryAfterMs ?? firstPauseMs * 2 ** attempt, longestPauseMs);
-    if (outcome.final) throw failed(options.what, problem, attempt + 1);
+    if (outcome.final) throw failed(options, problem, attempt + 1);
   }
-  throw failed(options.what, problem, options.retries + 1);
+  throw failed(options, problem, options.retries + 1);
 }
 
 type Outcome =
@@ -98,22 +100,24 @@ function pauseAsked(header: string | null): number | undefined {
   return header !== null && /^\d+$/.test(header) ? Number(header) * 1000 : undefined;
 }
 
-function parse(text: string, what: string): unknown {
+function parse(text: string, { what, code = "REWARD_FAILED" }: PostOptions): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new TtsVarError(
-      "REWARD_FAILED",
-      `${what} answered with something that is not JSON: ${excerpt(text)}`,
-      { cause },
-    );
+    throw new TtsVarError(code, `${what} answered with something that is not JSON: ${excerpt(text)}`, {
+      cause,
+    });
   }
 }
 
-function failed(what: string, problem: string, attempts: number): TtsVarError {
+function failed(
+  { what, code = "REWARD_FAILED" }: PostOptions,
+  problem: string,
+  attempts: number,
+): TtsVarError {
   const times = attempts === 1 ? "" : ` (asked ${attempts} times)`;
   return new TtsVarError(
-    "REWARD_FAILED",
+    code,
     `${what} failed: ${problem}${times}; check that the server runs and see its log`,
     {
       details: { attempts },
