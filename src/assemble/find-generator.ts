@@ -15,7 +15,7 @@ export interface FoundGenerator {
 }
 
 /**
- * Finds a generator by registry name, by the name of a folder in models/, by path, as a plug-in (`./file.mjs`,
+ * Finds a generator by registry name, by the name of a folder in models/ or zoo/, by path, as a plug-in (`./file.mjs`,
  * `npm:package`), or by a server's address.
  *
  * @param baseDir folder against which relative paths are resolved

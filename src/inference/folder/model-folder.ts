@@ -142,43 +142,59 @@ async function openBareFolder(dir: string): Promise<ModelFolder> {
   return { dir, name, version: "", kind: "", manifest: {}, files, modelId: filesIdentity(name, files) };
 }
 
-/** The folder `models/` of this package; found from the sources as well as from compiled files. */
-export function embeddedModelsDir(): string {
+/** Folder of this package; found from the sources as well as from compiled files. */
+function packageDir(): string {
   let dir = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(dir, "package.json"))) {
     const parent = dirname(dir);
     if (parent === dir) throw new TtsVarError("MODEL_NOT_FOUND", "this package has no folder models");
     dir = parent;
   }
-  return join(dir, "models");
+  return dir;
+}
+
+/** The folder `models/` of this package. */
+export function embeddedModelsDir(): string {
+  return join(packageDir(), "models");
+}
+
+/** Where models are known by name: `models/`, and the `zoo/` of a clone, which the npm package leaves out. */
+function namedDirs(): readonly string[] {
+  return [embeddedModelsDir(), join(packageDir(), "zoo")];
 }
 
 function remedyFor(dir: string): string {
-  return dirname(dir) === embeddedModelsDir()
-    ? `restore it with \`git checkout -- models/${basename(dir)}\` or install the package again`
+  const parent = dirname(dir);
+  return namedDirs().includes(parent)
+    ? `restore it with \`git checkout -- ${basename(parent)}/${basename(dir)}\` or install the package again`
     : "copy the model folder again, or export it again";
 }
 
-/** The embedded models: every folder in `models/` that has a manifest. */
+/** The models that are known by name: every folder in `models/`, and in the `zoo/` of a clone, that has a manifest. */
 export async function listEmbeddedModels(): Promise<ModelFolder[]> {
-  const entries = await readdir(embeddedModelsDir(), { withFileTypes: true }).catch(() => []);
   const folders: ModelFolder[] = [];
-  for (const entry of entries) {
-    const dir = join(embeddedModelsDir(), entry.name);
-    if (!entry.isDirectory() || !existsSync(join(dir, "manifest.json"))) continue;
-    folders.push(await openModelFolder(dir, { verify: false }));
+  for (const parent of namedDirs()) {
+    for (const entry of await readdir(parent, { withFileTypes: true }).catch(() => [])) {
+      const dir = join(parent, entry.name);
+      if (!entry.isDirectory() || !existsSync(join(dir, "manifest.json"))) continue;
+      folders.push(await openModelFolder(dir, { verify: false }));
+    }
   }
   return folders.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /**
- * Folder of an embedded model.
+ * Folder of a model that is known by name.
  *
  * @throws TtsVarError PLUGIN_UNKNOWN with the nearest known name
  */
 export async function embeddedModelPath(name: string): Promise<string> {
-  const dir = join(embeddedModelsDir(), name);
-  if (/^[\w.-]+$/.test(name) && existsSync(join(dir, "manifest.json"))) return dir;
+  if (/^[\w.-]+$/.test(name)) {
+    for (const parent of namedDirs()) {
+      const dir = join(parent, name);
+      if (existsSync(join(dir, "manifest.json"))) return dir;
+    }
+  }
   const known = (await listEmbeddedModels()).map((folder) => basename(folder.dir));
   throw unknownName("embedded model", name, known);
 }
