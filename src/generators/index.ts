@@ -19,6 +19,13 @@ export const generators: readonly GeneratorEntry[] = [
     },
   },
   {
+    name: "code",
+    summary:
+      "two models that draw together: one drafts the coarse scales, a small one refines (options drafter, refiner, at)",
+    source: "Chen et al. 2024 (CoDe)",
+    load: async () => (await import("./next-scale/code/definition.ts")).codeDefinition,
+  },
+  {
     name: "toy",
     summary: "coloured blocks by scales, without weights, with a known best picture for every prompt",
     load: async () => (await import("./next-scale/toy/definition.ts")).toyDefinition,

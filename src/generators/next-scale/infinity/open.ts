@@ -14,8 +14,9 @@ import { type ModelFolder, openModelFolder } from "../../../inference/folder/mod
 import { type OrtSession, openOrtSession } from "../../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../../inference/runtime/tokenizer.ts";
 import { BitCode } from "../bit-code.ts";
+import { bitGenerator } from "../bit-generator.ts";
 import { createEncoder } from "../encode.ts";
-import { startSession, tokenKindOf } from "../session.ts";
+import { tokenKindOf } from "../session.ts";
 import { resolveSettings } from "../settings.ts";
 import { infinityCost } from "./cost.ts";
 import { GraphNetwork, type InfinityParts } from "./graph-network.ts";
@@ -148,23 +149,19 @@ export async function loadInfinity(
   // Wrong settings are told before anything is loaded.
   infinityTraits(await readInfinity(dir, shape), settings);
   const { model, network, code, encode, close } = await openNetwork(dir, shape, options);
-  const under = (given: unknown, dispose: () => Promise<void>): Generator => {
-    const traits = infinityTraits(model, given);
-    const context = {
-      network,
+  return bitGenerator(
+    {
       code,
-      shape: traits.shape,
-      settings: resolveSettings(model.manifest.sampling, given, code.stages),
-    };
-    return {
-      traits,
-      start: (task, ids) => startSession(context, task, ids),
+      under: (given) => ({
+        traits: infinityTraits(model, given),
+        settings: resolveSettings(model.manifest.sampling, given, code.stages),
+        network,
+      }),
       ...(encode ? { encode } : {}),
-      withSettings: async (others) => under(others, async () => undefined),
-      [Symbol.asyncDispose]: dispose,
-    };
-  };
-  return under(settings, close);
+      close,
+    },
+    settings,
+  );
 }
 
 async function openParts(

@@ -5,7 +5,8 @@ import {
   SPECIFICATION_VERSION,
 } from "../../../core/generator.ts";
 import { chooseShape } from "../../choose-shape.ts";
-import { startSession, tokenKindOf } from "../session.ts";
+import { bitGenerator } from "../bit-generator.ts";
+import { tokenKindOf } from "../session.ts";
 import { resolveSettings } from "../settings.ts";
 import { TOY_SCALES, TOY_STRIDE, ToyModel, toyCode } from "./toy-model.ts";
 
@@ -50,14 +51,9 @@ function configure(given: unknown) {
 }
 
 function openToy(given: unknown): Generator {
-  const { traits, settings } = configure(given);
-  const context = { network: new ToyModel(), code, shape, settings };
-  return {
-    traits,
-    start: (task, ids) => startSession(context, task, ids),
-    withSettings: async (others) => openToy(others),
-    async [Symbol.asyncDispose]() {},
-  };
+  const network = new ToyModel();
+  const under = (asked: unknown) => ({ ...configure(asked), network });
+  return bitGenerator({ code, under, close: async () => undefined }, given);
 }
 
 /** A generator without weights for tutorials and contract tests (`--model toy`). */
