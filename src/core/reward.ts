@@ -52,4 +52,9 @@ export interface Reward extends RewardTraits, AsyncDisposable {
   /** Milliseconds that one call of `score` may take before the host gives up; the host has a default. */
   readonly timeoutMs?: number;
   score(batch: readonly RewardItem[], context: RewardContext): Promise<RewardScores> | RewardScores;
+  /**
+   * For rewards that only compare (ranks): scores of the images of one question, from the details that `score` gave of each.
+   * They take the place of `score`'s own, which must not depend on the batch. Absent: those stand.
+   */
+  among?(details: readonly (Readonly<Record<string, unknown>> | undefined)[]): readonly number[];
 }

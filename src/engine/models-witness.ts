@@ -147,7 +147,10 @@ export class ModelsWitness {
         this.#scores.set(scoreKey(id, stage, view, name), known);
       });
     }
-    const raw = rows.map((row) => this.#scores.get(scoreKey(population.ids[row]!, stage, view, name))!.raw);
+    const keys = rows.map((row) => scoreKey(population.ids[row]!, stage, view, name));
+    const known = keys.map((key) => this.#scores.get(key)!);
+    const raw = reward.among?.(known.map(({ detail }) => detail)) ?? known.map((score) => score.raw);
+    if (reward.among) keys.forEach((key, at) => void this.#scores.set(key, { ...known[at]!, raw: raw[at]! }));
     return oriented(raw, reward);
   }
 

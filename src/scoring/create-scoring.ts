@@ -101,6 +101,7 @@ export function createScoring(reward: Reward, options: ScoringOptions = {}): Rew
   return {
     ...traitsOf(reward),
     score,
+    ...(reward.among ? { among: (details) => reward.among!(details) } : {}),
     [Symbol.asyncDispose]: () => {
       disposed ??= Promise.resolve(reward[Symbol.asyncDispose]());
       return disposed;
@@ -123,7 +124,7 @@ const traitNames = [
 ] as const;
 
 /** The describing part of a reward; read one by one because plug-ins may use getters and classes. */
-function traitsOf(reward: Reward): Omit<Reward, "score" | typeof Symbol.asyncDispose> {
+function traitsOf(reward: Reward): Omit<Reward, "score" | "among" | typeof Symbol.asyncDispose> {
   const traits = traitNames.map((name) => [name, reward[name]] as const);
   return Object.fromEntries(traits.filter(([, value]) => value !== undefined)) as unknown as Reward;
 }

@@ -200,3 +200,26 @@ describe("replay", () => {
     expect(replayTrace(planInputOf(input), events.slice(0, -1)).difference!.recorded).toBeNull();
   });
 });
+
+describe("a reward that only compares", () => {
+  it("scores the candidates of one question by each other, in the answer and in the trace", async () => {
+    const sum = analyticReward();
+    const rank = analyticReward("sum", undefined, {
+      score: async (batch, context) => {
+        const { scores } = await sum.score(batch, context);
+        return { scores: batch.map(() => 0), details: Array.from(scores, (raw) => ({ raw })) };
+      },
+      among: (details) =>
+        details.map(
+          (mine) => details.filter((other) => (other!["raw"] as number) < (mine!["raw"] as number)).length,
+        ),
+    });
+    const plain = await runSearch(await searchInput("best-of-n", 4));
+    const { result, events } = await record(await searchInput("best-of-n", 4, { rewards: { sum: rank } }));
+    expect(result.best.id).toBe(plain.best.id);
+    expect(result.candidates.map(({ scores }) => scores["sum"]).sort()).toEqual([0, 1, 2, 3]);
+    expect(result.best.scores["sum"]).toBe(3);
+    const scored = events.find(({ type }) => type === "scores");
+    expect(scored).toMatchObject({ raw: result.candidates.map(({ scores }) => scores["sum"]) });
+  });
+});
