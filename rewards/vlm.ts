@@ -6,7 +6,7 @@ import type { RewardDefinition } from "../src/core/plugin.ts";
 import type { RewardContext, RewardItem, RewardTraits } from "../src/core/reward.ts";
 import { shareOfYes } from "../src/inference/vlm/answers.ts";
 import { askQuestions } from "../src/inference/vlm/ask.ts";
-import { type Asking, endpointShape, firstTokens } from "../src/inference/vlm/endpoint.ts";
+import { type Asking, endpointId, endpointShape, firstTokens } from "../src/inference/vlm/endpoint.ts";
 import { longestPostMs } from "../src/io/post-json.ts";
 import { facts } from "./parts/facts.ts";
 
@@ -125,5 +125,5 @@ function detailsOf(atoms: readonly Atom[]): Record<string, unknown> {
 function traitsOf(settings: VlmOptions): RewardTraits {
   const { questions, aggregate, model, flops } = settings;
   const asked = questions === undefined ? settings.question : JSON.stringify([aggregate, questions]);
-  return { name: "vlm", version: `1+${model}+${asked}`, ...facts.vlm, flops, modelId: model };
+  return { name: "vlm", version: `1+${model}+${asked}`, ...facts.vlm, flops, modelId: endpointId(settings) };
 }

@@ -7,6 +7,7 @@ import { type Listing, Registry } from "../core/registry.ts";
 import type { Strategy } from "../core/strategy.ts";
 import { features } from "../features/index.ts";
 import { generators } from "../generators/index.ts";
+import { type BenchmarkListing, benchmarks } from "./benchmarks.ts";
 
 function registryOf<T, Row extends Listing = Listing>(
   kind: string,
@@ -31,11 +32,7 @@ export const featureRegistry: Registry<FeatureDefinition> = registryOf<FeatureDe
   "features",
   features,
 );
-export const benchmarkRegistry: Registry<Benchmark> = registryOf<Benchmark>("benchmark", [
-  {
-    name: "geneval",
-    summary: "objects, counts, colours and positions in six tasks, judged by a detector",
-    source: "Ghosh et al. 2023; github.com/djghosh13/geneval",
-    load: async () => (await import("../eval/geneval/benchmark.ts")).geneval,
-  },
-]);
+export const benchmarkRegistry: Registry<Benchmark, BenchmarkListing> = registryOf<
+  Benchmark,
+  BenchmarkListing
+>("benchmark", benchmarks);

@@ -46,7 +46,8 @@ async function modelDir(name: string): Promise<string> {
   return /[/\\]|^\.\.?$/.test(name) ? resolve(name) : embeddedModelPath(name);
 }
 
-async function openDetector(name: string): Promise<Detector> {
+/** A detector under GenEval's names. @throws as `openJudge` */
+export async function openDetector(name: string): Promise<Detector> {
   const model = await loadDetector(await modelDir(name));
   let names: ReturnType<typeof genevalLabels>;
   try {

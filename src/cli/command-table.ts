@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/geneval.ts"),
   },
   {
+    name: "bench",
+    summary: "evaluate by other benchmarks, or make images for their official judges",
+    load: () => import("./commands/bench.ts"),
+  },
+  {
     name: "worker",
     summary: "work through the queue of a geneval run on other machines",
     load: () => import("./commands/worker.ts"),

@@ -1,11 +1,46 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type CommercialUse, commercialUse } from "../core/licence.ts";
 import type { Listing } from "../core/registry.ts";
-import { listEmbeddedModels } from "../inference/folder/model-folder.ts";
+import { listEmbeddedModels, type ModelFolder } from "../inference/folder/model-folder.ts";
 
-/** Models as `tts-var list models` shows them. */
-export async function listModels(): Promise<Listing[]> {
-  const folders = await listEmbeddedModels();
-  return folders.map(({ name, kind, version, files }) => {
-    const megabytes = files.reduce((sum, file) => sum + (file.bytes ?? 0), 0) / 1e6;
-    return { name, summary: `${kind}, version ${version}, ${megabytes.toFixed(1)} MB` };
-  });
+/** What a user must know before shipping something that holds a model. */
+export interface Terms {
+  readonly license: string;
+  /** Null where it is not known before the weights are at hand. */
+  readonly bytes: number | null;
+  /** Hash by which runs name the weights, or the SHA-256 of their main file; null as for `bytes`. */
+  readonly hash: string | null;
+  readonly commercial: CommercialUse;
+}
+
+/** A model as `tts-var list models` shows it. */
+export interface ModelListing extends Listing, Terms {
+  readonly source: string;
+}
+
+/** The embedded models. */
+export async function listModels(): Promise<ModelListing[]> {
+  return Promise.all(
+    (await listEmbeddedModels()).map(async (folder): Promise<ModelListing> => {
+      const { name, kind, version, files, modelId, manifest } = folder;
+      const license = await licenseOf(folder);
+      return {
+        name,
+        summary: `${kind}, version ${version}`,
+        source: typeof manifest["source"] === "string" ? manifest["source"] : `models/${name}/card.md`,
+        license,
+        bytes: files.reduce((sum, file) => sum + (file.bytes ?? 0), 0),
+        hash: modelId.split("@").at(-1)!,
+        commercial: commercialUse(license),
+      };
+    }),
+  );
+}
+
+/** As the manifest states it, or else the card. */
+async function licenseOf({ dir, manifest }: ModelFolder): Promise<string> {
+  if (typeof manifest["license"] === "string") return manifest["license"];
+  const card = await readFile(join(dir, "card.md"), "utf8").catch(() => "");
+  return /under\s+the\s+licence\s+of\s+this\s+repository/.test(card) ? "MIT" : "unstated";
 }

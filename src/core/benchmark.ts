@@ -80,9 +80,35 @@ export interface BenchmarkLayout<Item extends BenchmarkItem = BenchmarkItem> {
   files(items: readonly Item[], samples: number): readonly (readonly [path: string, content: string])[];
   /** All samples of an item in one picture, row by row on white; null: the benchmark has no such file. */
   grid(index: number, item: Item): GridFile | null;
+  /** Numbers of samples that its files can hold; absent: any. */
+  readonly samples?: readonly number[];
   /** Lists a folder, our own or another program's. Without it, images are looked for where `prompts.jsonl` puts them. */
   find?(dir: string): Promise<FoundSet<Item>>;
 }
+
+/** An item that brings its questions, for judges that answer any: language models, or detectors that can read them. */
+export interface QuestionItem extends BenchmarkItem {
+  readonly questions: readonly Question[];
+}
+
+/** A judged image, as far as figures of the whole set need it. */
+export interface JudgedImage<Item extends BenchmarkItem = BenchmarkItem> {
+  readonly item: Item;
+  readonly correct: boolean;
+  readonly atoms: readonly Atom[];
+}
+
+/** A figure of the whole set that no image has alone: a pooled ratio, another aggregate. */
+export interface SetFigure {
+  readonly name: string;
+  readonly value: number;
+}
+
+/**
+ * How tags make the overall score: each as much as the others (GenEval), by their numbers of images (GenEval 2, DPG-Bench),
+ * or by weights of the tags that occur (WISE).
+ */
+export type Overall = "tags" | "images" | Readonly<Record<string, number>>;
 
 /**
  * A benchmark without its models: what is asked for, where images go, and what the answers amount to. Its judge holds
@@ -95,6 +121,10 @@ export interface Benchmark<Item extends BenchmarkItem = BenchmarkItem> {
   /** Tags in the order of tables; others come after them. */
   readonly tags: readonly string[];
   readonly layout: BenchmarkLayout<Item>;
+  /** Default: "tags". */
+  readonly overall?: Overall;
+  /** Figures of the whole set, where rows list their atoms. */
+  figures?(images: readonly JudgedImage<Item>[]): readonly SetFigure[];
   /** Whether result rows list scores and atoms; false where the official format has no place for them. */
   readonly atomsInResults: boolean;
   /** Items of a file, or a number of generated ones. */

@@ -2,9 +2,9 @@ import { type Benchmark, itemKey } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { ResultRow } from "./results.ts";
 import { bootstrap } from "./statistics/bootstrap.ts";
-import { type Cell, type Interval, intervals } from "./statistics/intervals.ts";
+import { type Cell, type Interval, intervals, overallOf } from "./statistics/intervals.ts";
 import { holm, type McNemar, signFlipP } from "./statistics/mcnemar.ts";
-import { scoreOf, scoreTags } from "./summary.ts";
+import { scoreOf, scoreTags, tagShares } from "./summary.ts";
 
 /** B minus A on the same prompts and samples. */
 export interface TagDifference {
@@ -68,14 +68,15 @@ export function compareResults(
     stratum: left[0]!.tag,
     values: left.map((row, index) => scoreOf(right[index]!) - scoreOf(row)),
   }));
-  const fresh = intervals(cells, { range: [-1, 1] });
-  const fixed = bootstrap(cells, {
-    seed: options.seed ?? 0,
-    ...(options.draws ? { draws: options.draws } : {}),
-  });
   const left = pairs.flatMap((pair) => pair.a);
   const right = pairs.flatMap((pair) => pair.b);
   const [scoresA, scoresB] = [scoreTags(left, tags), scoreTags(right, tags)];
+  const shares = tagShares(options.benchmark, scoresA);
+  const fresh = intervals(cells, { range: [-1, 1], shares });
+  const fixed = bootstrap(cells, {
+    ...{ seed: options.seed ?? 0, shares },
+    ...(options.draws ? { draws: options.draws } : {}),
+  });
   const discordant = scoresA.map(({ tag }) => countDiscordant(left, right, tag));
   const testOf = (tag?: string): number =>
     signFlipP(
@@ -86,7 +87,10 @@ export function compareResults(
   const ps = scoresA.map(({ tag }) => testOf(tag));
   const adjusted = holm(ps);
   const meanOf = (scores: typeof scoresA): number =>
-    scores.reduce((sum, { accuracy }) => sum + accuracy, 0) / scores.length;
+    overallOf(
+      scores.map(({ tag, accuracy }) => ({ name: tag, mean: accuracy })),
+      shares,
+    );
   return {
     prompts: pairs.length,
     pairs: left.length,

@@ -26,6 +26,7 @@ export function formatSummary(summary: Summary): string {
         `${tag.padEnd(16)} = ${percent(accuracy)} (${correct} / ${images})  ${range(intervals.byStratum[tag]!)}`,
     ),
     ...skillLines(summary),
+    ...figureLines(summary),
     "",
     `Overall score (avg. over tasks): ${summary.overall.toFixed(5)}${partial ? " (partial)" : ""}`,
     `${100 * intervals.level}% interval: [${intervals.overall.low.toFixed(5)}, ${intervals.overall.high.toFixed(5)}]` +
@@ -42,6 +43,12 @@ function skillLines({ bySkill }: Summary): string[] {
     ({ skill, mean, atoms }) => `${skill.padEnd(16)} = ${percent(mean)} (${atoms} questions)`,
   );
   return ["", "Skills", "======", ...lines];
+}
+
+function figureLines({ figures }: Summary): string[] {
+  if (!figures) return [];
+  const lines = figures.map(({ name, value }) => `${name.padEnd(16)} = ${percent(value)}`);
+  return ["", "Whole set", "=========", ...lines];
 }
 
 function costLine(cost: NonNullable<Summary["cost"]>): string {

@@ -1,9 +1,9 @@
 import { bySkill } from "../core/atoms.ts";
-import type { Benchmark } from "../core/benchmark.ts";
+import type { Benchmark, SetFigure } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { type Provenance, provenanceOf } from "./label.ts";
 import { groupByPrompt, type ResultRow } from "./results.ts";
-import { type Cell, type Intervals, intervals } from "./statistics/intervals.ts";
+import { type Cell, type Intervals, intervals, overallOf } from "./statistics/intervals.ts";
 
 /** What a set of images must be to be called complete. */
 export interface Completeness {
@@ -45,7 +45,9 @@ export interface Summary extends Provenance {
   readonly byTag: readonly TagScore[];
   /** Only of rows that list their questions. */
   readonly bySkill?: readonly SkillScore[];
-  /** Unweighted mean of the accuracies of the tags that occur. */
+  /** Only of benchmarks that have such. */
+  readonly figures?: readonly SetFigure[];
+  /** Mean of the accuracies of the tags that occur, as the benchmark weighs them. */
   readonly overall: number;
   readonly intervals: Intervals;
   readonly cost: EvaluationCost | null;
@@ -53,7 +55,7 @@ export interface Summary extends Provenance {
 }
 
 export interface SummaryOptions {
-  readonly benchmark: Pick<Benchmark, "title" | "tags" | "layout">;
+  readonly benchmark: Pick<Benchmark, "title" | "tags" | "layout" | "overall" | "figures">;
   readonly level?: number;
   /** Expected numbers, when they are known from elsewhere than the rows. */
   readonly expectedPrompts?: number;
@@ -80,6 +82,10 @@ export function summarize(rows: readonly ResultRow[], options: SummaryOptions): 
     stratum: images[0]!.tag,
     values: images.map(scoreOf),
   }));
+  const shares = tagShares(options.benchmark, byTag);
+  const figures = options.benchmark.figures?.(
+    rows.flatMap(({ metadata, correct, atoms }) => (atoms ? [{ item: metadata, correct, atoms }] : [])),
+  );
   const correctImages = rows.filter((row) => row.correct).length;
   return {
     ...provenance,
@@ -91,9 +97,13 @@ export function summarize(rows: readonly ResultRow[], options: SummaryOptions): 
     ...(atoms.length > 0
       ? { bySkill: [...bySkill(atoms)].map(([skill, found]) => ({ skill, ...found })) }
       : {}),
-    overall: byTag.reduce((sum, { accuracy }) => sum + accuracy, 0) / byTag.length,
+    ...(figures && atoms.length > 0 ? { figures } : {}),
+    overall: overallOf(
+      byTag.map(({ tag, accuracy }) => ({ name: tag, mean: accuracy })),
+      shares,
+    ),
     intervals: intervals(cells, {
-      range: [0, 1],
+      ...{ range: [0, 1], shares },
       ...(options.level === undefined ? {} : { level: options.level }),
     }),
     cost: costOf(rows, options.searchSeconds ?? null),
@@ -124,6 +134,21 @@ export function scoreTags(
     const sum = images.reduce((total, row) => total + scoreOf(row), 0);
     return { tag, correct, images: images.length, accuracy: sum / images.length };
   });
+}
+
+/** Shares of tags in the overall score; undefined: equal ones. */
+export function tagShares(
+  { overall = "tags" }: Pick<Benchmark, "overall">,
+  byTag: readonly TagScore[],
+): ReadonlyMap<string, number> | undefined {
+  if (overall === "tags") return undefined;
+  const weights = byTag.map(({ tag, images }) => (overall === "images" ? images : (overall[tag] ?? 0)));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  if (total > 0) return new Map(byTag.map(({ tag }, at) => [tag, weights[at]! / total]));
+  throw new TtsVarError(
+    "EVAL_DATA",
+    `none of the tags ${byTag.map(({ tag }) => tag).join(", ")} has a weight`,
+  );
 }
 
 /** A file that was appended to another one would count images twice. */

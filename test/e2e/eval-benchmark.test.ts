@@ -238,7 +238,7 @@ describe("a second benchmark, with its own layout and questions that depend on o
 
   it("leaves GenEval in its place in the list", async () => {
     const { stdout } = await runHere(["list", "benchmarks", "--json"]);
-    expect(JSON.parse(stdout)).toMatchObject([{ name: "geneval" }]);
+    expect(JSON.parse(stdout)[0]).toMatchObject({ name: "geneval", license: "MIT", commercial: "yes" });
     expect((await benchmarkRegistry.load("geneval")).title).toBe("GenEval");
   });
 

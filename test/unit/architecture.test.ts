@@ -63,6 +63,10 @@ const ZONES: Readonly<Record<string, Zone>> = {
     packages: ["zod", "p-limit", "sharp", ANY_NODE],
   },
   "src/eval/geneval": { sees: ["src/core", "src/io", "src/inference"], packages: ["zod", "sharp", ANY_NODE] },
+  "src/eval/benchmarks": {
+    sees: ["src/core", "src/io", "src/inference", "src/eval/geneval"],
+    packages: ["zod", "p-limit", ANY_NODE],
+  },
   "src/eval/statistics": { sees: ["src/core"], packages: [] },
   "src/report": {
     sees: ["src/core", "src/engine", "src/io", "src/config", "src/eval"],

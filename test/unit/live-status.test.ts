@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { duration, showEvaluation } from "../../src/cli/geneval/live-status.ts";
+import { geneval } from "../../src/eval/geneval/benchmark.ts";
 import type { EvaluationProgress } from "../../src/eval/run-evaluation.ts";
 import type { Progress } from "../../src/run/progress.ts";
 
@@ -15,7 +16,7 @@ function watch() {
     warn: () => undefined,
     end: () => undefined,
   };
-  return { shown, clock, show: showEvaluation(progress, () => clock.seconds) };
+  return { shown, clock, show: showEvaluation(progress, () => clock.seconds, geneval) };
 }
 
 const verdict = (tag: string, correct: boolean): EvaluationProgress["judged"][number] => ({

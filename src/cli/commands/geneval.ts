@@ -4,6 +4,7 @@ import type { CompareFlags } from "../geneval/compare.ts";
 import type { JudgeCommandFlags } from "../geneval/judge.ts";
 import { addJudgeFlags } from "../geneval/judge-flags.ts";
 import type { PromptsFlags } from "../geneval/prompts.ts";
+import { addRunFlags } from "../geneval/run-flags.ts";
 import type { SummarizeFlags } from "../geneval/summarize.ts";
 
 const EXAMPLES = `
@@ -53,30 +54,8 @@ function registerPrompts(group: Command): void {
 
 function registerRun(group: Command, name: string, summary: string, judged: boolean): void {
   const command = group.command(name).description(summary);
-  command
-    .option("--prompts <file|n>", "Official metadata file, or a number of generated prompts", "553")
-    .option("--prompt-seed <seed>", "Seed of the generated prompts", "0")
-    .option("--samples <n>", "Images per prompt", "4")
-    .option(
-      "--workers <n>",
-      "Worker processes; 0: search in this process (default: one per core for larger sets)",
-    )
-    .option(
-      "--queue <url>",
-      "Search on `tts-var worker` processes: redis://host:port or postgres://host:port/database",
-    )
-    .option("--queue-name <name>", "Name of the queue, the same for workers")
-    .option(
-      "--results <how>",
-      "How workers of a queue deliver: queue, or shared (they see --out themselves)",
-      "queue",
-    )
-    .option(
-      "--adaptive",
-      "Spend --budget units per image on average: in rounds, where they are expected to help",
-    )
-    .option("--round <units>", "Units of one round with --adaptive (default: a quarter of the budget)")
-    .option("--stop-at <score>", "With --adaptive: an image whose reward reaches this gets no further round");
+  command.option("--prompts <file|n>", "Official metadata file, or a number of generated prompts", "553");
+  addRunFlags(command);
   if (judged) addJudgeFlags(command);
   addOutputFlags(addForceFlag(addSearchFlags(command))).action(async () =>
     (await import("../geneval/run.ts")).runGeneval(command, judged),

@@ -7,14 +7,16 @@ import {
   strategyRegistry,
 } from "../../assemble/builtins.ts";
 import { type Listing, unknownName } from "../../core/registry.ts";
+import type { ModelListing, Terms } from "../model-list.ts";
 import { printJson, printResult, quantity, table } from "../output.ts";
 import { listPresets } from "../presets.ts";
+import type { RewardRow } from "../reward-list.ts";
 
 type Kind = "strategies" | "rewards" | "generators" | "features" | "models" | "configs" | "benchmarks";
 
 const LISTS: Readonly<Record<Kind, () => Promise<readonly Listing[]>>> = {
   strategies: async () => strategyRegistry.list(),
-  rewards: async () => rewardRegistry.list(),
+  rewards: async () => (await import("../reward-list.ts")).listRewards(),
   generators: async () => generatorRegistry.list(),
   features: async () => featureRegistry.list(),
   models: async () => (await import("../model-list.ts")).listModels(),
@@ -35,7 +37,10 @@ export function register(program: Command): void {
       "List what can be named on the command line: strategies, rewards, generators, features, models, configs, benchmarks.",
     )
     .argument("<kind>", Object.keys(LISTS).join(", "))
-    .option("--json", "Print a JSON array of {name, summary, source}; rewards tell all of their figures")
+    .option(
+      "--json",
+      "Print a JSON array of {name, summary, source}; rewards and models add figures, licence, size, hash and commercial use",
+    )
     .addHelpText("after", EXAMPLES)
     .action(async (kind: string, options: { json?: boolean }) => {
       if (!Object.hasOwn(LISTS, kind)) throw unknownName("kind of list", kind, Object.keys(LISTS));
@@ -51,8 +56,41 @@ export function register(program: Command): void {
           { title: "source", cell: (row) => row.source ?? "" },
         ]),
       );
-      if (kind === "rewards") printResult(`\n${rewardFigures()}`);
+      if (kind === "rewards") {
+        printResult(`\n${rewardFigures()}`);
+        printResult(
+          `\n${termsTable((rows as RewardRow[]).map(({ name, weights, license, commercial }) => ({ ...(weights ?? { from: "none of its own", license, bytes: null, hash: null, commercial }), name })))}`,
+        );
+      }
+      if (kind === "benchmarks") printResult(`\n${benchmarkTerms()}`);
+      if (kind === "models") printResult(`\n${termsTable(rows as ModelListing[])}`);
     });
+}
+
+/** What each benchmark reads, who can judge it here, and on which terms its prompts are. */
+function benchmarkTerms(): string {
+  return table(benchmarkRegistry.list(), [
+    { title: "name", cell: (row) => row.name },
+    { title: "--prompts", cell: (row) => row.prompts },
+    { title: "judges here", cell: ({ judges }) => judges.join(", ") || "its own scripts only" },
+    { title: "licence", cell: (row) => row.license },
+    { title: "commercial use", cell: (row) => row.commercial },
+  ]);
+}
+
+/** What has to be known before something is shipped; the licence's name decides, which is no legal advice. */
+function termsTable(rows: readonly (Terms & { readonly name: string; readonly from?: string })[]): string {
+  const weights = rows.some(({ from }) => from !== undefined)
+    ? [{ title: "weights", cell: (row: (typeof rows)[number]) => row.from ?? "" }]
+    : [];
+  return table(rows, [
+    { title: "name", cell: (row) => row.name },
+    ...weights,
+    { title: "licence", cell: (row) => row.license },
+    { title: "MB", align: "right", cell: ({ bytes }) => (bytes === null ? "" : (bytes / 1e6).toFixed(1)) },
+    { title: "hash", cell: ({ hash }) => hash?.slice(0, 16) ?? "" },
+    { title: "commercial use", cell: (row) => row.commercial },
+  ]);
 }
 
 /** What a search must know of each reward, under its default options. */
@@ -67,6 +105,5 @@ function rewardFigures(): string {
       align: "right",
       cell: ({ flops }) => (flops === null ? "depends" : quantity(flops)),
     },
-    { title: "licence", cell: (row) => row.license },
   ]);
 }

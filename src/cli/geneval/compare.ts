@@ -1,3 +1,4 @@
+import type { Benchmark } from "../../core/benchmark.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { type Comparison, compareResults, type TagDifference } from "../../eval/compare.ts";
 import { geneval } from "../../eval/geneval/benchmark.ts";
@@ -14,10 +15,15 @@ export interface CompareFlags {
   readonly json?: boolean;
 }
 
-/** `geneval compare A B`: B minus A. */
-export async function comparePaths(pathA: string, pathB: string, flags: CompareFlags): Promise<void> {
+/** `geneval compare A B`, and `bench compare` for other benchmarks: B minus A. */
+export async function comparePaths(
+  pathA: string,
+  pathB: string,
+  flags: CompareFlags,
+  benchmark: Benchmark = geneval,
+): Promise<void> {
   const [a, b] = [await openResults(pathA), await openResults(pathB)];
-  const labels = [provenanceOf(a.rows, geneval.title), provenanceOf(b.rows, geneval.title)];
+  const labels = [provenanceOf(a.rows, benchmark.title), provenanceOf(b.rows, benchmark.title)];
   if (labels[0]!.judge !== labels[1]!.judge) {
     throw new TtsVarError(
       "EVAL_DATA",
@@ -29,14 +35,11 @@ export async function comparePaths(pathA: string, pathB: string, flags: CompareF
       [pathA, a],
       [pathB, b],
     ] as const) {
-      requireComplete(
-        summarize(file.rows, { benchmark: geneval, tornTail: file.tornTail }).completeness,
-        path,
-      );
+      requireComplete(summarize(file.rows, { benchmark, tornTail: file.tornTail }).completeness, path);
     }
   }
   const comparison = compareResults(a.rows, b.rows, {
-    benchmark: geneval,
+    benchmark,
     ...(flags.draws === undefined ? {} : { draws: parseCount(flags.draws, "--draws") }),
   });
   if (comparison.unpaired > 0 && !flags.allowPartial) {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Benchmark, Judge } from "../../core/benchmark.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { geneval } from "../../eval/geneval/benchmark.ts";
 import { judgeDetectionsFile } from "../../eval/geneval/judge-file.ts";
@@ -10,13 +11,17 @@ import { printJson, printResult, printWritten } from "../output.ts";
 import { createProgress } from "../progress.ts";
 import { type JudgeFlags, openJudgeOf, parseOptions } from "./judge-flags.ts";
 
-export interface JudgeCommandFlags extends JudgeFlags {
-  readonly detections?: string;
+/** Flags of judging a folder, whoever judges. */
+export interface JudgeFolderFlags {
   readonly out?: string;
   readonly allowPartial?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
+}
+
+export interface JudgeCommandFlags extends JudgeFlags, JudgeFolderFlags {
+  readonly detections?: string;
 }
 
 /** `geneval judge DIR --out FILE`, or `geneval judge --detections FILE [--out FILE]`. */
@@ -26,45 +31,47 @@ export async function judgeCommand(dir: string | undefined, flags: JudgeCommandF
   }
   if (flags.out === "") throw new TtsVarError("USAGE", '--out "": must name a file');
   if (flags.detections !== undefined) return judgeRecorded(flags.detections, flags);
-  if (flags.out === undefined) throw new TtsVarError("USAGE", "--out FILE is needed: where the verdicts go");
+  await judgeImages(dir!, flags, { benchmark: geneval, openJudge: () => openJudgeOf(flags) });
+}
+
+/** Judges the images of a folder, whatever the benchmark, and writes the verdicts. */
+export async function judgeImages(
+  dir: string,
+  flags: JudgeFolderFlags,
+  who: { readonly benchmark: Benchmark; readonly openJudge: (signal: AbortSignal) => Promise<Judge> },
+): Promise<void> {
+  const { benchmark } = who;
+  const { out } = flags;
+  if (!out) throw new TtsVarError("USAGE", "--out FILE is needed: where the verdicts go");
   const interrupts = watchInterrupts();
   const progress = createProgress(flags.quiet ?? false);
   try {
     // Before any model loads: an incomplete set is refused at once.
-    const set = await openImageSet(geneval, dir!, flags.allowPartial ?? false);
+    const set = await openImageSet(benchmark, dir, flags.allowPartial ?? false);
     if (set.ignored.length > 0) progress.warn(describeIgnored(set.ignored));
-    using _file = await openOutputFile(flags.out, outputOf(flags), {
+    using _file = await openOutputFile(out, outputOf(flags), {
       isOurs: isVerdicts,
-      inputs: set.images.map(({ filename }) => join(dir!, filename)),
+      inputs: set.images.map(({ filename }) => join(dir, filename)),
     });
     progress.status("loading the judge");
-    await using judge = await openJudgeOf(flags);
+    await using judge = await who.openJudge(interrupts.signal);
     const rows = await judgeFolder({
-      benchmark: geneval,
-      dir: dir!,
-      set,
-      out: flags.out,
-      judge,
+      ...{ benchmark, dir, set, out, judge },
       signal: interrupts.signal,
       onProgress: (done, total) => progress.status(`${done}/${total} images judged`),
     });
     const correct = rows.filter((row) => row.correct).length;
     progress.end();
-    if (flags.json)
-      printJson({ schemaVersion: 1, judge: judge.id, images: rows.length, correct, out: flags.out });
-    else
-      printWritten(
-        flags.out,
-        `${rows.length} images judged by ${judge.id}, ${correct} correct: ${flags.out}`,
-      );
+    if (flags.json) printJson({ schemaVersion: 1, judge: judge.id, images: rows.length, correct, out });
+    else printWritten(out, `${rows.length} images judged by ${judge.id}, ${correct} correct: ${out}`);
   } finally {
     progress.end();
     interrupts.stop();
   }
 }
 
-function outputOf({ force }: JudgeCommandFlags) {
-  return { command: "geneval judge", force: force ?? false };
+function outputOf({ force }: JudgeFolderFlags) {
+  return { command: "judge", force: force ?? false };
 }
 
 /** Whether the file names a judge of ours; files of the official judge do not. */

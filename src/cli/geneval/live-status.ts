@@ -1,13 +1,18 @@
-import { tags } from "../../eval/geneval/vocabulary.ts";
+import type { Benchmark } from "../../core/benchmark.ts";
 import type { EvaluationProgress } from "../../eval/run-evaluation.ts";
-import { scoreTags } from "../../eval/summary.ts";
+import { overallOf } from "../../eval/statistics/intervals.ts";
+import { scoreTags, tagShares } from "../../eval/summary.ts";
 import type { Progress } from "../../run/progress.ts";
 
 /** Seconds between lines when there is no terminal to keep a live line on. */
 const lineInterval = 30;
 
 /** Shows where an evaluation stands: images done, rate, time left, accuracy by task. */
-export function showEvaluation(progress: Progress, now: () => number): (state: EvaluationProgress) => void {
+export function showEvaluation(
+  progress: Progress,
+  now: () => number,
+  benchmark: Pick<Benchmark, "tags" | "overall">,
+): (state: EvaluationProgress) => void {
   const start = now();
   let lastLine = start;
   return (state) => {
@@ -17,7 +22,7 @@ export function showEvaluation(progress: Progress, now: () => number): (state: E
     const parts = [
       `${state.done}/${state.total} ${state.unit}`,
       ...(state.performed > 0 ? [`${rate.toFixed(2)}/s`, `${duration(left)} left`] : []),
-      ...(state.judged.length > 0 ? [liveTable(state)] : []),
+      ...(state.judged.length > 0 ? [liveTable(state, benchmark)] : []),
     ];
     const text = parts.join(", ");
     progress.status(text);
@@ -28,9 +33,12 @@ export function showEvaluation(progress: Progress, now: () => number): (state: E
   };
 }
 
-function liveTable({ judged }: EvaluationProgress): string {
-  const scores = scoreTags(judged, tags);
-  const mean = scores.reduce((sum, { accuracy }) => sum + accuracy, 0) / scores.length;
+function liveTable({ judged }: EvaluationProgress, benchmark: Pick<Benchmark, "tags" | "overall">): string {
+  const scores = scoreTags(judged, benchmark.tags);
+  const mean = overallOf(
+    scores.map(({ tag, accuracy }) => ({ name: tag, mean: accuracy })),
+    tagShares(benchmark, scores),
+  );
   const cells = scores.map(({ tag, accuracy }) => `${tag} ${(100 * accuracy).toFixed(0)}%`);
   return `${judged.length} judged: ${mean.toFixed(3)} (${cells.join(", ")})`;
 }

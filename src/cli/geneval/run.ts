@@ -3,11 +3,12 @@ import type { Command } from "commander";
 import { partsOpener } from "../../assemble/open-parts.ts";
 import { configHash } from "../../config/resolve.ts";
 import type { SearchRecipe } from "../../config/schema.ts";
+import type { Benchmark, Judge } from "../../core/benchmark.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { claimEvaluation } from "../../eval/evaluation-folder.ts";
 import { type AdaptiveSettings, type EvaluationRecord, hashPrompts } from "../../eval/evaluation-record.ts";
 import { geneval } from "../../eval/geneval/benchmark.ts";
-import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
+import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { runEvaluation } from "../../eval/run-evaluation.ts";
 import { modelVersions, SampleRunner } from "../../eval/run-sample.ts";
@@ -23,8 +24,8 @@ import { type JudgeFlags, openJudgeOf } from "./judge-flags.ts";
 import { showEvaluation } from "./live-status.ts";
 import { summarizeRows } from "./summarize.ts";
 
-/** Flags of `geneval run` and `geneval generate` beside those of a search. */
-export interface RunFlags extends JudgeFlags {
+/** Flags of runs and generations beside those of a search and a judge. */
+interface RunFlags {
   readonly prompts: string;
   readonly promptSeed: string;
   readonly samples: string;
@@ -42,6 +43,25 @@ export interface RunFlags extends JudgeFlags {
 
 /** `geneval run` (images, verdicts, table) and `geneval generate` (images only). */
 export async function runGeneval(command: Command, judged: boolean): Promise<void> {
+  const flags = command.opts<JudgeFlags>();
+  const openJudge = judged ? () => openJudgeOf(flags) : null;
+  await runBenchmark(command, { benchmark: geneval, openJudge });
+}
+
+/** What is run: a benchmark, and who judges its images. */
+export interface BenchmarkRun {
+  readonly benchmark: Benchmark;
+  /** Null: make images only. */
+  readonly openJudge: ((signal: AbortSignal) => Promise<Judge>) | null;
+  /** What is to be done with the images, for people. */
+  readonly next?: string;
+}
+
+/** Makes the images of a benchmark's items, judges them if asked to, and prints what came of it. */
+export async function runBenchmark(
+  command: Command,
+  { benchmark, openJudge, next }: BenchmarkRun,
+): Promise<void> {
   const flags = command.opts<RunFlags>();
   const interrupts = watchInterrupts();
   const progress = createProgress(flags.quiet ?? false);
@@ -56,8 +76,8 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       );
     }
     if (out === undefined) throw new TtsVarError("USAGE", "--out DIR is needed: the folder of the images");
-    const prompts = await loadPrompts(flags.prompts, flags.promptSeed);
-    const samples = parseCount(flags.samples, "--samples");
+    const prompts = await benchmark.items(flags.prompts, flags.promptSeed);
+    const samples = parseSamples(flags.samples, benchmark);
     const images = prompts.length * samples;
     const adaptive = adaptiveSettings(flags, given, images);
     const config: SearchRecipe = {
@@ -75,19 +95,26 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
     checkBackend(where);
     using _claim = claimEvaluation(
       out,
-      { benchmark: geneval, prompts, samples },
-      { command: `geneval ${command.name()}`, force: flags.force ?? false },
+      { benchmark, prompts, samples },
+      { command: `${command.parent?.name() ?? ""} ${command.name()}`, force: flags.force ?? false },
     );
 
-    const judge = judged ? await openJudgeOf(flags) : null;
+    const judge = (await openJudge?.(interrupts.signal)) ?? null;
     const runner = new SampleRunner(
       partsOpener((allowDownload) => pluginHost(allowDownload, progress)),
       seconds,
     );
     progress.status("loading the models");
     const parts = await runner.open({ config, configHash: hash });
+    if (adaptive && parts.reward.among) {
+      throw new TtsVarError(
+        "USAGE",
+        `--adaptive compares scores of different searches, but ${parts.reward.name} only ranks the candidates of one; use weighted`,
+      );
+    }
     const record: EvaluationRecord = {
       schemaVersion: 1,
+      ...(benchmark.name === geneval.name ? {} : { benchmark: benchmark.name }),
       configHash: hash,
       config,
       models: modelVersions(parts),
@@ -104,7 +131,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       `${prompts.length} prompts x ${samples} samples with ${config.strategy.name}, ${backend.description}`,
     );
     const rows = await runEvaluation({
-      benchmark: geneval,
+      benchmark,
       dir: out,
       record,
       prompts,
@@ -112,7 +139,7 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       judge,
       reward,
       signal: interrupts.signal,
-      onProgress: showEvaluation(progress, seconds),
+      onProgress: showEvaluation(progress, seconds, benchmark),
     });
     await judge?.[Symbol.asyncDispose]();
     progress.end();
@@ -124,18 +151,29 @@ export async function runGeneval(command: Command, judged: boolean): Promise<voi
       } else {
         printResult(`${images} images in ${out}`);
         if (allocation !== null) printResult(describeAllocation(allocation));
+        if (next !== undefined) printResult(next.replaceAll("DIR", out));
       }
     } else {
       progress.line(`verdicts: ${join(out, layout.results)}`);
       await summarizeRows(
         { rows, tornTail: false },
-        { dir: out, json: flags.json ?? false, allowPartial: false },
+        { benchmark, dir: out, json: flags.json ?? false, allowPartial: false },
       );
     }
   } finally {
     progress.end();
     interrupts.stop();
   }
+}
+
+/** @throws USAGE for a number that the benchmark's files cannot hold */
+function parseSamples(text: string, { title, layout: { samples } }: Benchmark): number {
+  const count = parseCount(text, "--samples");
+  if (!samples || samples.includes(count)) return count;
+  throw new TtsVarError(
+    "USAGE",
+    `--samples ${text}: files of ${title} hold ${samples.join(", ")} images a prompt`,
+  );
 }
 
 function withoutOutput({ out: _out, ...config }: SearchRecipe): SearchRecipe {

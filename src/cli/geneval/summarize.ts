@@ -1,9 +1,10 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { Benchmark } from "../../core/benchmark.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import { readEvaluation } from "../../eval/evaluation-record.ts";
 import { geneval } from "../../eval/geneval/benchmark.ts";
-import { loadPrompts, parseCount } from "../../eval/geneval/prompt-source.ts";
+import { parseCount } from "../../eval/geneval/prompt-source.ts";
 import { layout } from "../../eval/layout.ts";
 import { type ResultsFile, readResults } from "../../eval/results.ts";
 import { requireComplete, summarize } from "../../eval/summary.ts";
@@ -33,27 +34,33 @@ export async function openResults(path: string): Promise<ResultsFile & { readonl
   if ((await stat(file).catch(() => null)) === null) {
     throw new TtsVarError(
       "EVAL_PARTIAL",
-      `${path} has no verdicts yet; finish it with the same \`tts-var geneval run\`, or judge it: tts-var geneval judge ${path} --out ${file}`,
+      `${path} has no verdicts yet; finish it with the command that began it, or judge it: tts-var geneval judge (or bench judge) ${path} --out ${file}`,
     );
   }
   return { ...(await readResults(file)), dir: path };
 }
 
-/** `geneval summarize`. */
-export async function summarizePath(path: string, flags: SummarizeFlags): Promise<void> {
+/** `geneval summarize`, and `bench summarize` for other benchmarks. */
+export async function summarizePath(
+  path: string,
+  flags: SummarizeFlags,
+  benchmark: Benchmark = geneval,
+): Promise<void> {
   const results = await openResults(path);
   await summarizeRows(results, {
+    benchmark,
     dir: results.dir,
     json: flags.json ?? false,
     allowPartial: flags.allowPartial ?? false,
     ...(flags.prompts === undefined
       ? {}
-      : { prompts: (await loadPrompts(flags.prompts, flags.promptSeed ?? "0")).length }),
+      : { prompts: (await benchmark.items(flags.prompts, flags.promptSeed ?? "0")).length }),
     ...(flags.samples === undefined ? {} : { samples: parseCount(flags.samples, "--samples") }),
   });
 }
 
 interface SummarizeOptions {
+  readonly benchmark: Benchmark;
   /** Evaluation folder, for what it says of completeness and time. */
   readonly dir: string | null;
   readonly json: boolean;
@@ -68,7 +75,7 @@ export async function summarizeRows(results: ResultsFile, options: SummarizeOpti
   const prompts = options.prompts ?? evaluation?.prompts;
   const samples = options.samples ?? evaluation?.samples;
   const summary = summarize(results.rows, {
-    benchmark: geneval,
+    benchmark: options.benchmark,
     tornTail: results.tornTail,
     ...(prompts === undefined ? {} : { expectedPrompts: prompts }),
     ...(samples === undefined ? {} : { expectedSamples: samples }),

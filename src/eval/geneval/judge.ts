@@ -73,7 +73,8 @@ export function createJudge({
   };
 }
 
-function judgeId(detector: Detector, colors: ColorClassifier, rules: RuleOptions): string {
+/** `name@sha8`, and whatever differs from the official judge. */
+export function judgeId(detector: Detector, colors: ColorClassifier, rules: RuleOptions): string {
   const [name, hash = ""] = detector.modelId.split("@");
   const notes = [`${name}@${hash.slice(0, 8)}`];
   if (colors.id !== null) notes.push(`colors=${colors.id}`);

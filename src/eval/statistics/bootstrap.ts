@@ -1,11 +1,13 @@
 import { createRng, type Rng } from "../../core/rng.ts";
-import { byStratum, type Cell, type Interval, type Intervals } from "./intervals.ts";
+import { byStratum, type Cell, type Interval, type Intervals, overallOf } from "./intervals.ts";
 
 export interface BootstrapOptions {
   /** Equal seeds give equal intervals. */
   readonly seed: number | string;
   readonly draws?: number;
   readonly level?: number;
+  /** As for `intervals`. */
+  readonly shares?: ReadonlyMap<string, number> | undefined;
 }
 
 /**
@@ -16,7 +18,7 @@ export interface BootstrapOptions {
  */
 export function bootstrap(
   cells: readonly Cell[],
-  { seed, draws = 10_000, level = 0.95 }: BootstrapOptions,
+  { seed, draws = 10_000, level = 0.95, shares }: BootstrapOptions,
 ): Intervals & { readonly draws: number } {
   const strata = byStratum(cells);
   const random = new Uniforms(createRng(seed, "bootstrap"), "these-prompts");
@@ -24,18 +26,21 @@ export function bootstrap(
   const drawn = new Map(names.map((name) => [name, new Float64Array(draws)]));
   const overall = new Float64Array(draws);
   for (let draw = 0; draw < draws; draw++) {
-    let sum = 0;
+    const means: { name: string; mean: number }[] = [];
     for (const [name, prompts] of strata) {
       const mean = resampledMean(prompts, random);
       drawn.get(name)![draw] = mean;
-      sum += mean;
+      means.push({ name, mean });
     }
-    overall[draw] = sum / names.length;
+    overall[draw] = overallOf(means, shares);
   }
   const intervals = Object.fromEntries(
     [...strata].map(([name, prompts]) => [name, interval(meanOf(prompts), drawn.get(name)!, level)]),
   );
-  const estimate = names.reduce((sum, name) => sum + intervals[name]!.estimate, 0) / names.length;
+  const estimate = overallOf(
+    names.map((name) => ({ name, mean: intervals[name]!.estimate })),
+    shares,
+  );
   return {
     level,
     draws,

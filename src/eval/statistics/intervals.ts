@@ -19,7 +19,7 @@ export interface Intervals {
   readonly scope: "new-prompts" | "these-prompts";
   readonly method: "t" | "percentile";
   readonly byStratum: Readonly<Record<string, Interval>>;
-  /** Unweighted mean of the strata. */
+  /** Mean of the strata, each as much as the others unless weighted. */
   readonly overall: Interval;
 }
 
@@ -27,6 +27,8 @@ export interface IntervalOptions {
   readonly level?: number;
   /** What a value can be: 0 to 1 for verdicts, -1 to 1 for their differences. Intervals end there. */
   readonly range: readonly [low: number, high: number];
+  /** Shares of the strata in the overall value, by name, which sum to 1; default: equal ones. */
+  readonly shares?: ReadonlyMap<string, number> | undefined;
 }
 
 /**
@@ -39,18 +41,24 @@ export interface IntervalOptions {
  *
  * @throws RangeError without cells, or for a cell without values
  */
-export function intervals(cells: readonly Cell[], { level = 0.95, range }: IntervalOptions): Intervals {
+export function intervals(
+  cells: readonly Cell[],
+  { level = 0.95, range, shares }: IntervalOptions,
+): Intervals {
   const strata = [...byStratum(cells)].map(([name, prompts]) => ({ name, ...momentsOf(prompts) }));
   const pooled = pooledVariance(cells);
   const farthest = Math.max(...strata.map((stratum) => stratum.farthest));
   const bound = (estimate: number, parts: typeof strata): Interval => {
-    const share = 1 / parts.length;
-    const variances = parts.map(({ squares, prompts }) => (share ** 2 * (squares + pooled)) / prompts ** 2);
+    const shareOf = (name: string): number =>
+      parts.length === 1 ? 1 : (shares?.get(name) ?? 1 / parts.length);
+    const variances = parts.map(
+      ({ name, squares, prompts }) => (shareOf(name) ** 2 * (squares + pooled)) / prompts ** 2,
+    );
     const variance = sum(variances);
     const freedom = variance ** 2 / sum(variances.map((part, index) => part ** 2 / parts[index]!.prompts));
     // What was never seen to differ may differ as far as values can.
     const step = farthest > 0 ? farthest : Math.max(range[1] - estimate, estimate - range[0]);
-    const weight = Math.max(...parts.map(({ prompts }) => share / prompts));
+    const weight = Math.max(...parts.map(({ name, prompts }) => shareOf(name) / prompts));
     const known = variance > 0 ? freedom : cells.length;
     const quantile = studentQuantile((1 + level) / 2, Math.max(1, Math.min(known, cells.length - 1)));
     const half = quantile * Math.sqrt(variance + 2 * (step * weight) ** 2);
@@ -65,8 +73,17 @@ export function intervals(cells: readonly Cell[], { level = 0.95, range }: Inter
     scope: "new-prompts",
     method: "t",
     byStratum: Object.fromEntries(strata.map((stratum) => [stratum.name, bound(stratum.mean, [stratum])])),
-    overall: bound(sum(strata.map(({ mean }) => mean)) / strata.length, strata),
+    overall: bound(overallOf(strata, shares), strata),
   };
+}
+
+/** The strata's means as one: by their shares, or each as much as the others. */
+export function overallOf(
+  strata: readonly { readonly name: string; readonly mean: number }[],
+  shares: ReadonlyMap<string, number> | undefined,
+): number {
+  if (!shares) return sum(strata.map(({ mean }) => mean)) / strata.length;
+  return sum(strata.map(({ name, mean }) => shares.get(name)! * mean));
 }
 
 /** Prompts' values by stratum, in the order of their first appearance. @throws RangeError as `intervals` */

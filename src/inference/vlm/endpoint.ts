@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type ErrorCode, TtsVarError } from "../../core/errors.ts";
 import type { RgbImage } from "../../core/image.ts";
@@ -19,8 +20,14 @@ export const endpointShape = {
   retries: z.int().min(0).max(10).default(2),
   concurrency: z.int().positive().max(64).default(4),
 };
-const endpointSchema = z.object(endpointShape);
+export const endpointSchema = z.object(endpointShape);
 export type VlmEndpoint = z.output<typeof endpointSchema>;
+
+/** Identity of an endpoint's model for labels, `name@sha8`: the hash is the name's, since nobody sees the weights. */
+export function endpointId({ model }: Pick<VlmEndpoint, "model">): string {
+  const hash = createHash("sha256").update(model).digest("hex").slice(0, 8);
+  return `${model.replace(/[@,+\s]+/g, "_")}@${hash}`;
+}
 
 /** One of the likeliest first tokens of an answer. */
 export interface TokenChance {
