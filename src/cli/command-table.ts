@@ -15,6 +15,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/search.ts"),
   },
   {
+    name: "show",
+    summary: "tell how a picture was made, and the command that makes it again",
+    load: () => import("./commands/show.ts"),
+  },
+  {
     name: "plan",
     summary: "print what a search would cost, before any model loads",
     load: () => import("./commands/plan.ts"),

@@ -1,7 +1,10 @@
 import { type Command, Option } from "commander";
 import { loadConfigFile } from "../config/load.ts";
+import { withRecipe } from "../config/recipe-source.ts";
 import { type ConfigSources, type ResolvedConfig, resolveConfig, resolveRecipe } from "../config/resolve.ts";
 import { type SearchConfig, type SearchRecipe, searchSchema } from "../config/schema.ts";
+import { TtsVarError } from "../core/errors.ts";
+import { readRecipe } from "../run/recipe.ts";
 import { findPreset } from "./presets.ts";
 
 type Section = "task" | "strategy" | "reward" | "features" | "model";
@@ -58,6 +61,7 @@ const CONFIG_FLAGS: Readonly<Record<ConfigPath, Flag | null>> = {
   maxMemory: { flags: "--max-memory <size>", parse: text },
   allowDownload: { flags: "--allow-download" },
   sheet: { flags: "--sheet <which>", parse: text },
+  metadata: { flags: "--no-metadata" },
   "task.metadata": null,
   "model.options": null,
   "strategy.options": null,
@@ -124,6 +128,11 @@ export function addSearchFlags(command: Command): Command {
     );
 }
 
+/** Adds `--from`, for commands that can repeat one search. */
+export function addFromFlag(command: Command): Command {
+  return command.option("--from <png>", "Repeat the search that a picture came from; other flags change it");
+}
+
 /** Adds `--force`, for commands that write where others may have written. */
 export function addForceFlag(command: Command): Command {
   return command.option("--force", "Replace files at --out that no run of tts-var is known to have written");
@@ -166,15 +175,25 @@ async function sourcesOf(command: Command): Promise<ConfigSources> {
   ];
   const flags = named.flatMap(({ path, flags: text }) => {
     const option = new Option(text);
-    const value = given[option.attributeName()];
+    const name = option.attributeName();
+    // A flag that switches off is true as long as nobody gave it.
+    const value = command.getOptionValueSource(name) === "default" ? undefined : given[name];
     return value === undefined ? [] : [{ path, value, flag: option.long ?? text }];
   });
   const file = given["config"] as string | undefined;
-  return {
-    ...(file === undefined ? {} : { file: await loadConfigFile(findPreset(file)) }),
-    flags,
-    sets: (given["set"] as string[] | undefined) ?? [],
-  };
+  const from = given["from"] as string | undefined;
+  const sources = { flags, sets: (given["set"] as string[] | undefined) ?? [] };
+  if (from === undefined)
+    return file === undefined ? sources : { file: await loadConfigFile(findPreset(file)), ...sources };
+  if (file !== undefined)
+    throw new TtsVarError("USAGE", "--from and --config are both whole configurations; give one of them");
+  const { recipe } = readRecipe(from);
+  if (recipe === null)
+    throw new TtsVarError(
+      "USAGE",
+      `${from} does not tell how it was made; \`tts-var show\` tells what it has`,
+    );
+  return withRecipe(from, recipe.config, sources);
 }
 
 /** Description and default of a configuration value, from the schema. */
@@ -182,7 +201,10 @@ function helpOf(path: string): string {
   const schema = path.split(".").reduce<unknown>((node, key) => shapeOf(node)?.[key], searchSchema);
   const { description } = schema as { description?: string };
   const fallback = (schema as { safeParse(value: unknown): { data?: unknown } }).safeParse(undefined).data;
-  return `${description ?? ""}${fallback === undefined ? "" : ` (default: ${fallback})`}`;
+  const text = description ?? "";
+  // A flag that switches off says what then does not happen.
+  if (fallback === true) return `Do not ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+  return `${text}${fallback === undefined ? "" : ` (default: ${fallback})`}`;
 }
 
 function shapeOf(node: unknown): Record<string, unknown> | undefined {

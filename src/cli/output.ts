@@ -1,11 +1,14 @@
 import { TtsVarError } from "../core/errors.ts";
 import { isStdout } from "../io/output-target.ts";
+import { printable } from "./printable.ts";
 
 /** The only writers to the two streams: results to stdout, everything else to stderr. */
 export function printResult(text: string): void {
-  process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  const shown = printable(text);
+  process.stdout.write(shown.endsWith("\n") ? shown : `${shown}\n`);
 }
 
+/** JSON has the same escapes as `printable`, so that the value stays what it is. */
 export function printJson(value: unknown): void {
   printResult(JSON.stringify(value, null, 2));
 }

@@ -1,5 +1,6 @@
 import type { Progress } from "../run/progress.ts";
 import { printNote } from "./output.ts";
+import { printable } from "./printable.ts";
 
 export interface ProgressStyle {
   readonly quiet: boolean;
@@ -49,17 +50,17 @@ export function createProgress(quiet: boolean, style: ProgressStyle = progressSt
     status(text) {
       if (!style.live) return;
       const room = Math.max(20, process.stderr.columns ?? 80) - 1;
-      process.stderr.write(`\r\u001b[2K${paint(2, text.slice(0, room))}`);
+      process.stderr.write(`\r\u001b[2K${paint(2, printable(text).slice(0, room))}`);
       shown = true;
     },
     line(text) {
       if (style.quiet) return;
       clear();
-      printNote(text);
+      printNote(printable(text));
     },
     warn(text) {
       clear();
-      printNote(`${paint(33, "warning:")} ${text}`);
+      printNote(`${paint(33, "warning:")} ${printable(text)}`);
     },
     end: clear,
   };

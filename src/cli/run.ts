@@ -6,6 +6,7 @@ import { Interrupted } from "../run/interrupt.ts";
 import { COMMANDS } from "./command-table.ts";
 import { untilInterrupted, watchInterrupts } from "./interrupt.ts";
 import { errorObject, printJson, printNote } from "./output.ts";
+import { printable } from "./printable.ts";
 
 const EXAMPLES = `
 Examples:
@@ -82,7 +83,7 @@ function report(error: unknown, argv: readonly string[]): number {
   }
   if (argv.includes("--json")) printJson(errorObject(error));
   const message = error instanceof Error ? error.message : String(error);
-  printNote(`error: ${message}`);
+  printNote(`error: ${printable(message)}`);
   if (!(error instanceof TtsVarError) || process.env["TTS_VAR_DEBUG"]) {
     printNote(error instanceof Error ? (error.stack ?? "") : "");
   }

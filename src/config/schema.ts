@@ -145,6 +145,10 @@ const recipeShape = {
     .enum(["seen", "full", "none"], { error: 'must be "seen", "full" or "none"' })
     .default("seen")
     .describe("Contact sheet: previews the search looked at, all previews (extra decodes), or none"),
+  metadata: z
+    .boolean()
+    .default(true)
+    .describe("Write into PNG files how they were made, so that `show` and `search --from` can tell"),
 };
 
 /** The configuration of one search. */
@@ -171,6 +175,7 @@ export const OUTPUT_SETTINGS = [
   "threads",
   "maxMemory",
   "sheet",
+  "metadata",
   "allowDownload",
 ] as const satisfies readonly (keyof SearchRecipe)[];
 

@@ -9,6 +9,7 @@ import type { Claim } from "../io/claim.ts";
 import { JsonlWriter, readJsonl } from "../io/jsonl.ts";
 import { openOutputFolder } from "../io/ownership.ts";
 import { encodePng } from "../io/png.ts";
+import { withTexts } from "../io/png-text.ts";
 import { earlierFiles, expectNoInput, removeFiles, STREAMS, standing } from "./run-files.ts";
 
 export const RUN_SCHEMA_VERSION = 1;
@@ -126,10 +127,14 @@ export class RunFolder {
     this.#timing.write(row);
   }
 
-  /** Writes `images/<id>.png`; returns its path relative to the folder. */
-  async image(id: CandidateId, image: RgbImage): Promise<string> {
+  /** Writes `images/<id>.png` with the given texts; returns its path relative to the folder. */
+  async image(
+    id: CandidateId,
+    image: RgbImage,
+    texts: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const name = `images/${id}.png`;
-    await this.file(name, await encodePng(image));
+    await this.file(name, withTexts(await encodePng(image), texts));
     return name;
   }
 

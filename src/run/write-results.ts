@@ -7,8 +7,10 @@ import type { Tokens } from "../core/tokens.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { FinalCandidate, SearchResult } from "../engine/run-search.ts";
 import { packTokens } from "../generators/tokens-file.ts";
+import { withTexts } from "../io/png-text.ts";
 import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
 import { readHistory } from "../report/search-history.ts";
+import { type Recipe, recipeOf, recipeTexts } from "./recipe.ts";
 import { type RewardVerdict, verdictOf } from "./reward-verdict.ts";
 import type { RunFolder } from "./run-folder.ts";
 
@@ -75,8 +77,14 @@ export async function writeSearchResults(
   await folder.announce(filesOf(planned, result));
   for (const { id, parent, image, picture, pixelHash, tokens, scores, details } of result.candidates) {
     const saved = await saveTokens(folder, planned, id, tokens);
-    const frames = await saveFrames(folder, id, picture);
-    const path = await folder.image(id, image);
+    const texts = textsOf(folder, planned, {
+      id,
+      pixelHash,
+      frames: picture.frames.length,
+      score: scores[reward]!,
+    });
+    const frames = await saveFrames(folder, id, picture, texts);
+    const path = await folder.image(id, image, texts);
     rows.push({ id, parent, scores, details, image: path, ...frames, pixelHash, tokens: saved });
   }
   await folder.candidates(rows.map((row) => ({ ...row })));
@@ -131,7 +139,7 @@ export async function writeSearchResults(
       stages: planned.generator.stages,
       images,
     });
-    await folder.file("sheet.png", sheet);
+    await folder.file("sheet.png", withTexts(sheet, textsOf(folder, planned, null)));
   }
   return summary;
 }
@@ -165,11 +173,31 @@ async function saveTokens(
   return path;
 }
 
-async function saveFrames(folder: RunFolder, id: string, picture: Picture): Promise<{ frames?: string[] }> {
+/** What a picture of the search tells of its making. */
+function textsOf(
+  folder: RunFolder,
+  { config, task, generator }: PlannedSearch,
+  candidate: Recipe["candidate"],
+): Record<string, string> {
+  if (!config.metadata) return {};
+  const { prompt, negativePrompt, seed } = task;
+  const [strategy, reward, budget] = [config.strategy.name, config.reward.name, config.budget];
+  const facts = { prompt, negativePrompt, seed, strategy, reward, budget };
+  return recipeTexts(recipeOf(folder.record, candidate), facts, generator);
+}
+
+async function saveFrames(
+  folder: RunFolder,
+  id: string,
+  picture: Picture,
+  texts: Readonly<Record<string, string>>,
+): Promise<{ frames?: string[] }> {
   const names = framesOf(id, picture);
   if (names.length === 0) return {};
   const paths: string[] = [];
-  for (const [index, name] of names.entries()) paths.push(await folder.image(name, picture.frames[index]!));
+  for (const [index, name] of names.entries()) {
+    paths.push(await folder.image(name, picture.frames[index]!, texts));
+  }
   return { frames: paths };
 }
 

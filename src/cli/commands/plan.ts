@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { COST_KINDS } from "../../core/budget.ts";
 import { describeParts } from "../../engine/memory-plan.ts";
 import type { SearchPlan } from "../../engine/plan.ts";
-import { addSearchFlags, resolveRecipeFlags } from "../flags.ts";
+import { addFromFlag, addSearchFlags, resolveRecipeFlags } from "../flags.ts";
 import { describeMemory } from "../memory-text.ts";
 import { type Column, printJson, printResult, quantity, table } from "../output.ts";
 import { pluginHost } from "../plugin-host.ts";
@@ -22,7 +22,7 @@ export function register(program: Command): void {
   const command = program
     .command("plan")
     .description("Print what a search would cost by stage and kind, before any model loads.");
-  addSearchFlags(command)
+  addFromFlag(addSearchFlags(command))
     .option("--json", "Print one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
     .action(async (options: { json?: boolean }) => {

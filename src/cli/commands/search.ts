@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import type { PlannedSearch } from "../../assemble/open-search.ts";
 import type { Progress } from "../../run/progress.ts";
-import { addForceFlag, addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
+import { readRecipe } from "../../run/recipe.ts";
+import type { SearchSummary } from "../../run/write-results.ts";
+import { addForceFlag, addFromFlag, addOutputFlags, addSearchFlags, resolveFlags } from "../flags.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { describeMemory } from "../memory-text.ts";
 import { printJson, printResult } from "../output.ts";
@@ -16,6 +18,7 @@ Examples:
   $ tts-var search -p "a photo of a cow" --reward ./my-reward.mjs --out results/runs/cow
   $ tts-var search -p "a photo of a clock" --config tts-var-paper --set model.options.topP=0.9
   $ tts-var search -p "a photo of a cow" --tokens results/runs/cow/tokens/c0.json --tokens-until 3
+  $ tts-var search --from results/runs/cow/best.png --out results/runs/cow-again
   $ tts-var search -p "a photo of a cow" --model ./infinity-2b --ratio 4:3 --size 0.25M --max-memory 16GiB
 
 --tokens draws an image again from its tokens; with --tokens-until K, only its first K stages are kept: a variation.
@@ -28,9 +31,9 @@ export function register(program: Command): void {
   const command = program
     .command("search")
     .description("Draw a prompt, searching for the best image within a budget.");
-  addOutputFlags(addForceFlag(addSearchFlags(command)))
+  addOutputFlags(addForceFlag(addFromFlag(addSearchFlags(command))))
     .addHelpText("after", EXAMPLES)
-    .action(async (options: { force?: boolean; json?: boolean; quiet?: boolean }) => {
+    .action(async (options: { force?: boolean; json?: boolean; quiet?: boolean; from?: string }) => {
       const interrupts = watchInterrupts();
       try {
         const progress = createProgress(options.quiet ?? false);
@@ -47,6 +50,7 @@ export function register(program: Command): void {
         const summary = await runPlanned(planned, resolved, interrupts.signal, progress, {
           force: options.force ?? false,
         });
+        if (options.from !== undefined) compareWithPicture(options.from, resolved.hash, summary, progress);
         if (options.json) printJson(summary);
         else printResult(describeSearch(summary, resolved.config.sheet !== "none"));
       } finally {
@@ -62,6 +66,22 @@ function describePlanned({ plan, generator, config }: PlannedSearch): string {
   parts.push(`${width}x${height} pixels${frames > 1 ? `, ${frames} frames` : ""} (${id})`);
   if (plan.memory) parts.push(describeMemory(plan.memory));
   return `plan: ${parts.join(", ")}`;
+}
+
+/** Says whether the repeated search made the picture again, where it had the same settings. */
+function compareWithPicture(from: string, hash: string, summary: SearchSummary, progress: Progress): void {
+  const { recipe } = readRecipe(from);
+  const { candidate } = recipe!;
+  if (recipe!.configHash !== hash || candidate === null) return;
+  const again = summary.candidates.find(({ id }) => id === candidate.id);
+  if (again?.pixelHash === candidate.pixelHash) {
+    progress.line(`${candidate.id} is ${from} again, to the pixel`);
+    return;
+  }
+  const now = readRecipe(summary.best.image).recipe;
+  const changed = Object.entries(recipe!.models).filter(([name, version]) => now?.models[name] !== version);
+  const why = changed.map(([name, version]) => `${name} was ${version}`).join(", ");
+  progress.warn(`${candidate.id} differs from ${from}${why === "" ? "" : `: ${why}`}`);
 }
 
 async function warnOfPrompt(modelDir: string | null, prompt: string, progress: Progress): Promise<void> {
