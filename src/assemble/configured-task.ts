@@ -6,7 +6,7 @@ import type {
   GeneratorRequest,
   GeneratorTraits,
 } from "../core/generator.ts";
-import type { Task } from "../core/task.ts";
+import type { PromptAt, Task } from "../core/task.ts";
 import { readTokensFile, tokensFor } from "../generators/tokens-file.ts";
 import { decodePng } from "../io/png.ts";
 
@@ -28,7 +28,17 @@ export async function configuredTask(
   definition: GeneratorDefinition,
 ): Promise<ConfiguredTask> {
   const { shape: id, ratio, size, options: settings } = model;
-  const { prompt = "", seed, metadata, negativePrompt, label, source, keep: path, keepUntil } = task;
+  const {
+    prompt = "",
+    seed,
+    metadata,
+    negativePrompt,
+    promptAt,
+    label,
+    source,
+    keep: path,
+    keepUntil,
+  } = task;
   if (path === undefined && keepUntil !== undefined) {
     throw new TtsVarError("CONFIG_INVALID", "task.keepUntil needs task.keep: give a file with --tokens");
   }
@@ -40,10 +50,12 @@ export async function configuredTask(
     keep: path !== undefined,
     source: source !== undefined,
     "negative-prompt": negativePrompt !== undefined,
+    "prompt-at": promptAt !== undefined,
   } satisfies Partial<Record<Capability, boolean>>;
   for (const [capability, wanted] of Object.entries(needed)) {
     if (wanted) expectCapable(generator, capability as keyof typeof needed);
   }
+  if (promptAt) checkPromptAt(promptAt, generator);
   return {
     request,
     generator,
@@ -51,6 +63,7 @@ export async function configuredTask(
       prompt,
       seed,
       ...(negativePrompt === undefined ? {} : { negativePrompt }),
+      ...(promptAt === undefined ? {} : { promptAt }),
       ...(label === undefined ? {} : { label }),
       ...(source === undefined ? {} : { source: await decodePng(source) }),
       ...(file && path !== undefined ? { keep: tokensFor(generator, file, path, keepUntil) } : {}),
@@ -63,7 +76,20 @@ const TASKS = {
   keep: "take tokens (task.keep)",
   source: "start from an image (task.source)",
   "negative-prompt": "be led away from a text (task.negativePrompt)",
+  "prompt-at": "change its prompt on the way (task.promptAt)",
 } as const;
+
+function checkPromptAt(promptAt: readonly PromptAt[], { name, stages }: GeneratorTraits): void {
+  promptAt.forEach(({ stage }, index) => {
+    const before = promptAt[index - 1]?.stage ?? 0;
+    if (stage > before && stage < stages.length) return;
+    throw new TtsVarError(
+      "CONFIG_INVALID",
+      `task.promptAt: stage ${stage} is not between ${before + 1} and ${stages.length - 1}; ` +
+        `${name} has stages 0 to ${stages.length - 1}, and texts change by rising stage`,
+    );
+  });
+}
 
 function expectCapable({ name, can }: GeneratorTraits, capability: keyof typeof TASKS): void {
   if (can.includes(capability)) return;

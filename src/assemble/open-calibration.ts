@@ -39,6 +39,7 @@ export async function openCalibration(
     cost: createCostModel({
       generator: generator.traits,
       keep: 0,
+      prompts: 1,
       rewards: { [primaryReward]: reward },
       primaryReward,
       featureFlops: null,

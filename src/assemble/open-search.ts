@@ -105,6 +105,7 @@ async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugin
     seed: task.seed,
     prompt: task.prompt,
     keep: task.keep?.length ?? 0,
+    prompts: 1 + (task.promptAt?.length ?? 0),
     maxMemory: memoryLimit(config.maxMemory),
   };
   return {

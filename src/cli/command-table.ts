@@ -60,6 +60,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/calibrate.ts"),
   },
   {
+    name: "calibrate-cache",
+    summary: "identify the layers and heads that look back, for policies of the cache",
+    load: () => import("./commands/calibrate-cache.ts"),
+  },
+  {
     name: "study",
     summary: "compare strategies at equal cost, with intervals and controls",
     load: () => import("./commands/study.ts"),

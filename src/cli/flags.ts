@@ -15,7 +15,7 @@ type ConfigPath =
 interface Flag {
   readonly flags: string;
   /** Absent for flags without a value. */
-  readonly parse?: (text: string) => unknown;
+  readonly parse?: (text: string, before?: unknown) => unknown;
 }
 
 const text = (value: string): unknown => value;
@@ -35,6 +35,13 @@ function numberOrList(value: string): unknown {
   return value.includes(",") ? numbers(value) : number(value);
 }
 
+/** `3:a photo of a dog`, as an entry of `task.promptAt`; one that reads otherwise is left for validation to quote. */
+function promptAt(value: string, before: unknown): unknown {
+  const [, stage, prompt] = /^\s*(\d+)\s*:\s*(.*)$/s.exec(value) ?? [];
+  const entry = stage === undefined ? { stage: value, prompt: "" } : { stage: Number(stage), prompt };
+  return [...((before as unknown[] | undefined) ?? []), entry];
+}
+
 /**
  * The flag of every configuration value; null: settable in files and by `--set` only. A new setting does not compile
  * before its flag is decided here.
@@ -48,6 +55,7 @@ const CONFIG_FLAGS: Readonly<Record<ConfigPath, Flag | null>> = {
   "task.seed": { flags: "--seed <n>", parse: number },
   out: { flags: "-o, --out <dir>", parse: text },
   "task.negativePrompt": { flags: "--negative-prompt <text>", parse: text },
+  "task.promptAt": { flags: "--prompt-at <stage:text>", parse: promptAt },
   "task.label": { flags: "--label <n>", parse: number },
   "task.source": { flags: "--image <file>", parse: text },
   "task.keep": { flags: "--tokens <file>", parse: text },

@@ -24,6 +24,15 @@ const taskShape = {
     .max(MAX_PROMPT, `must have at most ${MAX_PROMPT} characters`)
     .optional()
     .describe("What guidance leads away from (default: nothing in particular)"),
+  promptAt: z
+    .array(
+      z.strictObject({
+        stage: z.int("must be a whole number from 1").min(1, "must be a whole number from 1"),
+        prompt: z.string().min(1).max(MAX_PROMPT, `must have at most ${MAX_PROMPT} characters`),
+      }),
+    )
+    .optional()
+    .describe("Another text from a stage on, such as 3:a photo of a dog; repeatable"),
   metadata: anyOptions
     .prefault({})
     .describe("What rewards may know of the prompt beyond its text, such as a GenEval row"),

@@ -76,13 +76,22 @@ export function shareOf(shape: Shape, view: View): number {
 /**
  * What a model can do beyond drawing: take given tokens (`keep`), turn an image into tokens (`encode`), draw uncertain
  * tokens of the latest stage again (`refine`), go back to an earlier stage (`rewind`), tell the probability of what it
- * drew (`log-prob`), be led away from a text (`negative-prompt`), start from an image (`source`).
+ * drew (`log-prob`), be led away from a text (`negative-prompt`), be given another text from a stage on (`prompt-at`),
+ * start from an image (`source`).
  */
-export type Capability = "keep" | "encode" | "refine" | "rewind" | "log-prob" | "negative-prompt" | "source";
+export type Capability =
+  | "keep"
+  | "encode"
+  | "refine"
+  | "rewind"
+  | "log-prob"
+  | "negative-prompt"
+  | "prompt-at"
+  | "source";
 
 /** FLOPs (2 per multiply-accumulate) for the traits' shape and settings, at a nominal length of the prompt. */
 export interface GeneratorCost {
-  /** Text and conditioning, once per task. */
+  /** Text and conditioning of one text, once per task. */
   readonly prompt: number;
   /** Each stage, for one candidate. */
   readonly stages: readonly number[];

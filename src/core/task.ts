@@ -11,6 +11,8 @@ export interface Task {
   readonly seed: number | string;
   /** What guidance leads away from. */
   readonly negativePrompt?: string;
+  /** Texts that take the prompt's place from a stage on, by rising stage. The prompt alone keys the draws. */
+  readonly promptAt?: readonly PromptAt[];
   /** Index of a class, for models that know classes only. */
   readonly label?: number;
   /** Image to edit, or to go on from. */
@@ -21,11 +23,18 @@ export interface Task {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
+/** From this stage on, another text. */
+export interface PromptAt {
+  readonly stage: number;
+  readonly prompt: string;
+}
+
 /** A task as it stands in a trace: as given, with hashes in place of pixels and tokens. */
 export interface TaskRecord {
   readonly prompt: string;
   readonly seed: number | string;
   readonly negativePrompt?: string;
+  readonly promptAt?: readonly PromptAt[];
   readonly label?: number;
   readonly source?: { readonly width: number; readonly height: number; readonly pixelHash: string };
   readonly keep?: { readonly stages: number; readonly hash: string };
@@ -34,11 +43,12 @@ export interface TaskRecord {
 
 /** What a trace says of a task. Members that were not given are absent, so that records compare as text. */
 export function recordTask(task: Task): TaskRecord {
-  const { prompt, seed, negativePrompt, label, source, keep, metadata } = task;
+  const { prompt, seed, negativePrompt, promptAt, label, source, keep, metadata } = task;
   return {
     prompt,
     seed,
     ...(negativePrompt === undefined ? {} : { negativePrompt }),
+    ...(promptAt === undefined ? {} : { promptAt }),
     ...(label === undefined ? {} : { label }),
     ...(source === undefined
       ? {}

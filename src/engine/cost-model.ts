@@ -16,6 +16,8 @@ export interface CostInput {
   readonly generator: PricedGenerator;
   /** Stages whose tokens the task gives. */
   readonly keep: number;
+  /** Texts that the task has: its prompt, and those that take its place. */
+  readonly prompts: number;
   readonly rewards: Readonly<Record<string, Pick<RewardTraits, "flops">>>;
   readonly primaryReward: string;
   /** FLOPs per image of the feature source; null when there is none. */
@@ -32,18 +34,18 @@ const models = new WeakMap<GeneratorCost, Map<string, CostModel>>();
  * @throws PLUGIN_UNKNOWN (from `reward`) for a reward that the run does not have
  */
 export function createCostModel(input: CostInput): CostModel {
-  const { generator, keep, rewards, primaryReward, featureFlops } = input;
+  const { generator, keep, prompts, rewards, primaryReward, featureFlops } = input;
   const known = models.get(generator.cost) ?? new Map<string, CostModel>();
   models.set(generator.cost, known);
   const prices = Object.entries(rewards).map(([name, { flops }]) => [name, flops]);
-  const key = JSON.stringify([keep, primaryReward, featureFlops, prices]);
+  const key = JSON.stringify([keep, prompts, primaryReward, featureFlops, prices]);
   const model = known.get(key) ?? build(input);
   known.set(key, model);
   return model;
 }
 
 function build(input: CostInput): CostModel {
-  const { generator, keep, rewards, primaryReward } = input;
+  const { generator, keep, prompts, rewards, primaryReward } = input;
   const { cost, shape } = generator;
   const view: CostModel["view"] = (asked) => {
     const full = cost.views[asked.look];
@@ -73,15 +75,16 @@ function build(input: CostInput): CostModel {
       { details: { name, known } },
     );
   };
+  const prompt = prompts * cost.prompt;
   const generation = cost.stages.reduce((sum, flops) => sum + flops, 0);
   return {
     stages: cost.stages,
     shared: sharedStages(generator, keep),
-    prompt: cost.prompt,
+    prompt,
     view,
     refine,
     reward,
     features: input.featureFlops ?? 0,
-    unit: cost.prompt + generation + view(FULL_VIEW) + reward(primaryReward),
+    unit: prompt + generation + view(FULL_VIEW) + reward(primaryReward),
   };
 }

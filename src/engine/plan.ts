@@ -29,6 +29,8 @@ export interface PlanInput {
   readonly prompt?: string;
   /** Stages whose tokens the task gives; default: none. */
   readonly keep?: number;
+  /** Texts that the task has; default: one. */
+  readonly prompts?: number;
   /** Bytes that the generator may take; default: any number. */
   readonly maxMemory?: number;
 }
@@ -72,6 +74,7 @@ export function createSpace(input: PlanInput, remaining: (limit: number) => numb
   const cost = createCostModel({
     ...input,
     keep: input.keep ?? 0,
+    prompts: input.prompts ?? 1,
     featureFlops: input.features?.flops ?? null,
   });
   const limit = input.units * cost.unit;

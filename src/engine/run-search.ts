@@ -72,7 +72,8 @@ export interface SearchResult {
 /** What a plan and a replay need of a search. */
 export function planInputOf({ generator, task, ...others }: SearchInput): PlanInput {
   const keep = task.keep?.length ?? 0;
-  return { ...others, generator: generator.traits, seed: task.seed, prompt: task.prompt, keep };
+  const prompts = 1 + (task.promptAt?.length ?? 0);
+  return { ...others, generator: generator.traits, seed: task.seed, prompt: task.prompt, keep, prompts };
 }
 
 /**

@@ -41,7 +41,9 @@ export const traitsSchema = z
       z.object({ kind: z.literal("vector"), width: count }),
     ]),
     looks: z.array(lookSchema).min(1),
-    can: z.array(z.enum(["keep", "encode", "refine", "rewind", "log-prob", "negative-prompt", "source"])),
+    can: z.array(
+      z.enum(["keep", "encode", "refine", "rewind", "log-prob", "negative-prompt", "prompt-at", "source"]),
+    ),
     cost: z.object({
       prompt: flops,
       stages: z.array(flops),

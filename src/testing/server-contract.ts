@@ -207,6 +207,7 @@ export function describeSamplerServer(name: string, open: () => Promise<SamplerS
       const asked = {
         source: { source: { width: 1, height: 1, base64: "AAAA" } },
         "negative-prompt": { negativePrompt: "a cat" },
+        "prompt-at": { promptAt: [{ stage: 1, prompt: "a cat" }] },
         keep: { keep: [] },
       } as const;
       for (const [capability, more] of Object.entries(asked)) {

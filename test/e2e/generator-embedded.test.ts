@@ -93,6 +93,23 @@ describe("embedded generator", () => {
     expect(seen.size).toBe(3);
   });
 
+  it("takes another text from a stage on, and leaves the stages before it alone", async () => {
+    const plain = await bitsOf(await finish(await begin(["c0"])), 0);
+    const other = "a photo of three blue cats";
+    const change = async (promptAt: Task["promptAt"]) =>
+      bitsOf(await finish(await begin(["c0"], { promptAt: promptAt! })), 0);
+    expect(await change([{ stage: 2, prompt }])).toEqual(plain);
+    const late = await change([{ stage: 3, prompt: other }]);
+    expect(late.slice(0, 3)).toEqual(plain.slice(0, 3));
+    expect(late.slice(3)).not.toEqual(plain.slice(3));
+    expect(
+      await change([
+        { stage: 3, prompt: other },
+        { stage: 4, prompt },
+      ]),
+    ).not.toEqual(late);
+  });
+
   it("forgets nothing between prompts and remembers the last ones", async () => {
     const first = await finish(await begin(["c0"]));
     for (let index = 0; index < 9; index++) await begin(["c0"], { prompt: `${index} cats` });

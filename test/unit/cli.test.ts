@@ -59,6 +59,16 @@ describe("flags", () => {
     expect(origins["model.name"]).toBe("default");
   });
 
+  it("take texts for later stages, and quote what is none", async () => {
+    const { config } = await parse("-p", "a cup", "--prompt-at", "2:a dog", "--prompt-at", "4: a cat: blue");
+    expect(config.task.promptAt).toEqual([
+      { stage: 2, prompt: "a dog" },
+      { stage: 4, prompt: "a cat: blue" },
+    ]);
+    await expect(parse("-p", "a cup", "--prompt-at", "a dog")).rejects.toThrow(/promptAt.*whole number/s);
+    await expect(parse("-p", "a cup", "--prompt-at", "0:a dog")).rejects.toThrow(/whole number from 1/);
+  });
+
   it.each([
     ["--budget", "abc", 'budget (--budget): must be a number from 1 to 4096, not "abc"'],
     ["--budget", "", 'budget (--budget): must be a number from 1 to 4096, not ""'],

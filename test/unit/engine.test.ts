@@ -12,12 +12,20 @@ import { planInputOf, planOf, record, searchInput } from "./support/search-run.t
 describe("cost model", () => {
   it("adds one unit up from text, stages, decode and score", () => {
     const { traits } = analyticGenerator([1, 2]);
-    const input = { keep: 0, rewards: { sum: { flops: 300 } }, primaryReward: "sum", featureFlops: null };
+    const input = {
+      keep: 0,
+      prompts: 1,
+      rewards: { sum: { flops: 300 } },
+      primaryReward: "sum",
+      featureFlops: null,
+    };
     const guided = createCostModel({ ...input, generator: traits });
     expect(guided.unit).toBe(50 + 200 + 800 + 160 + 300);
     const cheaper = { ...traits, cost: { ...traits.cost, stages: [200, 400] } };
     const half = createCostModel({ ...input, generator: cheaper });
     expect(half.unit).toBe(50 + 200 + 400 + 160 + 300);
+    const texts = createCostModel({ ...input, prompts: 3, generator: traits });
+    expect([texts.prompt, texts.unit]).toEqual([150, guided.unit + 100]);
   });
 
   it("prices views by their share of the pixels, and kept stages once whatever the width", () => {
@@ -28,7 +36,7 @@ describe("cost model", () => {
       primaryReward: "sum",
       featureFlops: null,
     };
-    const cost = createCostModel({ ...input, keep: 2 });
+    const cost = createCostModel({ ...input, keep: 2, prompts: 1 });
     expect(cost.view({ size: 1, look: "now" })).toBe(64 * 40);
     expect(cost.view({ size: 0.5, look: "now" })).toBe(16 * 40);
     expect(cost.shared).toBe(3);

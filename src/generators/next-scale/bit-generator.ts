@@ -17,22 +17,22 @@ export interface UnderSettings<State> {
 export interface BitModel<State> {
   readonly code: BitCode;
   /** @throws TtsVarError CONFIG_INVALID for settings that the model does not have */
-  under(given: unknown): UnderSettings<State>;
+  under(given: unknown): Promise<UnderSettings<State>>;
   /** Tokens of an image; absent if the model has no encoder. */
   readonly encode?: (image: RgbImage) => Promise<Tokens[]>;
   close(): Promise<void>;
 }
 
 /** A generator of open networks; other settings share them, and leave them open. */
-export function bitGenerator<State>(model: BitModel<State>, given: unknown): Generator {
+export async function bitGenerator<State>(model: BitModel<State>, given: unknown): Promise<Generator> {
   const { code, encode } = model;
-  const under = (asked: unknown, dispose: () => Promise<void>): Generator => {
-    const { traits, settings, network } = model.under(asked);
+  const under = async (asked: unknown, dispose: () => Promise<void>): Promise<Generator> => {
+    const { traits, settings, network } = await model.under(asked);
     return {
       traits,
       start: (task, ids) => startSession({ network, code, shape: traits.shape, settings }, task, ids),
       ...(encode ? { encode } : {}),
-      withSettings: async (others) => under(others, async () => undefined),
+      withSettings: (others) => under(others, async () => undefined),
       [Symbol.asyncDispose]: dispose,
     };
   };

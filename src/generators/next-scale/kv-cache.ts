@@ -4,8 +4,33 @@ import type { Tensor } from "../../core/tensor.ts";
 export interface KvChunk {
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
+  /** Queries per layer, where a policy asks for them; see `queriesOf`. */
+  readonly queries?: readonly Tensor[];
   /** Rows per guidance group that the chunk holds. */
   readonly rows: number;
+}
+
+/** What the graph wants of a cache: guidance groups (leading ones), rows, heads and width of a head. */
+export interface CacheShape {
+  readonly groups: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly headDim: number;
+}
+
+/** Keys and values of the scales so far, whole or cut. Immutable: every method leaves it as it was. */
+export interface PastCache {
+  /**
+   * With one more scale.
+   *
+   * @param chunks its rows, in order; a single row is shared by all
+   * @param width  number of current rows
+   */
+  append(chunks: readonly KvChunk[], width: number): PastCache;
+  /** Rows `parents[i]`, in that order, duplicates allowed. */
+  select(parents: readonly number[]): PastCache;
+  /** The past of one layer, [groups * width, heads, tokens, headDim], group-major; 1 group drops the unconditional rows. */
+  assemble(kind: "keys" | "values", layer: number, shape: CacheShape): Tensor;
 }
 
 /** Where the keys and values of one candidate at one scale are. */
@@ -19,7 +44,7 @@ interface Place {
  * candidates only composes lists of places. The contiguous tensors that the graph wants are put together once per step,
  * which the concatenation would have to do anyway.
  */
-export class KvCache {
+export class KvCache implements PastCache {
   /** By scale, the place of each current row. */
   readonly #scales: readonly (readonly Place[])[];
   /** Tokens cached per row. */
@@ -30,12 +55,6 @@ export class KvCache {
     this.tokens = scales.reduce((sum, [first]) => sum + (first?.chunk.keys[0]?.dims[2] ?? 0), 0);
   }
 
-  /**
-   * With one more scale.
-   *
-   * @param chunks its rows, in order; a single row is shared by all
-   * @param width  number of current rows
-   */
   append(chunks: readonly KvChunk[], width: number): KvCache {
     const places = chunks.flatMap((chunk) =>
       Array.from({ length: chunk.rows }, (_, row) => ({ chunk, row })),
@@ -49,17 +68,7 @@ export class KvCache {
     return new KvCache(this.#scales.map((places) => parents.map((row) => places[row]!)));
   }
 
-  /**
-   * The past of one layer, [groups * width, heads, tokens, headDim], group-major.
-   *
-   * @param groups leading guidance groups to take; 1 drops the unconditional rows
-   */
-  assemble(
-    kind: "keys" | "values",
-    layer: number,
-    shape: { groups: number; width: number; heads: number; headDim: number },
-  ): Tensor {
-    const { groups, width, heads, headDim } = shape;
+  assemble(kind: "keys" | "values", layer: number, { groups, width, heads, headDim }: CacheShape): Tensor {
     const total = this.tokens * headDim;
     const data = new Float32Array(groups * width * heads * total);
     let column = 0;

@@ -108,6 +108,11 @@ const task = z.strictObject({
   prompt: text,
   seed: z.union([z.int(), id]),
   negativePrompt: text.optional(),
+  promptAt: z
+    .array(z.strictObject({ stage: z.int().min(1), prompt: text }))
+    .max(MOST_STAGES)
+    .readonly()
+    .optional(),
   label: z.int().min(0).optional(),
   source: image.optional(),
   keep: z.array(z.strictObject(tokens.shape)).max(MOST_STAGES).optional(),

@@ -231,10 +231,13 @@ function served(session: Session, traits: GeneratorTraits): Served {
 }
 
 /** A task that asks for more than the model can do must not be done in part. */
-function checkTask({ keep, source, negativePrompt }: Task, { can }: GeneratorTraits): void {
-  const asked = { keep, source, "negative-prompt": negativePrompt } satisfies Partial<
-    Record<Capability, unknown>
-  >;
+function checkTask({ keep, source, negativePrompt, promptAt }: Task, { can }: GeneratorTraits): void {
+  const asked = {
+    keep,
+    source,
+    "negative-prompt": negativePrompt,
+    "prompt-at": promptAt,
+  } satisfies Partial<Record<Capability, unknown>>;
   for (const [capability, value] of Object.entries(asked)) {
     if (value === undefined || can.includes(capability as keyof typeof asked)) continue;
     throw invalid(`this model does not have the capability ${capability}, which the task needs`);

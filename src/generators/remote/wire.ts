@@ -20,11 +20,12 @@ export function wireTask(kind: TokenKind, { source, keep, seed, ...plain }: Task
 
 export function taskOf(
   kind: TokenKind,
-  { source, keep, negativePrompt, label, metadata, ...plain }: WireTask,
+  { source, keep, negativePrompt, promptAt, label, metadata, ...plain }: WireTask,
 ): Task {
   return {
     ...plain,
     ...(negativePrompt === undefined ? {} : { negativePrompt }),
+    ...(promptAt === undefined ? {} : { promptAt }),
     ...(label === undefined ? {} : { label }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(source === undefined ? {} : { source: imageOf(source) }),

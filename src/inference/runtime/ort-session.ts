@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { TtsVarError } from "../../core/errors.ts";
 import { sizeOf, type Tensor } from "../../core/tensor.ts";
@@ -28,6 +29,8 @@ export interface OrtOptions {
   readonly threads?: number;
   /** Write shapes and times of all operators to a file with this prefix when the session is closed. */
   readonly profile?: string;
+  /** The graph itself, in place of the file's content; weights beside the file are found as if it were. */
+  readonly graph?: Uint8Array;
 }
 
 /** Threads for one session unless configured: all cores, but no more than four, which small graphs cannot use. */
@@ -59,7 +62,10 @@ export async function openOrtSession(file: string, options: OrtOptions = {}): Pr
   const ort = await importOnnxRuntime();
   let session: InferenceSession;
   try {
-    session = await ort.InferenceSession.create(file, sessionOptions(options));
+    session =
+      options.graph === undefined
+        ? await ort.InferenceSession.create(file, sessionOptions(options))
+        : await ort.InferenceSession.create(options.graph, besideFile(sessionOptions(options), file));
   } catch (cause) {
     throw new TtsVarError("MODEL_RUNTIME", `onnxruntime cannot load ${file}: ${messageOf(cause)}`, { cause });
   }
@@ -85,6 +91,13 @@ export async function openOrtSession(file: string, options: OrtOptions = {}): Pr
       await session.release();
     },
   };
+}
+
+/** A graph from memory looks for its weights in a folder that has to be named. */
+function besideFile(options: InferenceSession.SessionOptions, file: string): InferenceSession.SessionOptions {
+  const folder = { model_external_initializers_file_folder_path: dirname(file) };
+  const extra = (options.extra ?? {}) as { readonly session?: object };
+  return { ...options, extra: { ...extra, session: { ...extra.session, ...folder } } };
 }
 
 function toOrt(TensorClass: typeof OrtTensor, { dims, data }: Tensor | IntTensor): OrtTensor {

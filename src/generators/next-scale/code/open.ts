@@ -29,7 +29,7 @@ export async function loadPair(
     const refiner = await open(pair.names.refiner);
     const model = {
       code: drafter.code,
-      under: (given: unknown) => {
+      under: async (given: unknown) => {
         const { at, sampling } = settingsOf(pair, given);
         return {
           traits: pairTraits(pair, given),

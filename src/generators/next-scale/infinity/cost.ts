@@ -23,20 +23,29 @@ export function rowFlops(
   return linear + self + cross + 4 * tokens * width * tokenChannels;
 }
 
-/** Costs of a schedule from the manifest alone: its own table where the exporter wrote one. */
+/**
+ * Costs of a schedule from the manifest alone: its own table where the exporter wrote one.
+ *
+ * @param budgets tokens that each layer keeps at most, where the cache is cut; choosing them is left out, as all that is
+ *                no product of a graph
+ */
 export function infinityCost(
   manifest: InfinityManifest,
   schedule: Schedule,
   { guidanceUntil }: Pick<SamplingSettings, "guidanceUntil">,
+  budgets: readonly number[] = [],
 ): GeneratorCost {
   const lengths = schedule.scales.map(([h, w]) => h * w);
   const { flops, architecture } = manifest;
   const stages = lengths.map((tokens, stage) => {
     const guided = stage < guidanceUntil;
-    const known = schedule.stageFlops?.[stage];
-    if (known) return guided ? known.guided : known.unguided;
     const past = lengths.slice(0, stage).reduce((sum, length) => sum + length, 0);
-    return rowFlops(architecture, tokens, past, flops.nominalTokens) * (guided ? 2 : 1);
+    // Attention to what was dropped.
+    const dropped = budgets.reduce((sum, budget) => sum + Math.max(0, past - budget), 0);
+    const spared = 4 * tokens * dropped * architecture.embedDim * (guided ? 2 : 1);
+    const known = schedule.stageFlops?.[stage];
+    if (known) return (guided ? known.guided : known.unguided) - spared;
+    return rowFlops(architecture, tokens, past, flops.nominalTokens) * (guided ? 2 : 1) - spared;
   });
   const { h, w } = latentGrid(manifest, schedule);
   return {

@@ -1,7 +1,9 @@
 import type { Task } from "../../../core/task.ts";
 import { sizeOf, type Tensor } from "../../../core/tensor.ts";
 import type { OrtSession } from "../../../inference/runtime/ort-session.ts";
-import { KvCache, type KvChunk } from "../kv-cache.ts";
+import type { CachePolicy } from "../cache/settings.ts";
+import { type TrimContext, TrimmedCache } from "../cache/trimmed-cache.ts";
+import { KvCache, type KvChunk, type PastCache } from "../kv-cache.ts";
 import type { Network, Pass, PassOutput } from "../network.ts";
 import { Remembered } from "../remembered.ts";
 import { type RopeTable, ropeTable } from "../rope.ts";
@@ -10,11 +12,17 @@ import type { InfinityManifest, Schedule } from "./manifest.ts";
 import { REMEMBERED_BYTES } from "./memory.ts";
 import type { Sidecar } from "./sidecar.ts";
 
+/** The transformer's graph, and its outputs with the queries of each layer: none where they are not asked for. */
+export interface StepGraph {
+  readonly session: OrtSession;
+  readonly queries: readonly string[];
+}
+
 /** The open graphs and small weights of a model folder. */
 export interface InfinityParts extends TextGraphs {
   readonly manifest: InfinityManifest;
   readonly sidecar: Sidecar;
-  readonly step: OrtSession;
+  readonly step: StepGraph;
   readonly decoder: OrtSession;
 }
 
@@ -26,8 +34,9 @@ interface Prompt {
 }
 
 export interface InfinityState {
-  readonly prompt: Prompt;
-  readonly past: KvCache;
+  /** By rising stage, the first from stage 0. */
+  readonly prompts: readonly { readonly stage: number; readonly prompt: Prompt }[];
+  readonly past: PastCache;
 }
 
 /** Infinity's transformer as five ONNX graphs (reference section 8), one graph for all stages. */
@@ -36,39 +45,51 @@ export class GraphNetwork implements Network<InfinityState> {
   readonly #schedule: Schedule;
   readonly #rope: readonly RopeTable[];
   readonly #rowsAtOnce: readonly number[];
+  readonly #policy: CachePolicy | null;
+  readonly #observe: TrimContext["observe"];
   /** A search comes back to its prompt for restarts and branches. */
   readonly #prompts = new Remembered<Prompt>(REMEMBERED_BYTES, ({ condition }) => bytesOf(condition));
 
-  /** @param rowsAtOnce candidates that a stage computes at once, by stage; default: all */
-  constructor(parts: InfinityParts, schedule: Schedule, rowsAtOnce: readonly number[] = []) {
+  /**
+   * @param rowsAtOnce candidates that a stage computes at once, by stage; default: all
+   * @param policy     cuts the cache after every stage; needs a step graph with queries
+   */
+  constructor(
+    parts: InfinityParts,
+    schedule: Schedule,
+    rowsAtOnce: readonly number[] = [],
+    policy: CachePolicy | null = null,
+    observe: TrimContext["observe"] = undefined,
+  ) {
     const { embedDim, heads } = parts.manifest.architecture;
     this.#parts = parts;
     this.#schedule = schedule;
     this.#rowsAtOnce = rowsAtOnce;
+    this.#policy = policy;
+    this.#observe = observe;
     this.#rope = schedule.scales.map((_, scale) => ropeTable(schedule, scale, embedDim / heads));
   }
 
   async begin(task: Task): Promise<InfinityState> {
-    const key = JSON.stringify([task.prompt, task.negativePrompt ?? null]);
-    const prompt = await this.#prompts.get(key, async () => {
-      const { manifest, sidecar } = this.#parts;
-      const condition = await createCondition(this.#parts, manifest, sidecar, task);
-      return { condition, first: new Map() };
-    });
-    return { prompt, past: new KvCache() };
+    const prompts = [];
+    for (const { stage, prompt } of [{ stage: 0, prompt: task.prompt }, ...(task.promptAt ?? [])]) {
+      prompts.push({ stage, prompt: await this.#prompt({ ...task, prompt }) });
+    }
+    return { prompts, past: this.#empty() };
   }
 
   async run(state: InfinityState, input: Pass): Promise<PassOutput<InfinityState>> {
     const groups = input.guided ? 2 : 1;
     if (input.stage > 0) return this.#compute(state, input, groups);
-    let first = state.prompt.first.get(groups);
+    const known = promptAt(state, 0).first;
+    let first = known.get(groups);
     if (!first) {
       first = this.#compute(state, { ...input, width: 1 }, groups);
-      first.catch(() => state.prompt.first.delete(groups));
-      state.prompt.first.set(groups, first);
+      first.catch(() => known.delete(groups));
+      known.set(groups, first);
     }
     const { delta, state: after } = await first;
-    return { delta, state: { ...after, past: after.past.select(new Array(input.width).fill(0)) } };
+    return { delta, state: { ...state, past: after.past.select(new Array(input.width).fill(0)) } };
   }
 
   select(state: InfinityState, parents: readonly number[]): InfinityState {
@@ -77,6 +98,27 @@ export class GraphNetwork implements Network<InfinityState> {
 
   async decode(latents: Tensor): Promise<Tensor> {
     return (await this.#parts.decoder.run({ latent: latents }, ["image"]))["image"]!;
+  }
+
+  #empty(): PastCache {
+    if (!this.#policy) return new KvCache();
+    const { embedDim, heads } = this.#parts.manifest.architecture;
+    const grids = this.#schedule.scales.map(([h, w]) => ({ h, w }));
+    return new TrimmedCache({
+      policy: this.#policy,
+      observe: this.#observe,
+      heads,
+      headDim: embedDim / heads,
+      grids,
+    });
+  }
+
+  #prompt(task: Pick<Task, "prompt" | "negativePrompt">): Promise<Prompt> {
+    const key = JSON.stringify([task.prompt, task.negativePrompt ?? null]);
+    return this.#prompts.get(key, async () => {
+      const { manifest, sidecar } = this.#parts;
+      return { condition: await createCondition(this.#parts, manifest, sidecar, task), first: new Map() };
+    });
   }
 
   /** A stage, in as many blocks of rows as memory asks for: a row's bits do not depend on its block (decision 0003). */
@@ -106,21 +148,23 @@ export class GraphNetwork implements Network<InfinityState> {
   }
 
   async #block(
-    { prompt, past }: InfinityState,
+    state: InfinityState,
     stage: number,
     z: Tensor,
     groups: number,
   ): Promise<{ delta: Tensor; chunk: KvChunk | null }> {
     const { depth, embedDim, heads } = this.#parts.manifest.architecture;
+    const { past } = state;
+    const { condition } = promptAt(state, stage);
     const rows = z.dims[0]!;
     const shape = { groups, width: rows, heads, headDim: embedDim / heads };
     const feeds: Record<string, Tensor> = {
       z,
-      x_add: this.#offset(prompt.condition, stage, groups),
+      x_add: this.#offset(condition, stage, groups),
       rope_cos: this.#rope[stage]!.cos,
       rope_sin: this.#rope[stage]!.sin,
     };
-    for (const [name, tensor] of Object.entries(prompt.condition.fixed)) {
+    for (const [name, tensor] of Object.entries(condition.fixed)) {
       feeds[name] = leadingGroups(tensor, groups);
     }
     for (let layer = 0; layer < depth; layer++) {
@@ -131,12 +175,14 @@ export class GraphNetwork implements Network<InfinityState> {
     // After the last stage nobody reads keys and values, so they are not fetched.
     const last = stage === this.#schedule.scales.length - 1;
     const kept = last ? [] : layers.flatMap((layer) => [`new_k_${layer}`, `new_v_${layer}`]);
-    const output = await this.#parts.step.run(feeds, ["delta", ...kept]);
+    const { session, queries } = this.#parts.step;
+    const output = await session.run(feeds, ["delta", ...kept, ...(last ? [] : queries)]);
     const delta = output["delta"]!;
     if (last) return { delta, chunk: null };
     const chunk = {
       keys: layers.map((layer) => output[`new_k_${layer}`]!),
       values: layers.map((layer) => output[`new_v_${layer}`]!),
+      ...(queries.length > 0 ? { queries: queries.map((name) => output[name]!) } : {}),
       rows,
     };
     return { delta, chunk };
@@ -164,6 +210,11 @@ export class GraphNetwork implements Network<InfinityState> {
     }
     return { dims: [groups, 1, channels], data };
   }
+}
+
+/** What a stage is conditioned on. Its keys and values of the text are inputs of every call, so it may change any time. */
+function promptAt({ prompts }: InfinityState, stage: number): Prompt {
+  return prompts.findLast((from) => from.stage <= stage)!.prompt;
 }
 
 /** Blocks of rows, each [groups, rows, ...], as one tensor [groups, all rows, ...]. */

@@ -30,6 +30,7 @@ export function infinityMemory(
   manifest: InfinityManifest,
   schedule: Schedule,
   { guidanceUntil }: Pick<SamplingSettings, "guidanceUntil">,
+  budgets: readonly number[] = [],
 ): GeneratorMemory {
   const { depth, embedDim, heads, ffnHidden, textMaxLength } = manifest.architecture;
   const lengths = schedule.scales.map(([h, w]) => h * w);
@@ -39,19 +40,33 @@ export function infinityMemory(
   /** Keys and values of so many tokens of one row, in all layers. */
   const cache = (tokens: number): number => FLOAT * 2 * depth * embedDim * tokens;
   const scoreMatrices = manifest.attention === "blockwise" ? 0 : 2;
+  const cut = budgets.length > 0;
+  /** What is stored of them: of a cache that is cut, what each layer may keep, with its positions. */
+  const stored = (tokens: number): number =>
+    cut
+      ? budgets.reduce((sum, budget) => sum + FLOAT * (2 * embedDim + heads) * Math.min(tokens, budget), 0)
+      : cache(tokens);
   // Nobody reads what the last stage would leave behind.
   const left = lengths.map((tokens, stage) => (stage < last ? groupsOf(stage) * cache(tokens) : 0));
+  const keptOf = (stage: number): number => {
+    if (!cut) return left.slice(0, stage + 1).reduce((sum, bytes) => sum + bytes, 0);
+    const newest = Math.min(stage, last - 1);
+    return groupsOf(newest) * stored(pastOf[newest]! + lengths[newest]!);
+  };
   const latent = latentGrid(manifest, schedule);
   return {
     weights: weightBytes(manifest),
     prompt: 2 * 2 * cache(Math.min(manifest.flops.nominalTokens, textMaxLength)),
-    kept: left.map((_, stage) => left.slice(0, stage + 1).reduce((sum, bytes) => sum + bytes, 0)),
+    kept: lengths.map((_, stage) => keptOf(stage)),
     working: lengths.map((tokens, stage) => {
-      const context = pastOf[stage]! + tokens;
+      const past = pastOf[stage]!;
+      const context = (cut ? Math.min(past, Math.max(...budgets)) : past) + tokens;
       const scores = scoreMatrices * heads * tokens * context;
       const layer = tokens * (6 * embedDim + 2 * ffnHidden) + 3 * embedDim * context;
-      // The past as the graph gets it, and what it gives back: nothing after the last stage.
-      const carried = cache(stage < last ? context : pastOf[stage]!);
+      // The past as the graph gets it, and what it gives back: nothing after the last stage. A cache that is cut is
+      // written anew while the old one is there, and needs the queries.
+      const fresh = stage < last ? cache(tokens) * (cut ? 1.5 : 1) : 0;
+      const carried = stored(past) * (cut && stage < last ? 2 : 1) + fresh;
       return groupsOf(stage) * (carried + FLOAT * (scores + layer));
     }),
     view: {

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Disposal } from "../../../core/disposal.ts";
 import {
@@ -11,15 +12,18 @@ import {
 import type { RgbImage } from "../../../core/image.ts";
 import type { Tokens } from "../../../core/tokens.ts";
 import { type ModelFolder, openModelFolder } from "../../../inference/folder/model-folder.ts";
+import { tapQueries } from "../../../inference/runtime/graph-taps.ts";
 import { type OrtSession, openOrtSession } from "../../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../../inference/runtime/tokenizer.ts";
 import { BitCode } from "../bit-code.ts";
 import { bitGenerator } from "../bit-generator.ts";
+import { readClasses } from "../cache/classes.ts";
+import type { Seen } from "../cache/identify.ts";
+import { type CachePolicy, keepAll } from "../cache/settings.ts";
 import { createEncoder } from "../encode.ts";
 import { tokenKindOf } from "../session.ts";
-import { resolveSettings } from "../settings.ts";
 import { infinityCost } from "./cost.ts";
-import { GraphNetwork, type InfinityParts } from "./graph-network.ts";
+import { GraphNetwork, type InfinityParts, type StepGraph } from "./graph-network.ts";
 import {
   findSchedule,
   type InfinityManifest,
@@ -28,18 +32,21 @@ import {
   scheduleShape,
 } from "./manifest.ts";
 import { infinityMemory } from "./memory.ts";
+import { type Configurable, resolveInfinity } from "./settings.ts";
 import { readSidecar } from "./sidecar.ts";
 
 export interface InfinityOptions extends Pick<GeneratorHost, "threads" | "rowsAtOnce"> {
   /** Folder for the runtime's profiles, one per graph; see `OrtOptions`. */
   readonly profile?: string;
+  /** How the cache is cut; default: not at all. */
+  readonly policy?: CachePolicy | null;
+  /** Told of every head after every scale; keeps everything. */
+  readonly observe?: (seen: Seen) => void;
 }
 
 /** A model folder read as far as planning needs. */
-export interface InfinityModel {
+export interface InfinityModel extends Configurable {
   readonly folder: ModelFolder;
-  readonly manifest: InfinityManifest;
-  readonly schedule: Schedule;
 }
 
 /**
@@ -55,15 +62,14 @@ export async function readInfinity(
 ): Promise<InfinityModel> {
   const folder = await openModelFolder(dir, { verify });
   const manifest = infinityManifest(folder);
-  return { folder, manifest, schedule: findSchedule(manifest, shape) };
+  return { folder, manifest, schedule: findSchedule(manifest, shape), classes: await readClasses(folder) };
 }
 
 /** Everything about a model that needs no weights, under the given settings. @throws TtsVarError CONFIG_INVALID */
-export function infinityTraits(
-  { folder, manifest, schedule }: InfinityModel,
-  given?: unknown,
-): GeneratorTraits {
-  const settings = resolveSettings(manifest.sampling, given, schedule.scales.length);
+export function infinityTraits(model: InfinityModel, given?: unknown): GeneratorTraits {
+  const { folder, manifest, schedule } = model;
+  const { sampling: settings, cache } = resolveInfinity(model, given);
+  const budgets = cache.policy?.budgets;
   const { id, width, height } = scheduleShape(manifest, schedule);
   return {
     specificationVersion: SPECIFICATION_VERSION,
@@ -77,11 +83,12 @@ export function infinityTraits(
       "keep",
       "log-prob",
       "negative-prompt",
+      "prompt-at",
       ...(manifest.graphs.vae_encode === undefined ? [] : (["encode"] as const)),
     ],
-    cost: infinityCost(manifest, schedule, settings),
-    memory: infinityMemory(manifest, schedule, settings),
-    settings: { ...settings },
+    cost: infinityCost(manifest, schedule, settings, budgets),
+    memory: infinityMemory(manifest, schedule, settings, budgets),
+    settings: { ...settings, ...cache.settings },
   };
 }
 
@@ -102,6 +109,8 @@ export interface OpenNetwork {
   readonly model: InfinityModel;
   readonly network: GraphNetwork;
   readonly code: BitCode;
+  /** The same weights with another policy of the cache. */
+  withPolicy(policy: CachePolicy | null): Promise<GraphNetwork>;
   /** Tokens of an image of the schedule's size; absent if the folder has no encoder. */
   readonly encode?: (image: RgbImage) => Promise<Tokens[]>;
   close(): Promise<void>;
@@ -121,19 +130,33 @@ export async function openNetwork(
   const { folder, manifest, schedule } = model;
   const disposal = new Disposal();
   const { threads, profile } = options;
-  const open = async ({ file }: { readonly file: string }): Promise<OrtSession> => {
+  const open = async ({ file }: { readonly file: string }, graph?: Uint8Array): Promise<OrtSession> => {
     const session = await openOrtSession(join(folder.dir, file), {
+      ...(graph === undefined ? {} : { graph }),
       ...(threads === undefined ? {} : { threads }),
       ...(profile === undefined ? {} : { profile: join(profile, file) }),
     });
     return disposal.use(session);
   };
+  const { graphs, architecture } = manifest;
   const parts = await disposal.during(() => openParts(folder, manifest, open));
+  // Opened when first needed: most generators stay with one of the two.
+  const plain = once(async (): Promise<StepGraph> => ({ session: await open(graphs.step), queries: [] }));
+  const tapped = once(async (): Promise<StepGraph> => {
+    const bytes = await readFile(join(folder.dir, graphs.step.file));
+    const { bytes: graph, queries } = tapQueries(bytes, architecture.depth);
+    return { session: await open(graphs.step, graph), queries };
+  });
+  const withPolicy = async (policy: CachePolicy | null): Promise<GraphNetwork> => {
+    const step = await disposal.during(policy ? tapped : plain);
+    return new GraphNetwork({ ...parts, step }, schedule, options.rowsAtOnce, policy, options.observe);
+  };
   const code = createCode(manifest, schedule);
   const encoder = manifest.graphs.vae_encode;
   return {
     model,
-    network: new GraphNetwork(parts, schedule, options.rowsAtOnce),
+    network: await withPolicy(options.policy ?? (options.observe ? keepAll(architecture.depth) : null)),
+    withPolicy,
     code,
     ...(encoder ? { encode: createEncoder(() => open(encoder), code, manifest.image.stride) } : {}),
     close: () => disposal[Symbol.asyncDispose](),
@@ -147,16 +170,25 @@ export async function loadInfinity(
   options: InfinityOptions = {},
 ): Promise<Generator> {
   // Wrong settings are told before anything is loaded.
-  infinityTraits(await readInfinity(dir, shape), settings);
-  const { model, network, code, encode, close } = await openNetwork(dir, shape, options);
+  const read = await readInfinity(dir, shape);
+  infinityTraits(read, settings);
+  const { policy } = resolveInfinity(read, settings).cache;
+  const { model, network, withPolicy, code, encode, close } = await openNetwork(dir, shape, {
+    ...options,
+    policy,
+  });
   return bitGenerator(
     {
       code,
-      under: (given) => ({
-        traits: infinityTraits(model, given),
-        settings: resolveSettings(model.manifest.sampling, given, code.stages),
-        network,
-      }),
+      under: async (given) => {
+        const { sampling, cache } = resolveInfinity(model, given);
+        const same = JSON.stringify(cache.policy) === JSON.stringify(policy);
+        return {
+          traits: infinityTraits(model, given),
+          settings: sampling,
+          network: same ? network : await withPolicy(cache.policy),
+        };
+      },
       ...(encode ? { encode } : {}),
       close,
     },
@@ -168,7 +200,7 @@ async function openParts(
   { dir }: ModelFolder,
   manifest: InfinityManifest,
   open: (graph: { readonly file: string }) => Promise<OrtSession>,
-): Promise<InfinityParts> {
+): Promise<Omit<InfinityParts, "step">> {
   const { graphs, architecture } = manifest;
   return {
     manifest,
@@ -176,7 +208,15 @@ async function openParts(
     tokenizer: await loadTokenizer(dir, architecture.textMaxLength),
     textEncoder: await open(graphs.text_encoder),
     condition: await open(graphs.condition),
-    step: await open(graphs.step),
     decoder: await open(graphs.vae_decode),
+  };
+}
+
+/** Runs once, and gives everybody its result. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }

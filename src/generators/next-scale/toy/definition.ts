@@ -50,9 +50,9 @@ function configure(given: unknown) {
   return { traits, settings };
 }
 
-function openToy(given: unknown): Generator {
+function openToy(given: unknown): Promise<Generator> {
   const network = new ToyModel();
-  const under = (asked: unknown) => ({ ...configure(asked), network });
+  const under = async (asked: unknown) => ({ ...configure(asked), network });
   return bitGenerator({ code, under, close: async () => undefined }, given);
 }
 
