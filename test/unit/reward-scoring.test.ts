@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { cascade } from "../../rewards/cascade.ts";
+import { rank } from "../../rewards/rank.ts";
 import { weighted } from "../../rewards/weighted.ts";
 import { Disposal } from "../../src/core/disposal.ts";
 import type { RewardDefinition, RewardHost } from "../../src/core/plugin.ts";
@@ -137,6 +138,23 @@ describe("rewards made of rewards", () => {
   const bright = () => rewardOf(level, { name: "bright", suggestedLambda: 2 });
   const dark = () =>
     rewardOf(level, { name: "dark", direction: "lower", suggestedLambda: 1, modelId: "m@1" });
+
+  test("rank: an image alone scores as weighted does, those of one question by each other", async () => {
+    const onlyOdd = rewardOf((item) => (level(item) % 2 === 1 ? level(item) : null), { name: "odd" });
+    const terms = [{ use: "bright", weight: 3 }, { use: "dark" }, { use: "odd" }];
+    const { reward, traits } = await compose(
+      rank,
+      { terms },
+      { bright: bright().reward, dark: dark().reward, odd: onlyOdd.reward },
+    );
+    expect(traits).toMatchObject({ name: "rank", direction: "higher", suggestedLambda: 4, flops: 15 });
+    const scoring = createScoring(reward);
+    const { scores, details } = await scoring.score(greyItems([3, 8, 5]), rewardContext());
+    expect(scores[1]).toBe((3 * 8 * 2 - 8) / 4);
+    // bright ranks 0, 1, 1/2; dark, where lower is better, 1, 0, 1/2; odd 0, none, 1.
+    expect(scoring.among!(details!)).toEqual([(0 + 1 + 0) / 5, 3 / 4, (1.5 + 0.5 + 1) / 5]);
+    expect(scoring.among!(details!.slice(0, 1))).toEqual([0.5]);
+  });
 
   test("weighted: oriented, on a common scale, null drops a term and renormalises", async () => {
     const onlyOdd = rewardOf((item) => (level(item) % 2 === 1 ? 100 : null), { name: "odd" });
