@@ -4,6 +4,13 @@ import type { Summary } from "./summary.ts";
 const percent = (share: number): string => `${(100 * share).toFixed(2)}%`;
 const range = ({ low, high }: Interval): string => `[${percent(low)}, ${percent(high)}]`;
 
+/** What the overall score is a mean of; GenEval's words for its own. */
+const means: Readonly<Record<Summary["overallBy"], string>> = {
+  tags: "avg. over tasks",
+  images: "avg. over images",
+  weights: "weighted avg. over tasks",
+};
+
 /** GenEval's own table, for all benchmarks, line by line, with the interval after each accuracy. */
 export function formatSummary(summary: Summary): string {
   const { intervals, completeness, cost } = summary;
@@ -28,7 +35,7 @@ export function formatSummary(summary: Summary): string {
     ...skillLines(summary),
     ...figureLines(summary),
     "",
-    `Overall score (avg. over tasks): ${summary.overall.toFixed(5)}${partial ? " (partial)" : ""}`,
+    `Overall score (${means[summary.overallBy]}): ${summary.overall.toFixed(5)}${partial ? " (partial)" : ""}`,
     `${100 * intervals.level}% interval: [${intervals.overall.low.toFixed(5)}, ${intervals.overall.high.toFixed(5)}]` +
       ` (Student's ${intervals.method} over new prompts, stratified by task)`,
     ...(cost === null ? [] : [costLine(cost)]),

@@ -47,8 +47,9 @@ export interface Summary extends Provenance {
   readonly bySkill?: readonly SkillScore[];
   /** Only of benchmarks that have such. */
   readonly figures?: readonly SetFigure[];
-  /** Mean of the accuracies of the tags that occur, as the benchmark weighs them. */
+  /** Mean of the accuracies of the tags that occur, as the benchmark weighs them: see `overallBy`. */
   readonly overall: number;
+  readonly overallBy: "tags" | "images" | "weights";
   readonly intervals: Intervals;
   readonly cost: EvaluationCost | null;
   readonly completeness: Completeness;
@@ -102,6 +103,8 @@ export function summarize(rows: readonly ResultRow[], options: SummaryOptions): 
       byTag.map(({ tag, accuracy }) => ({ name: tag, mean: accuracy })),
       shares,
     ),
+    overallBy:
+      typeof options.benchmark.overall === "object" ? "weights" : (options.benchmark.overall ?? "tags"),
     intervals: intervals(cells, {
       ...{ range: [0, 1], shares },
       ...(options.level === undefined ? {} : { level: options.level }),

@@ -70,6 +70,7 @@ describe("home-GenEval-2", { timeout: 120_000 }, () => {
     expect(stdout).toMatch(/^home-GenEval-2-protocol \(judge=detector-b@[0-9a-f]{8}\)/);
     expect(stdout).toMatch(/Skills\n======\ncount +=/);
     expect(stdout).toMatch(/Whole set\n=========\nSoft-TIFA AM +=.*\nSoft-TIFA GM +=/);
+    expect(stdout).toMatch(/Overall score \(avg\. over images\): /);
     const { rows } = await readResults(join(out(), "results.jsonl"));
     expect(rows).toHaveLength(5);
     for (const { atoms, correct, score } of rows) {
