@@ -101,6 +101,8 @@ export interface GeneratorCost {
   readonly views: Readonly<Partial<Record<Look, number>>>;
   /** Drawing all tokens of a stage again, by stage; a share costs its share. With the capability `refine`. */
   readonly refine?: readonly number[];
+  /** Whether a share costs as much as all tokens: models that look at a whole stage in every pass. */
+  readonly refineWhole?: boolean;
 }
 
 /** Bytes for the traits' shape and settings, estimated, so that a plan can say what a search needs. */

@@ -62,7 +62,7 @@ function build(input: CostInput): CostModel {
   };
   const refine: CostModel["refine"] = (stage, share) => {
     const full = cost.refine?.[stage];
-    if (full !== undefined) return share * full;
+    if (full !== undefined) return cost.refineWhole ? full : share * full;
     throw new TtsVarError("CONFIG_INVALID", "the strategy refines, which this generator cannot");
   };
   const reward = (name: string): number => {

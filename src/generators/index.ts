@@ -45,6 +45,7 @@ export const generators: readonly GeneratorEntry[] = [
 /** Systems by the family that a model folder's manifest names. A further one is a line here, and a folder of its own. */
 const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>([
   ["infinity", async (dir) => (await import("./next-scale/infinity/definition.ts")).infinityDefinition(dir)],
+  ["hmar", async (dir) => (await import("./next-scale/hmar/definition.ts")).hmarDefinition(dir)],
 ]);
 
 /**

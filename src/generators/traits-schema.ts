@@ -50,6 +50,7 @@ export const traitsSchema = z
       shared: z.int().min(0),
       views: looks,
       refine: z.array(flops).optional(),
+      refineWhole: z.boolean().optional(),
     }),
     memory: z
       .object({

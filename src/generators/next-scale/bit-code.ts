@@ -84,6 +84,17 @@ export class BitCode {
     });
   }
 
+  /** Values of a scale's tokens on their own: the magnitude of each bit with its sign, [h * w, tokenChannels]. */
+  values(bits: Uint8Array, scale: number): Float32Array {
+    const out = new Float32Array(bits.length);
+    this.#spread(scale, (token, tokenChannel, channel) => {
+      const at = token * this.tokenChannels + tokenChannel;
+      const magnitude = this.#layout.magnitude[scale]![channel]!;
+      out[at] = bits[at] === 1 ? magnitude : -magnitude;
+    });
+    return out;
+  }
+
   /**
    * Bits of a scale that have the signs of a latent at its grid; zero gives a clear bit.
    *

@@ -11,6 +11,8 @@ export interface UnderSettings<State> {
   readonly traits: GeneratorTraits;
   readonly settings: SamplingSettings;
   readonly network: Network<State>;
+  /** Tokens that are settled in each pass, by stage, for models with masked passes. */
+  readonly passes?: readonly (readonly number[])[];
 }
 
 /** Open networks that draw the bits of one code. */
@@ -27,10 +29,10 @@ export interface BitModel<State> {
 export async function bitGenerator<State>(model: BitModel<State>, given: unknown): Promise<Generator> {
   const { code, encode } = model;
   const under = async (asked: unknown, dispose: () => Promise<void>): Promise<Generator> => {
-    const { traits, settings, network } = await model.under(asked);
+    const { traits, ...drawing } = await model.under(asked);
     return {
       traits,
-      start: (task, ids) => startSession({ network, code, shape: traits.shape, settings }, task, ids),
+      start: (task, ids) => startSession({ ...drawing, code, shape: traits.shape }, task, ids),
       ...(encode ? { encode } : {}),
       withSettings: (others) => under(others, async () => undefined),
       [Symbol.asyncDispose]: dispose,

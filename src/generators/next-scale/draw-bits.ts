@@ -8,6 +8,8 @@ export interface DrawSettings {
   readonly topP: number;
   /** Values of a bit to draw from, by likelihood; 1 takes the likelier one, more do not limit anything. */
   readonly topK?: number | undefined;
+  /** Bits of a token, for `byToken`; default: no tokens. */
+  readonly width?: number;
 }
 
 /** Bits of one candidate at one scale, with the signals that come for free. */
@@ -19,6 +21,8 @@ export interface Drawn {
   readonly entropy: number;
   /** Mean |conditional - unconditional| logit difference; 0 without the unconditional branch. */
   readonly guidanceGap: number;
+  /** The log-probability by token, where tokens are asked for. */
+  readonly byToken: Float64Array;
 }
 
 /**
@@ -37,12 +41,13 @@ export interface Drawn {
 export function drawBits(
   cond: Float32Array,
   uncond: Float32Array | null,
-  { guidance, temperature, topP, topK = 2 }: DrawSettings,
+  { guidance, temperature, topP, topK = 2, width }: DrawSettings,
   stream: RngStream,
   kept?: Uint8Array,
 ): Drawn {
   const count = cond.length;
   const bits = new Uint8Array(count);
+  const byToken = new Float64Array(width === undefined ? 0 : count / width);
   const uniforms = new Float64Array(count);
   if (!kept) stream.fill(uniforms);
   const certain = topK === 1 ? 0 : Math.log(topP / (1 - topP));
@@ -70,8 +75,10 @@ export function drawBits(
     else if (size >= certain) bit = likely;
     else bit = uniforms[index]! < (likely === 1 ? 1 - rare : rare) ? 1 : 0;
     bits[index] = bit;
-    logProb -= bit === likely ? cost : cost + size;
+    const surprise = bit === likely ? cost : cost + size;
+    logProb -= surprise;
+    if (width !== undefined) byToken[Math.floor(index / width)]! -= surprise;
     entropy += cost + size * rare;
   }
-  return { bits, logProb, entropy: entropy / count, guidanceGap: gap / count };
+  return { bits, logProb, entropy: entropy / count, guidanceGap: gap / count, byToken };
 }

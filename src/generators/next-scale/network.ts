@@ -12,6 +12,18 @@ export interface Pass {
   readonly guided: boolean;
 }
 
+/** What tokens of the latest stage are drawn again from. */
+export interface Revision {
+  readonly stage: number;
+  readonly width: number;
+  /** As in the stage's own pass. */
+  readonly z: Tensor | null;
+  /** The tokens' own codes, [width, tokens, channels]. */
+  readonly values: Tensor;
+  /** 1 for the tokens to draw, whose codes do not count, else 0: [width, tokens, 1]. */
+  readonly masked: Tensor;
+}
+
 export interface PassOutput<State> {
   /** Bit-logit differences, [1 or 2 groups, rows, tokens, channels]; one row stands for all candidates. */
   readonly delta: Tensor;
@@ -25,6 +37,8 @@ export interface PassOutput<State> {
 export interface Network<State> {
   begin(task: Task): Promise<State>;
   run(state: State, input: Pass): Promise<PassOutput<State>>;
+  /** Bit-logit differences of a masked pass, [1, width, tokens, channels]: conditional alone. For models that can `refine`. */
+  revise?(state: State, input: Revision): Promise<Tensor>;
   /** State of the rows `parents[i]`. */
   select(state: State, parents: readonly number[]): State;
   /** Latents [n, channels, h, w] to images [n, 3, height, width] in [-1, 1]. */

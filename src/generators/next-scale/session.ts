@@ -16,6 +16,7 @@ import { type TokenKind, type Tokens, tokenHash } from "../../core/tokens.ts";
 import { checkKept } from "../check-kept.ts";
 import type { BitCode } from "./bit-code.ts";
 import { type Drawn, drawBits } from "./draw-bits.ts";
+import { type Draft, leastCertain, redraw, settle } from "./masked-passes.ts";
 import type { Network } from "./network.ts";
 import { type Grid, reduceArea } from "./resize.ts";
 import type { SamplingSettings } from "./settings.ts";
@@ -26,6 +27,8 @@ import { viewsAtOnce } from "./views-at-once.ts";
 interface Row {
   readonly id: CandidateId;
   readonly code: Float32Array | null;
+  /** The latest stage as it can be drawn again; absent for models that cannot. */
+  readonly draft?: Draft;
   readonly tokens: readonly (Tokens & { readonly data: Uint8Array })[];
 }
 
@@ -41,6 +44,8 @@ export interface SessionContext<State> {
   readonly code: BitCode;
   readonly shape: Shape;
   readonly settings: SamplingSettings;
+  /** Tokens that are settled in each pass, by stage, for models with masked passes. */
+  readonly passes?: readonly (readonly number[])[];
 }
 
 interface Drawing<State> extends SessionContext<State> {
@@ -74,12 +79,15 @@ export async function startSession<State>(
 
 /** A population of bitwise next-scale candidates; see `Session`. */
 class BitSession<State> implements Session {
+  /** Present where the model has it. */
+  readonly refine?: NonNullable<Session["refine"]>;
   readonly #context: Drawing<State>;
   #progress: Progress<State> | null;
 
   constructor(context: Drawing<State>, progress: Progress<State>) {
     this.#context = context;
     this.#progress = progress;
+    if (context.network.revise) this.refine = (share, ids) => this.#refine(share, ids);
   }
 
   get ids(): readonly CandidateId[] {
@@ -92,7 +100,7 @@ class BitSession<State> implements Session {
 
   async step(): Promise<StageSignals> {
     const { stage, rows, state } = this.#alive();
-    const { network, code, task, settings } = this.#context;
+    const { network, code, task, settings, passes } = this.#context;
     if (stage >= code.stages) throw new RangeError(`all ${code.stages} stages are done`);
     const guided = stage < settings.guidanceUntil;
     // As long as no candidate has drawn anything, all are one: the first stage, and those that follow kept tokens.
@@ -103,17 +111,25 @@ class BitSession<State> implements Session {
     const output = await network.run(before, { stage, width: different.length, z, guided });
     const after = alike ? network.select(output.state, new Array(rows.length).fill(0)) : output.state;
     const drawn = rows.map((row, index) => this.#draw(output.delta, stage, row, index));
-    const next = rows.map((row, index) => {
-      const tokens = { count: code.tokens(stage), data: drawn[index]!.bits };
-      return { id: row.id, code: code.add(row.code, tokens.data, stage), tokens: [...row.tokens, tokens] };
-    });
-    this.#progress = { stage: stage + 1, rows: next, state: after };
     const values = (name: "logProb" | "entropy" | "guidanceGap") =>
       Float64Array.from(drawn, (candidate) => candidate[name]);
-    return {
-      tokenHash: next.map(({ tokens }) => tokenHash(tokens[stage]!)),
-      values: { logProb: values("logProb"), entropy: values("entropy"), guidanceGap: values("guidanceGap") },
+    const signals = {
+      logProb: values("logProb"),
+      entropy: values("entropy"),
+      guidanceGap: values("guidanceGap"),
     };
+    if (!network.revise) {
+      const bits = drawn.map((candidate) => candidate.bits);
+      return this.#take(stage, rows, after, bits, signals);
+    }
+    const drafts = rows.map(({ id, code: before }, index) => {
+      const { bits, byToken } = drawn[index]!;
+      return { id, before, bits, confidence: byToken };
+    });
+    const own = passes?.[stage] ?? [];
+    const settled =
+      task.keep?.[stage] || own.length < 2 ? drafts : await settle(this.#context, after, stage, own, drafts);
+    return this.#takeDrafts(stage, rows, after, settled, signals);
   }
 
   async select(picks: readonly Pick[]): Promise<void> {
@@ -154,6 +170,60 @@ class BitSession<State> implements Session {
 
   release(): void {
     this.#progress = null;
+  }
+
+  /** A share of the latest stage's tokens, the least certain ones, in one masked pass. */
+  async #refine(share: number, ids: readonly CandidateId[]): Promise<StageSignals> {
+    const { stage, rows, state } = this.#alive();
+    if (stage === 0) throw new RangeError("there is nothing to refine before the first stage");
+    const drafts = rows.map(({ draft }, index) => ({ ...draft!, id: ids[index]! }));
+    const count = Math.ceil(share * this.#context.code.tokens(stage - 1));
+    const masks = drafts.map((draft) => leastCertain(draft, [...draft.confidence.keys()], count));
+    const settled = await redraw(this.#context, state, stage - 1, 0, drafts, masks);
+    const before = rows.map((row, index) => ({
+      id: ids[index]!,
+      code: drafts[index]!.before,
+      tokens: row.tokens.slice(0, stage - 1),
+    }));
+    return this.#takeDrafts(stage - 1, before, state, settled, {});
+  }
+
+  #takeDrafts(
+    stage: number,
+    rows: readonly Row[],
+    state: State,
+    drafts: readonly Draft[],
+    signals: StageSignals["values"],
+  ): StageSignals {
+    const logProb = Float64Array.from(drafts, ({ confidence }) =>
+      confidence.reduce((sum, each) => sum + each, 0),
+    );
+    const bits = drafts.map((draft) => draft.bits);
+    return this.#take(stage, rows, state, bits, { ...signals, logProb }, drafts);
+  }
+
+  /** Puts what was drawn in a stage onto rows that are before it. */
+  #take(
+    stage: number,
+    rows: readonly Row[],
+    state: State,
+    bits: readonly Uint8Array[],
+    values: StageSignals["values"],
+    drafts: readonly Draft[] = [],
+  ): StageSignals {
+    const { code } = this.#context;
+    const next = rows.map(({ id, code: before, tokens }, index): Row => {
+      const own = { count: code.tokens(stage), data: bits[index]! };
+      const draft = drafts[index];
+      return {
+        id,
+        code: code.add(before, own.data, stage),
+        tokens: [...tokens, own],
+        ...(draft ? { draft } : {}),
+      };
+    });
+    this.#progress = { stage: stage + 1, rows: next, state };
+    return { tokenHash: next.map(({ tokens }) => tokenHash(tokens[stage]!)), values };
   }
 
   #alive(): Progress<State> {
@@ -206,7 +276,9 @@ class BitSession<State> implements Session {
     const at = shared === 1 ? 0 : index;
     const flat: Tensor = { dims: [groups * shared, delta.data.length / (groups * shared)], data: delta.data };
     const { topP, topK } = settings;
+    const width = this.#context.network.revise ? this.#context.code.tokenChannels : undefined;
     const how = {
+      ...(width === undefined ? {} : { width }),
       guidance: settings.guidance[stage]!,
       temperature: settings.temperature[stage]!,
       topP,

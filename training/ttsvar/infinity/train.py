@@ -4,6 +4,7 @@
     python -m ttsvar.infinity.train --minutes 80            # the same, schedule stretched to a wall-clock budget
     python -m ttsvar.infinity.train --resume --minutes 20   # continue checkpoints/generator-state.pt
     python -m ttsvar.infinity.train --init checkpoints/generator.pt --mix late --steps 1500   # a further cycle
+    python -m ttsvar.infinity.train --config small --text-init checkpoints/generator.pt --out checkpoints/small.pt
 
 Bit-wise cross-entropy on all scales at once (block-causal mask), with bitwise self-correction: in 80 % of the images
 every bit fed forward is flipped with a probability up to 0.2 and later targets correct the error. 10 % of the prompts
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from ttsvar.common.muon import Muon, split_parameters
 from ttsvar.common.training import Ema, Swapped, append_json, cosine, load_checkpoint, save_checkpoint
+from ttsvar.hmar.masked import block_diagonal_mask, token_weights
 from ttsvar.infinity import layers, model
 from ttsvar.infinity.bits import BitQuantizer, tokens
 from ttsvar.infinity.generator import Generator
@@ -40,7 +42,8 @@ VALIDATION_SEED = 9_100
 
 @dataclass(frozen=True)
 class Recipe:
-    """Sizes of a training; ``cpu`` is the embedded model, ``gpu`` needs an accelerator and a 128-px VAE."""
+    """Sizes of a training; ``cpu`` is the embedded model, ``small`` its cheap partner with the same VAE and scales (0.3 of
+    the FLOPs: the second net of CoDe, see :mod:`ttsvar.infinity.shrink`), ``gpu`` needs an accelerator and a 128-px VAE."""
 
     transformer: InfinityConfig
     size: int
@@ -50,6 +53,7 @@ class Recipe:
 
 RECIPES = {
     "cpu": Recipe(InfinityConfig(), 64, 64, 6_000),
+    "small": Recipe(InfinityConfig(depth=2, block_chunks=2, mlp_ratio=2.0), 64, 64, 6_000),
     "gpu": Recipe(InfinityConfig(depth=9, width=512, heads=8, text_channels=256, block_chunks=3), 128, 512, 6_000),
 }
 
@@ -81,9 +85,11 @@ class Trainer:
         text = TextConfig(vocab_size=len(Tokenizer()), d_model=recipe.transformer.text_channels)
         self.generator = Generator(recipe.transformer, text).to(self.device)
         cos, sin = self.schedule.rope_all(recipe.transformer.head_dim)
-        self.tables = tuple(t.to(self.device) for t in (cos, sin, self.schedule.block_mask().bfloat16()))
+        mask = block_diagonal_mask(self.schedule) if arguments.markov else self.schedule.block_mask()
+        self.tables = tuple(t.to(self.device) for t in (cos, sin, mask.bfloat16()))
         weight = torch.cat([torch.full((n,), n**-0.5) for n in self.schedule.lengths])
-        self.weight = (weight / weight.mean()).to(self.device)
+        weight = token_weights(self.schedule) if arguments.markov else weight / weight.mean()
+        self.weight = weight.to(self.device)
         groups, rest = split_parameters(self.generator, is_block_matrix, {"mat_qkv.weight": 3, "mat_kv.weight": 2})
         self.rest = rest
         self.optimisers = [
@@ -99,6 +105,12 @@ class Trainer:
             start = load_checkpoint(arguments.init)
             self.generator.load_state_dict(start["state"])
             self.before |= {key: start[key] for key in self.before}
+            self.ema = Ema(self.generator)
+        if arguments.text_init:
+            state = load_checkpoint(arguments.text_init)["state"]
+            prefix = "text."
+            text = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            self.generator.text.load_state_dict(text)
             self.ema = Ema(self.generator)
         if arguments.resume:
             self._resume()
@@ -252,6 +264,8 @@ def main() -> None:
     parser.add_argument("--threads-file", default="checkpoints/threads")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--init", default="", help="start from the averaged weights of this checkpoint")
+    parser.add_argument("--text-init", default="", help="start the text encoder from the one of this checkpoint")
+    parser.add_argument("--markov", action="store_true", help="no history and HMAR's loss weights: a scale sees itself only")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--vae", default="checkpoints/vae.pt")
     parser.add_argument("--out", default="checkpoints/generator.pt")

@@ -16,7 +16,8 @@ export const codeDefinition: GeneratorDefinition = {
     const module = siblingModule(import.meta.url, "service");
     const remote = await openRemote<SessionMethods>(
       module,
-      { request: { shape, settings }, options },
+      // The other settings come with every call.
+      { request: { shape, settings: pair.names }, options },
       `generator ${lane}`,
     );
     return remoteGenerator(traits, remote, {

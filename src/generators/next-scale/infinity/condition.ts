@@ -68,3 +68,25 @@ export function leadingGroups(tensor: Tensor, groups: number): Tensor {
   const dims = [groups, ...tensor.dims.slice(1)];
   return { dims, data: tensor.data.subarray(0, sizeOf(dims)) };
 }
+
+/**
+ * What is added to the embedded input of a stage, [groups, 1, channels]: the level embedding, and at the first stage, whose
+ * input is zero, also the start token, minus the bias that the graph adds to every input.
+ */
+export function stageOffset({ sos }: Condition, sidecar: Sidecar, stage: number, groups: number): Tensor {
+  const channels = sidecar.lvl_embed.dims[1]!;
+  const level = sidecar.lvl_embed.data.subarray(stage * channels, (stage + 1) * channels);
+  const data = new Float32Array(groups * channels);
+  for (let group = 0; group < groups; group++) {
+    for (let channel = 0; channel < channels; channel++) {
+      const start =
+        stage === 0
+          ? sos.data[group * channels + channel]! +
+            sidecar.pos_start.data[channel]! -
+            sidecar["word_embed.bias"].data[channel]!
+          : 0;
+      data[group * channels + channel] = start + level[channel]!;
+    }
+  }
+  return { dims: [groups, 1, channels], data };
+}

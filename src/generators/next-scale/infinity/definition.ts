@@ -3,6 +3,7 @@ import { openRemote } from "../../../inference/runtime/worker/inference-worker.t
 import { siblingModule } from "../../../threads/start-thread.ts";
 import { remoteGenerator, type SessionMethods } from "../../remote/session-calls.ts";
 import { infinityTraits, loadInfinity, readInfinity } from "./open.ts";
+import { resolveInfinity } from "./settings.ts";
 
 /**
  * A generator of the Infinity family in a model folder: the embedded one, or an exported checkpoint.
@@ -17,7 +18,9 @@ export function infinityDefinition(dir: string): GeneratorDefinition {
       const model = await readInfinity(dir, shape);
       const traits = infinityTraits(model, settings);
       const module = siblingModule(import.meta.url, "service");
-      const request = { dir, request: { shape: shape ?? {} }, options };
+      // Settings come with every call; of what is opened they only decide how the cache is cut.
+      const { policy } = resolveInfinity(model, settings).cache;
+      const request = { dir, request: { shape: shape ?? {} }, options: { ...options, policy } };
       const remote = await openRemote<SessionMethods>(module, request, `generator ${lane}`);
       return remoteGenerator(traits, remote, {
         settings,

@@ -7,7 +7,7 @@ import { KvCache, type KvChunk, type PastCache } from "../kv-cache.ts";
 import type { Network, Pass, PassOutput } from "../network.ts";
 import { Remembered } from "../remembered.ts";
 import { type RopeTable, ropeTable } from "../rope.ts";
-import { type Condition, createCondition, leadingGroups, type TextGraphs } from "./condition.ts";
+import { type Condition, createCondition, leadingGroups, stageOffset, type TextGraphs } from "./condition.ts";
 import type { InfinityManifest, Schedule } from "./manifest.ts";
 import { REMEMBERED_BYTES } from "./memory.ts";
 import type { Sidecar } from "./sidecar.ts";
@@ -160,7 +160,7 @@ export class GraphNetwork implements Network<InfinityState> {
     const shape = { groups, width: rows, heads, headDim: embedDim / heads };
     const feeds: Record<string, Tensor> = {
       z,
-      x_add: this.#offset(condition, stage, groups),
+      x_add: stageOffset(condition, this.#parts.sidecar, stage, groups),
       rope_cos: this.#rope[stage]!.cos,
       rope_sin: this.#rope[stage]!.sin,
     };
@@ -186,29 +186,6 @@ export class GraphNetwork implements Network<InfinityState> {
       rows,
     };
     return { delta, chunk };
-  }
-
-  /**
-   * What is added to the embedded input, [groups, 1, channels]: the level embedding, and at the first stage, whose input
-   * is zero, also the start token, minus the bias that the graph adds to every input.
-   */
-  #offset({ sos }: Condition, stage: number, groups: number): Tensor {
-    const { sidecar } = this.#parts;
-    const channels = this.#parts.manifest.architecture.embedDim;
-    const level = sidecar.lvl_embed.data.subarray(stage * channels, (stage + 1) * channels);
-    const data = new Float32Array(groups * channels);
-    for (let group = 0; group < groups; group++) {
-      for (let channel = 0; channel < channels; channel++) {
-        const start =
-          stage === 0
-            ? sos.data[group * channels + channel]! +
-              sidecar.pos_start.data[channel]! -
-              sidecar["word_embed.bias"].data[channel]!
-            : 0;
-        data[group * channels + channel] = start + level[channel]!;
-      }
-    }
-    return { dims: [groups, 1, channels], data };
   }
 }
 

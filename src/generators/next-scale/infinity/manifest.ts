@@ -53,7 +53,7 @@ const tensorSchema = z.looseObject({
 });
 
 const manifestSchema = z.looseObject({
-  family: z.literal("infinity"),
+  family: z.string(),
   image: z.looseObject({ size, channels: z.literal(3), stride: size }),
   architecture: z.looseObject({
     depth: size,
@@ -115,13 +115,16 @@ export type InfinityManifest = z.output<typeof manifestSchema>;
 export type Schedule = InfinityManifest["schedules"][number];
 
 /**
- * The manifest of a model folder as this family's.
+ * The manifest of a model folder as this family's, or as that of a family which adds to it.
  *
  * @throws TtsVarError MODEL_INVALID with every problem and its place
  */
-export function infinityManifest(folder: ModelFolder): InfinityManifest {
+export function infinityManifest(folder: ModelFolder, family = "infinity"): InfinityManifest {
   const path = join(folder.dir, "manifest.json");
   const manifest = parseWith(manifestSchema, folder.manifest, path);
+  if (manifest.family !== family) {
+    throw new TtsVarError("MODEL_INVALID", `${path}: family must be ${family}, not ${manifest.family}`);
+  }
   const { codeChannels, tokenChannels, patchify, embedDim, heads } = manifest.architecture;
   const invalid = (message: string): never => {
     throw new TtsVarError("MODEL_INVALID", `${path}: ${message}`);

@@ -92,7 +92,8 @@ export function infinityTraits(model: InfinityModel, given?: unknown): Generator
   };
 }
 
-function createCode(manifest: InfinityManifest, schedule: Schedule): BitCode {
+/** The arithmetic of a folder's bits. */
+export function createCode(manifest: InfinityManifest, schedule: Schedule): BitCode {
   const { codeChannels: channels, patchify } = manifest.architecture;
   const { scales } = schedule;
   const flat = new Array<number>(channels).fill(1 / Math.sqrt(channels));
@@ -172,7 +173,7 @@ export async function loadInfinity(
   // Wrong settings are told before anything is loaded.
   const read = await readInfinity(dir, shape);
   infinityTraits(read, settings);
-  const { policy } = resolveInfinity(read, settings).cache;
+  const { policy = resolveInfinity(read, settings).cache.policy } = options;
   const { model, network, withPolicy, code, encode, close } = await openNetwork(dir, shape, {
     ...options,
     policy,
