@@ -75,6 +75,12 @@ export const strategies: readonly StrategyEntry[] = [
     async () => (await import("./restart.ts")).restart,
   ),
   entry(
+    "polish",
+    "finished samples, then the best one's least certain tokens drawn again, kept if better",
+    "masked prediction of Kumbong et al. 2025 (HMAR) as a move of hill climbing",
+    async () => (await import("./polish.ts")).polish,
+  ),
+  entry(
     "spread",
     "best of n that differ most in their coarse tokens, out of a pool that costs little",
     "this project; Gonzalez 1985 (farthest point)",

@@ -102,7 +102,7 @@ export interface GeneratorCost {
   /** Drawing all tokens of a stage again, by stage; a share costs its share. With the capability `refine`. */
   readonly refine?: readonly number[];
   /** Whether a share costs as much as all tokens: models that look at a whole stage in every pass. */
-  readonly refineWhole?: boolean;
+  readonly refineWhole?: boolean | undefined;
 }
 
 /** Bytes for the traits' shape and settings, estimated, so that a plan can say what a search needs. */
