@@ -51,7 +51,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--rows-per-pass", type=positive, default=1, metavar="N",
         help="candidates per pass of the transformer. 1 keeps a candidate's images independent of who else is searched "
-        "with; more is faster on a GPU at the small scales (default: %(default)s)",
+        "with; more is faster at the small scales, and takes candidates of several searches at once (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: PyTorch's)")
     parser.add_argument("--max-rows", type=positive, default=64, help="candidates per session (default: %(default)s)")

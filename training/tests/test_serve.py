@@ -17,7 +17,7 @@ from ttsvar.infinity.official import keys, tiny
 from ttsvar.infinity.official.errors import ExportError
 from ttsvar.infinity.official.text_folder import write_tiny_tokenizer
 from ttsvar.infinity.serving.loading import Loaded, Placement, load_official, load_parts, load_tiny
-from ttsvar.infinity.serving.network import Network, Stage, fused_attention
+from ttsvar.infinity.serving.network import Entry, Network, Stage, fused_attention
 from ttsvar.infinity.serving.population import Population
 
 
@@ -39,7 +39,7 @@ def test_the_same_bits_give_the_logits_and_codes_of_the_reference_sampler() -> N
         population = Population.begin(network, request(loaded, keep=forced), ["c0"])
         for scale in range(7):
             row = population.rows[0]
-            delta, _ = network.run(Stage(population.condition, shape, scale, 2), [row.code], [row.past])
+            delta, _ = network.run(Stage(shape, scale, 2), [Entry(population.condition, row.code, row.past)])
             seen.append(np.abs(delta.reshape(2, -1) - trace.deltas[scale].flatten(1).numpy()).max())
             population, _ = population.step()
         assert max(seen) < 1e-4
@@ -60,9 +60,8 @@ def test_passes_of_several_candidates_agree_up_to_rounding(loaded: Loaded, netwo
     for each in (network, wide):
         population = finish(Population.begin(each, request(loaded, keep=forced[:3]), ["c0", "c1", "c2"]), 5)
         population = population.pick([(2, "c2"), (0, "c0"), (2, "c2.1")])
-        rows = population.rows
-        codes, past = [row.code for row in rows], [row.past for row in rows]
-        results.append(each.run(Stage(population.condition, loaded.shapes[0], 5, 2), codes, past)[0])
+        entries = [Entry(population.condition, row.code, row.past) for row in population.rows]
+        results.append(each.run(Stage(loaded.shapes[0], 5, 2), entries)[0])
     assert np.abs(results[0] - results[1]).max() < 1e-4
 
 
@@ -92,7 +91,8 @@ def test_low_precision_stays_close() -> None:
         forced = [np.arange(model.shapes[0].bit_count(scale), dtype=np.uint8) % 2 for scale in range(7)]
         population = finish(Population.begin(network, request(model, keep=forced), ["c0"]), 4)
         row = population.rows[0]
-        deltas.append(network.run(Stage(population.condition, model.shapes[0], 4, 2), [row.code], [row.past])[0])
+        entry = Entry(population.condition, row.code, row.past)
+        deltas.append(network.run(Stage(model.shapes[0], 4, 2), [entry])[0])
         image = population.decode([0], (22, 11))
         assert image.shape == (1, 88, 44, 3)
     error = np.sqrt(np.square(deltas[0] - deltas[1]).mean() / np.square(deltas[1]).mean())

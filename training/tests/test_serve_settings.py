@@ -102,9 +102,9 @@ def test_candidates_that_only_keep_are_computed_once(loaded: Loaded, network: Ne
     compute = network.run
     with pytest.MonkeyPatch.context() as patch:
 
-        def watched(stage: Any, codes: Any, past: Any) -> Any:
-            widths.append(len(codes))
-            return compute(stage, codes, past)
+        def watched(stage: Any, entries: Any) -> Any:
+            widths.append(len(entries))
+            return compute(stage, entries)
 
         patch.setattr(network, "run", watched)
         population = finish(population, 4)

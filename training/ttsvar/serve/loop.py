@@ -5,7 +5,7 @@ A family implements this once (``ttsvar/infinity/serving/loop.py``); sessions, H
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,8 +22,9 @@ class Candidates(Protocol):
         """Stages done."""
         ...
 
-    def step(self) -> tuple[Candidates, dict]:
-        """All candidates one stage on, and what the client is told of it: ``tokenHash`` and ``values``."""
+    @property
+    def alike(self) -> Hashable:
+        """Candidates of several sessions with equal values may be stepped together; None: alone."""
         ...
 
     def pick(self, picks: Sequence[tuple[int, str]]) -> Candidates:
@@ -56,6 +57,11 @@ class Loop(Protocol):
         ...
 
     def begin(self, task: Any, ids: Sequence[str]) -> Candidates: ...
+
+    def step(self, sessions: Sequence[Candidates]) -> list[tuple[Candidates, dict]]:
+        """The candidates of each session one stage on, and what its client is told of it: ``tokenHash`` and ``values``.
+        Of several sessions, all are ``alike``."""
+        ...
 
     def encode(self, shape: str, image: np.ndarray) -> list[dict]:
         """Tokens of an image by stage, as they go over the wire."""

@@ -13,6 +13,7 @@ from ttsvar.serve.fields import Fields, is_integer, is_text
 from ttsvar.serve.loop import Candidates, Loop
 from ttsvar.serve.protocol import PROTOCOL
 from ttsvar.serve.sessions import SessionStore, digest
+from ttsvar.serve.together import Together
 from ttsvar.serve.wire import bytes_of_pictures, take_image
 
 LONGEST_ID = 256
@@ -33,7 +34,8 @@ class Limits:
 
 
 class Service:
-    """One generator and its sessions. Calls may come from any thread; the device works on one at a time."""
+    """One generator and its sessions. Calls may come from any thread. The device works on one at a time, except for steps
+    of several sessions that are alike, which it makes together."""
 
     def __init__(self, loop: Loop, limits: Limits, sessions: SessionStore | None = None):
         self.loop, self.limits = loop, limits
@@ -42,6 +44,7 @@ class Service:
             "rows": limits.rows, "requestBytes": limits.request_bytes, "idleSeconds": limits.idle_seconds,
         }}  # fmt: skip
         self._device = threading.Lock()
+        self._together = Together(self._device, loop.step)
         self._computing = {
             "start": self._start, "step": self._step, "select": self._select, "branch": self._branch,
             "view": self._view, "tokens": self._tokens, "encode": self._encode,
@@ -59,16 +62,15 @@ class Service:
                 raise ServeError("unknown-method", f"this model cannot {method}")
             known = ", ".join([*self._computing, *self._immediate])
             raise ServeError("unknown-method", f"there is no method {method[:40]!r}; known: {known}")
-        with self._device:
-            try:
-                return self._computing[method](fields, digest(method, body))
-            except (torch.OutOfMemoryError, MemoryError) as error:
+        try:
+            return self._computing[method](fields, digest(method, body))
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise out_of_memory() from error
+        except RuntimeError as error:
+            # The CPU allocator has no class of its own.
+            if "can't allocate memory" in str(error):
                 raise out_of_memory() from error
-            except RuntimeError as error:
-                # The CPU allocator has no class of its own.
-                if "can't allocate memory" in str(error):
-                    raise out_of_memory() from error
-                raise
+            raise
 
     def _traits(self, fields: Fields) -> Answer:
         shape, settings = take_form(fields)
@@ -88,14 +90,19 @@ class Service:
         (shape, settings), wanted = take_form(fields), fields.inner("task")
         fields.end()
         task = self.loop.task(shape, settings, wanted)
-        return self.sessions.open(handle, call, lambda: (self.loop.begin(task, ids), {"revision": 0}))
+
+        def make() -> tuple[Candidates, dict]:
+            with self._device:
+                return self.loop.begin(task, ids), {"revision": 0}
+
+        return self.sessions.open(handle, call, make)
 
     def _step(self, fields: Fields, call: bytes) -> Answer:
         handle, revision = take_session(fields)
         fields.end()
 
         def make(before: Candidates) -> tuple[Candidates, dict]:
-            after, told = before.step()
+            after, told = self._together.step(before)
             return after, {"stage": after.stage, **told}
 
         return self.sessions.change(handle, revision, call, make)
@@ -123,7 +130,9 @@ class Service:
         size = view.share("size")
         look = view.take("look", "now or ahead", lambda value: value in ("now", "ahead"))
         view.end()
-        return bytes_of_pictures(self.sessions.at(handle, revision).candidates.view(rows, size, look))
+        candidates = self.sessions.at(handle, revision).candidates
+        with self._device:
+            return bytes_of_pictures(candidates.view(rows, size, look))
 
     def _tokens(self, fields: Fields, _call: bytes) -> Answer:
         handle, revision = take_session(fields)
@@ -134,7 +143,9 @@ class Service:
     def _encode(self, fields: Fields, _call: bytes) -> Answer:
         shape, image = fields.text("shape", LONGEST_ID), fields.inner("image")
         fields.end()
-        return {"tokens": self.loop.encode(shape, take_image(image))}
+        pixels = take_image(image)
+        with self._device:
+            return {"tokens": self.loop.encode(shape, pixels)}
 
     def _release(self, fields: Fields) -> Answer:
         handle = take_handle(fields, "session")

@@ -11,7 +11,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ttsvar.serve.errors import ServeError
 from ttsvar.serve.loop import Candidates
@@ -27,6 +27,8 @@ class Session:
     touched: float = 0.0
     # While a change is computed, which may take longer than a session may be idle.
     busy: bool = False
+    # One call after the other; taken before the device.
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def digest(method: str, body: bytes) -> bytes:
@@ -39,7 +41,7 @@ class SessionStore:
     def __init__(self, most: int, idle_seconds: float, clock: Callable[[], float] = time.monotonic):
         self.most, self.idle_seconds, self._clock = most, idle_seconds, clock
         self._sessions: dict[str, Session] = {}
-        self._lock = threading.Lock()
+        self._lock, self._opening = threading.Lock(), threading.Lock()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -59,50 +61,53 @@ class SessionStore:
 
     def open(self, handle: str, call: bytes, make: Callable[[], tuple[Candidates, dict]]) -> dict:
         """A new session; if the same call made it before, its answer."""
-        self.expire()
-        with self._lock:
-            existing = self._sessions.get(handle)
-            if existing is not None:
-                if existing.revision == 0 and existing.call == call:
-                    existing.touched = self._clock()
-                    return existing.answer
-                raise ServeError("conflict", "this handle is taken; choose a random one for every session")
-            if len(self._sessions) >= self.most:
-                raise ServeError(
-                    "busy",
-                    f"all {self.most} sessions are in use; wait for another search to end, or start the server with "
-                    "a larger --max-sessions",
-                )
-        candidates, answer = make()
-        with self._lock:
-            self._sessions[handle] = Session(candidates, call, answer, touched=self._clock())
-        return answer
+        with self._opening:
+            self.expire()
+            with self._lock:
+                existing = self._sessions.get(handle)
+                if existing is not None:
+                    if existing.revision == 0 and existing.call == call:
+                        existing.touched = self._clock()
+                        return existing.answer
+                    raise ServeError("conflict", "this handle is taken; choose a random one for every session")
+                if len(self._sessions) >= self.most:
+                    raise ServeError(
+                        "busy",
+                        f"all {self.most} sessions are in use; wait for another search to end, or start the server with "
+                        "a larger --max-sessions",
+                    )
+            candidates, answer = make()
+            with self._lock:
+                self._sessions[handle] = Session(candidates, call, answer, touched=self._clock())
+            return answer
 
     def at(self, handle: str, revision: int) -> Session:
-        """The session, if it is at ``revision``."""
+        """The session, if it is at ``revision`` when calls before this one are carried out."""
         session = self.find(handle)
-        if session.revision != revision:
-            raise self._conflict(session, revision)
-        return session
+        with session.lock:
+            if session.revision != revision:
+                raise self._conflict(session, revision)
+            return session
 
     def change(
         self, handle: str, revision: int, call: bytes, make: Callable[[Candidates], tuple[Candidates, dict]]
     ) -> dict:
         """Moves the session from ``revision`` to the next one, or answers again if this very call already did."""
         session = self.find(handle)
-        if session.revision == revision + 1 and session.call == call:
+        with session.lock:
+            if session.revision == revision + 1 and session.call == call:
+                return session.answer
+            if session.revision != revision:
+                raise self._conflict(session, revision)
+            session.busy = True
+            try:
+                candidates, answer = make(session.candidates)
+            finally:
+                session.busy, session.touched = False, self._clock()
+            session.revision += 1
+            session.candidates, session.call = candidates, call
+            session.answer = {"revision": session.revision, **answer}
             return session.answer
-        if session.revision != revision:
-            raise self._conflict(session, revision)
-        session.busy = True
-        try:
-            candidates, answer = make(session.candidates)
-        finally:
-            session.busy, session.touched = False, self._clock()
-        session.revision += 1
-        session.candidates, session.call = candidates, call
-        session.answer = {"revision": session.revision, **answer}
-        return session.answer
 
     def touch(self, handles: Iterable[str]) -> list[str]:
         """Marks sessions as in use; returns those that are gone."""

@@ -54,6 +54,9 @@ class InfinityLoop:
     def begin(self, task: Request, ids: Sequence[str]) -> Population:
         return Population.begin(self.network, task, ids)
 
+    def step(self, sessions: Sequence[Population]) -> list[tuple[Population, dict]]:
+        return Population.step_all(sessions)
+
     def encode(self, shape: str, image: np.ndarray) -> list[dict]:
         wanted, stride = self._shape(shape), self._loaded.vae.config.stride
         height, width = (side * stride for side in wanted.latent)

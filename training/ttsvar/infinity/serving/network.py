@@ -33,12 +33,20 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Stage:
-    """One scale of one prompt, for any number of candidates and so many guidance groups."""
+    """One scale, for any number of candidates and so many guidance groups."""
 
-    prompt: Prompt
     shape: Shape
     scale: int
     groups: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A candidate before a scale: its prompt, cumulative code, and where its keys and values are."""
+
+    prompt: Prompt
+    code: Tensor | None
+    past: Sequence[Slot]
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -68,26 +76,26 @@ class Network:
             self._prompts.popitem(last=False)
         return self._prompts[key]
 
+    @property
+    def rows_per_pass(self) -> int:
+        return self._place.rows
+
+    @property
+    def on_cpu(self) -> bool:
+        return self._place.device.type == "cpu"
+
     @torch.inference_mode()
-    def run(
-        self, stage: Stage, codes: Sequence[Tensor | None], past: Sequence[Sequence[Slot]]
-    ) -> tuple[np.ndarray, list[Slot | None]]:
+    def run(self, stage: Stage, entries: Sequence[Entry]) -> tuple[np.ndarray, list[Slot | None]]:
         """Runs a scale: bit-logit differences ``[G, N, L * dv]`` (float32), and where each candidate's K/V are.
 
-        ``codes``, ``past``: per candidate. After the last scale nobody reads keys and values: the slots are None.
+        Candidates of several prompts share passes. After the last scale nobody reads keys and values: the slots are None.
         """
-        count = len(codes)
         if stage.scale == 0:
-            first, key = stage.prompt.first, (stage.shape.id, stage.groups)
-            if key not in first:
-                delta, slots = self._pass(stage, [None], [[]])
-                first[key] = (delta, slots[0])
-            delta, slot = first[key]
-            return np.repeat(delta, count, 1), [slot] * count
+            first = [self._first(stage, entry.prompt) for entry in entries]
+            return np.concatenate([delta for delta, _ in first], 1), [slot for _, slot in first]
         deltas, slots = [], []
-        for start in range(0, count, self._place.rows):
-            part = slice(start, start + self._place.rows)
-            delta, new = self._pass(stage, codes[part], past[part])
+        for start in range(0, len(entries), self._place.rows):
+            delta, new = self._pass(stage, entries[start : start + self._place.rows])
             deltas.append(delta)
             slots += new
         return np.concatenate(deltas, 1), slots
@@ -132,23 +140,36 @@ class Network:
         ids = torch.tensor([self._tokenize(text)], device=self._place.device)
         return self._text_encoder(ids).float()
 
-    def _pass(
-        self, stage: Stage, codes: Sequence[Tensor | None], past: Sequence[Sequence[Slot]]
-    ) -> tuple[np.ndarray, list[Slot | None]]:
-        model, count = self._model, len(codes)
+    def _first(self, stage: Stage, prompt: Prompt) -> tuple[np.ndarray, Slot | None]:
+        """The first scale, which is the same for all candidates of a prompt."""
+        key = (stage.shape.id, stage.groups)
+        if key not in prompt.first:
+            delta, slots = self._pass(stage, [Entry(prompt, None, ())])
+            prompt.first[key] = (delta, slots[0])
+        return prompt.first[key]
+
+    def _pass(self, stage: Stage, entries: Sequence[Entry]) -> tuple[np.ndarray, list[Slot | None]]:
+        model, count = self._model, len(entries)
         shape, scale, groups = stage.shape, stage.scale, stage.groups
-        condition = _leading(stage.prompt.condition, groups)
+        mixed = any(entry.prompt is not entries[0].prompt for entry in entries)
+        if mixed:
+            condition = _side_by_side([entry.prompt.condition for entry in entries], groups)
+        else:
+            condition = _leading(entries[0].prompt.condition, groups)
         if scale == 0:
             z = torch.zeros(count, 1, shape.token_channels, device=self._place.device)
             x_add = model.first_input(condition)
         else:
             grid = shape.quantizer.grids[scale]
-            z = to_tokens(resize(torch.stack(list(codes)), grid), shape.schedule.patchify)
+            z = to_tokens(resize(torch.stack([entry.code for entry in entries]), grid), shape.schedule.patchify)
             x_add = model.level_input(scale, groups)
         last = scale == shape.scales - 1
-        cached, layers, rope = Past(past, groups), [], self._rotations(shape, scale)
+        cached, layers, rope = Past([entry.past for entry in entries], groups), [], self._rotations(shape, scale)
         with self._precision():
             x = model.word_embed(z) + x_add[:, None]
+            if mixed:
+                # Each row has a condition of its own: a group of one candidate.
+                x = x.flatten(0, 1)[:, None]
             for index, block in enumerate(model.blocks):
                 before = cached[index] if cached else None
                 memory = condition.memory[index]
@@ -158,7 +179,7 @@ class Network:
             delta = model.output(x, condition.head_ss)
         piece = Piece(tuple(layers))
         slots = [None if last else Slot(piece, row) for row in range(count)]
-        return delta.float().flatten(2).cpu().numpy(), slots
+        return delta.float().reshape(groups, count, -1).cpu().numpy(), slots
 
     def _rotations(self, shape: Shape, scale: int) -> Pair:
         key = (shape.id, scale)
@@ -190,3 +211,36 @@ def _leading(condition: Condition, groups: int) -> Condition:
     memory = [(keys[:groups], values[:groups]) for keys, values in condition.memory]
     bias = None if condition.text_bias is None else condition.text_bias[:groups]
     return Condition(condition.sos[:groups], condition.gss[:groups], condition.head_ss[:groups], memory, bias)
+
+
+def _side_by_side(conditions: Sequence[Condition], groups: int) -> Condition:
+    """Conditions of candidates with prompts of their own, group by group: ``[groups * N, ...]``, texts padded."""
+    leading = [_leading(condition, groups) for condition in conditions]
+    longest = max(condition.memory[0][1].shape[2] for condition in leading)
+
+    def rows(parts: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(parts), 1).flatten(0, 1)
+
+    def padded(condition: Condition, layer: int) -> Pair:
+        keys, values = condition.memory[layer]
+        missing = longest - values.shape[2]
+        return functional.pad(keys, (0, missing)), functional.pad(values, (0, 0, 0, missing))
+
+    memory = []
+    for layer in range(len(leading[0].memory)):
+        pairs = [padded(condition, layer) for condition in leading]
+        memory.append((rows([keys for keys, _ in pairs]), rows([values for _, values in pairs])))
+    biases = []
+    for condition in leading:
+        length, device = condition.memory[0][1].shape[2], condition.sos.device
+        bias = condition.text_bias
+        if bias is None:
+            bias = torch.zeros(groups, 1, 1, length, device=device)
+        biases.append(functional.pad(bias, (0, longest - length), value=CLOSED))
+    return Condition(
+        rows([condition.sos for condition in leading]),
+        rows([condition.gss for condition in leading]),
+        rows([condition.head_ss for condition in leading]),
+        memory,
+        rows(biases),
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from ttsvar.infinity.serving.draw import Drawn, draw_bits
-from ttsvar.infinity.serving.network import Network, Prompt, Stage
+from ttsvar.infinity.serving.network import Entry, Network, Prompt, Stage
 from ttsvar.infinity.serving.past import Slot
 from ttsvar.infinity.serving.shape import Settings, Shape
 from ttsvar.serve.errors import ServeError, invalid
@@ -59,18 +59,51 @@ class Population:
         condition = network.prompt(request.prompt, request.negative)
         return Population(network, request, condition, tuple(Row(id) for id in ids))
 
+    @property
+    def alike(self) -> tuple[str, int, int] | None:
+        """Populations at the same scale of the same shape, with as many groups, may go through the network together. The
+        first scale is remembered by prompt, and finished ones go nowhere."""
+        shape = self.request.shape
+        if not 0 < self.stage < shape.scales or self.network.rows_per_pass == 1:
+            return None
+        return shape.id, self.stage, self._groups
+
     def step(self) -> tuple[Population, dict]:
         """The next stage of all candidates, and its signals by row."""
-        scale, network, shape = self.stage, self.network, self.request.shape
+        return Population.step_all([self])[0]
+
+    @staticmethod
+    def step_all(populations: Sequence[Population]) -> list[tuple[Population, dict]]:
+        """The next stage of several populations, which are ``alike``, in common passes."""
+        first = populations[0]
+        scale, shape = first.stage, first.request.shape
         if scale >= shape.scales:
             raise invalid(f"all {shape.scales} stages are done")
-        groups = 2 if scale < self.request.settings.guidance_until else 1
-        # As long as no candidate has drawn anything, all are one: the first stage, and those that follow kept tokens.
-        alike = scale <= len(self.request.keep or ())
-        different = self.rows[:1] if alike else self.rows
-        codes, past = [row.code for row in different], [row.past for row in different]
-        delta, slots = network.run(Stage(self.condition, shape, scale, groups), codes, past)
-        if alike:
+        parts = [population._different() for population in populations]
+        entries = [
+            Entry(population.condition, row.code, row.past) for population, rows in zip(populations, parts) for row in rows
+        ]
+        delta, slots = first.network.run(Stage(shape, scale, first._groups), entries)
+        stepped, start = [], 0
+        for population, rows in zip(populations, parts):
+            end = start + len(rows)
+            stepped.append(population._advance(delta[:, start:end], slots[start:end]))
+            start = end
+        return stepped
+
+    @property
+    def _groups(self) -> int:
+        return 2 if self.stage < self.request.settings.guidance_until else 1
+
+    def _different(self) -> tuple[Row, ...]:
+        """As long as no candidate has drawn anything, all are one: the first stage, and those that follow kept tokens."""
+        alike = self.stage <= len(self.request.keep or ())
+        return self.rows[:1] if alike else self.rows
+
+    def _advance(self, delta: np.ndarray, slots: list[Slot | None]) -> tuple[Population, dict]:
+        """Draws from what the network gave for the rows that differ."""
+        network, shape, scale = self.network, self.request.shape, self.stage
+        if len(slots) < len(self.rows):
             delta, slots = np.repeat(delta, len(self.rows), 1), slots * len(self.rows)
         drawn = [self._draw(row, delta[:, index]) for index, row in enumerate(self.rows)]
         rows = tuple(
