@@ -80,6 +80,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/serve-sampler.ts"),
   },
   {
+    name: "serve-strategy",
+    summary: "decide for loops of other programs which candidates go on",
+    load: () => import("./commands/serve-strategy.ts"),
+  },
+  {
     name: "models",
     summary: "list and verify the models at hand",
     load: () => import("./commands/models.ts"),

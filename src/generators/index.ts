@@ -73,8 +73,10 @@ export async function generatorOfFolder(dir: string): Promise<GeneratorDefinitio
   return define(dir);
 }
 
-/** The generator behind a server's address. */
-export async function generatorOfAddress(address: string): Promise<GeneratorDefinition> {
+/** The generator behind a server's address, or behind those of several servers: `http://a:8710,http://b:8710`. */
+export async function generatorOfAddress(spec: string): Promise<GeneratorDefinition> {
   const { remoteDefinition } = await import("./remote/definition.ts");
-  return remoteDefinition(address);
+  const { addressesOf, manyServers } = await import("./remote/many-servers.ts");
+  const servers = addressesOf(spec).map((name) => ({ name, generator: remoteDefinition(name) }));
+  return servers.length === 1 ? servers[0]!.generator : manyServers(servers);
 }

@@ -39,7 +39,16 @@ const ZONES: Readonly<Record<string, Zone>> = {
       ANY_NODE,
     ],
   },
-  "src/generators": { sees: ["src/core", "src/inference", "src/threads"], packages: ["zod", ANY_NODE] },
+  "src/http": { sees: ["src/core"], packages: [ANY_NODE] },
+  // Decides for loops of other programs.
+  "src/selection": {
+    sees: ["src/core", "src/engine", "src/config", "src/http"],
+    packages: ["zod", ANY_NODE],
+  },
+  "src/generators": {
+    sees: ["src/core", "src/inference", "src/threads", "src/http"],
+    packages: ["zod", ANY_NODE],
+  },
   "src/features": { sees: ["src/core", "src/inference", "src/plugins"], packages: ["zod", ANY_NODE] },
   "src/plugins": { sees: ["src/core", "src/scoring", "src/threads"], packages: ["zod", "jiti", ANY_NODE] },
   "src/scoring": { sees: ["src/core"], packages: [ANY_NODE] },

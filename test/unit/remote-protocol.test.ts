@@ -5,7 +5,6 @@ import type { GeneratorTraits } from "../../src/core/generator.ts";
 import type { TokenKind } from "../../src/core/tokens.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
 import { type Info, infoSchema, parseAddress, requestSchemas } from "../../src/generators/remote/protocol.ts";
-import { SessionStore } from "../../src/generators/remote/session-store.ts";
 import {
   bytesOfPictures,
   picturesOf,
@@ -15,6 +14,7 @@ import {
   wireTokens,
 } from "../../src/generators/remote/wire.ts";
 import { traitsSchema } from "../../src/generators/traits-schema.ts";
+import { SessionStore } from "../../src/http/session-store.ts";
 import { drawVectors } from "../fixtures/remote/draw-vectors.ts";
 
 describe("the remote generator's protocol", () => {

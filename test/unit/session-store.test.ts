@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
-import { SessionStore } from "../../src/generators/remote/session-store.ts";
 import { UnderSettings } from "../../src/generators/remote/under-settings.ts";
+import { SessionStore } from "../../src/http/session-store.ts";
 
 const session = () => Promise.resolve({ release: () => undefined });
 

@@ -10,8 +10,11 @@ import type {
   StageSignals,
 } from "../../core/generator.ts";
 import type { Task } from "../../core/task.ts";
+import { HttpFailure } from "../../http/json-server.ts";
+import { SessionStore } from "../../http/session-store.ts";
+import { RemoteFailure } from "./failure.ts";
 import { type Info, METHODS, type Method, PROTOCOL, requestSchemas } from "./protocol.ts";
-import { RemoteFailure, SessionStore } from "./session-store.ts";
+
 import { UnderSettings } from "./under-settings.ts";
 import { bytesOfPictures, imageOf, taskOf, wireTokens } from "./wire.ts";
 
@@ -272,8 +275,8 @@ function parseJson(body: Buffer): unknown {
 }
 
 /** The failure that a client is told for whatever a generator threw. */
-export function asFailure(error: unknown): RemoteFailure {
-  if (error instanceof RemoteFailure) return error;
+export function asFailure(error: unknown): HttpFailure {
+  if (error instanceof HttpFailure) return error;
   const message = error instanceof Error ? error.message : String(error);
   const userCaused = error instanceof TtsVarError && error.code === "CONFIG_INVALID";
   return new RemoteFailure(userCaused ? "invalid-request" : "failed", message);

@@ -1,34 +1,15 @@
-import { createHash, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { TtsVarError } from "../../core/errors.ts";
 import type { Generator } from "../../core/generator.ts";
-import { Connections } from "./connections.ts";
-import { ERROR_STATUS, PREFIX, PROTOCOL } from "./protocol.ts";
+import { type ListenOptions, type Served, serveJson } from "../../http/json-server.ts";
+import { RemoteFailure } from "./failure.ts";
+import { PREFIX, PROTOCOL } from "./protocol.ts";
 import { asFailure, DEFAULT_LIMITS, ServeCalls, type ServeLimits } from "./serve-calls.ts";
-import { RemoteFailure } from "./session-store.ts";
 
-export interface ServeOptions {
-  /** Address to listen on; anything but loopback needs a token. */
-  readonly host?: string;
-  /** 0: any free port. */
-  readonly port?: number;
-  /** What clients must send as `Authorization: Bearer TOKEN`. */
-  readonly token?: string | undefined;
+export interface ServeOptions extends ListenOptions {
   readonly limits?: Partial<ServeLimits>;
 }
 
 /** A generator that can be reached over HTTP. */
-export interface ServedGenerator extends AsyncDisposable {
-  readonly url: string;
-}
-
-/** Milliseconds for a request's head and for all of it, looked at every second. */
-const deadlines = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 1000 };
-
-const LOOPBACK = ["127.0.0.1", "::1", "localhost"];
-const LOOPBACK_NAMES = ["127.0.0.1", "[::1]", "localhost"];
-const SHORTEST_TOKEN = 16;
+export type ServedGenerator = Served;
 
 /**
  * Serves a generator to searches on this or other machines (`docs/remote-sampler.md`). The caller goes on owning the
@@ -36,117 +17,27 @@ const SHORTEST_TOKEN = 16;
  *
  * @throws TtsVarError CONFIG_INVALID for an open address without a token, or a weak token; USAGE if the port is taken
  */
-export async function serveOverHttp(
-  generator: Generator,
-  options: ServeOptions = {},
-): Promise<ServedGenerator> {
-  const { host = "127.0.0.1", port = 0, token } = options;
-  checkToken(host, token);
+export function serveOverHttp(generator: Generator, options: ServeOptions = {}): Promise<ServedGenerator> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const calls = new ServeCalls(generator, limits);
-  const server = createServer(deadlines, (request, response) => {
-    answer(request)
-      .catch((error: unknown) => asFailure(error))
-      .then((result) => send(response, result, connections.stopping))
-      .finally(() => connections.answers(request.socket));
-  });
-  const connections = new Connections(server);
-
-  async function answer(request: IncomingMessage): Promise<object | Buffer> {
-    admit(request, token);
-    connections.proves(request.socket);
-    const { method, url = "" } = request;
-    if (method === "GET" && url === `${PREFIX}info`) return calls.info;
-    if (method !== "POST" || !url.startsWith(PREFIX)) {
-      throw new RemoteFailure(
-        "unknown-method",
-        `${method} ${url.slice(0, 80)} is not served; this server speaks ${PROTOCOL}: GET ${PREFIX}info and POST ` +
-          `${PREFIX}CALL`,
-      );
-    }
-    const body = await readBody(request, limits.requestBytes);
-    connections.begins(request.socket);
-    return calls.call(url.slice(PREFIX.length), body);
-  }
-
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, resolve);
-  }).catch((error: NodeJS.ErrnoException) => {
-    throw new TtsVarError("USAGE", `cannot listen on ${host}:${port} (${error.code}); choose another port`);
-  });
-  const bound = server.address() as AddressInfo;
-  const name = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
-  return {
-    url: `http://${name}:${bound.port}`,
-    async [Symbol.asyncDispose]() {
-      await connections.stop();
-      calls.close();
+  return serveJson(
+    {
+      tokenVariable: "TTSVAR_SAMPLER_TOKEN",
+      requestBytes: limits.requestBytes,
+      async answer(method, path, body) {
+        if (method === "GET" && path === `${PREFIX}info`) return calls.info;
+        if (method !== "POST" || !path.startsWith(PREFIX)) {
+          throw new RemoteFailure(
+            "unknown-method",
+            `${method} ${path.slice(0, 80)} is not served; this server speaks ${PROTOCOL}: GET ${PREFIX}info and POST ` +
+              `${PREFIX}CALL`,
+          );
+        }
+        return calls.call(path.slice(PREFIX.length), await body());
+      },
+      asFailure,
+      close: () => calls.close(),
     },
-  };
-}
-
-function checkToken(host: string, token: string | undefined): void {
-  const fail = (message: string): never => {
-    throw new TtsVarError("CONFIG_INVALID", message);
-  };
-  if (token === undefined) {
-    if (LOOPBACK.includes(host)) return;
-    fail(
-      `${host} can be reached from other machines, so a token is needed: set TTSVAR_SAMPLER_TOKEN here and there`,
-    );
-  } else if (token.length < SHORTEST_TOKEN || !/^[!-~]+$/.test(token)) {
-    fail(`the token must have at least ${SHORTEST_TOKEN} printable characters without spaces`);
-  }
-}
-
-/** Before anything of the body is read. */
-function admit({ headers }: IncomingMessage, token: string | undefined): void {
-  if (token === undefined) {
-    // A page in a browser on this machine must not get through by a name that points here.
-    const name = (headers.host ?? "").replace(/:\d+$/, "");
-    if (LOOPBACK_NAMES.includes(name)) return;
-    throw new RemoteFailure("wrong-host", `without a token, only ${LOOPBACK_NAMES.join(", ")} are served`);
-  }
-  // Compared as hashes in constant time: how long it takes says nothing about the token.
-  if (timingSafeEqual(sha256(headers.authorization ?? ""), sha256(`Bearer ${token}`))) return;
-  throw new RemoteFailure("unauthorized", "the token is missing or wrong; send Authorization: Bearer TOKEN");
-}
-
-async function readBody(request: IncomingMessage, most: number): Promise<Buffer> {
-  // A browser asks before it sends this type across origins, and is not answered.
-  if (!/^application\/json\b/i.test(request.headers["content-type"] ?? "")) {
-    throw new RemoteFailure("invalid-request", "send JSON, as Content-Type: application/json");
-  }
-  const length = Number(request.headers["content-length"]);
-  if (!Number.isInteger(length)) {
-    throw new RemoteFailure("invalid-request", "send a Content-Length; chunks are not taken");
-  }
-  if (length > most) {
-    throw new RemoteFailure(
-      "too-large",
-      `the request has ${length} bytes, but this server takes ${most} (--max-request-bytes)`,
-    );
-  }
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
-function send(response: ServerResponse, result: object | Buffer, last: boolean): void {
-  const failure = result instanceof RemoteFailure ? result : null;
-  const content = failure ? { error: { code: failure.code, message: failure.message, details: {} } } : result;
-  const body = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content));
-  response.writeHead(failure ? ERROR_STATUS[failure.code] : 200, {
-    "content-type": Buffer.isBuffer(content) ? "application/octet-stream" : "application/json",
-    "content-length": body.length,
-    "cache-control": "no-store",
-    // What is left of a refused body would be taken for the next request.
-    ...(response.req.complete && !last ? {} : { connection: "close" }),
-  });
-  response.end(body);
-}
-
-function sha256(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+    options,
+  );
 }

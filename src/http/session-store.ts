@@ -1,14 +1,4 @@
-import type { WireErrorCode } from "./protocol.ts";
-
-/** A refusal or failure that the client is told. */
-export class RemoteFailure extends Error {
-  readonly code: WireErrorCode;
-
-  constructor(code: WireErrorCode, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
+import { HttpFailure } from "./json-server.ts";
 
 /** What led to the current revision of a session, so that the same call can be answered again. */
 interface Change {
@@ -50,14 +40,15 @@ export class SessionStore<Target extends Releasable = Releasable> {
     const existing = this.#sessions.get(handle);
     if (existing) {
       if (existing.last.revision !== 0 || existing.last.call !== call) {
-        throw new RemoteFailure("conflict", "this handle is taken; choose a random one for every session");
+        throw new HttpFailure("conflict", 409, "this handle is taken; choose a random one for every session");
       }
       existing.expiry.refresh();
       return existing.last.answer;
     }
     if (this.#sessions.size >= this.#most) {
-      throw new RemoteFailure(
+      throw new HttpFailure(
         "busy",
+        503,
         `all ${this.#most} sessions are in use; wait for another search to end, or allow more (--max-sessions)`,
       );
     }
@@ -157,8 +148,9 @@ export class SessionStore<Target extends Releasable = Releasable> {
   #find(handle: string): Stored<Target> {
     const stored = this.#sessions.get(handle);
     if (!stored) {
-      throw new RemoteFailure(
+      throw new HttpFailure(
         "unknown-session",
+        404,
         `there is no session ${handle.slice(0, 8)}...: it was released, idle for more than ${this.#idleMs / 1000} s ` +
           "(--idle-seconds), or the server was started anew; run the search again",
       );
@@ -168,9 +160,10 @@ export class SessionStore<Target extends Releasable = Releasable> {
   }
 }
 
-function conflict(last: Change, revision: number): RemoteFailure {
-  return new RemoteFailure(
+function conflict(last: Change, revision: number): HttpFailure {
+  return new HttpFailure(
     "conflict",
+    409,
     `the session is at revision ${last.revision}, but the call was made for ${revision}`,
   );
 }
