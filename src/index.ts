@@ -89,4 +89,14 @@ export { type PlanInput, type PlanRow, planSearch, type SearchPlan } from "./eng
 export { type FinalCandidate, runSearch, type SearchInput, type SearchResult } from "./engine/run-search.ts";
 export { type DrawnRow, type RowModel, rowGenerator } from "./generators/rows.ts";
 export { decodePng, encodePng } from "./io/png.ts";
+export {
+  type OpenOptions,
+  open,
+  type PromptAnswer,
+  type PromptProgress,
+  type PromptsOptions,
+  type Tts,
+  type TtsSettings,
+} from "./run/open.ts";
+export type { PromptItem, PromptSource } from "./run/prompts.ts";
 export { type RunRecord, type RunStatus, readRunRecord, readTrace } from "./run/run-folder.ts";

@@ -9,6 +9,7 @@ import { createScoring } from "../scoring/create-scoring.ts";
 import type { CalibrationRun } from "../study/run-calibration.ts";
 import { rewardRegistry } from "./builtins.ts";
 import { openSearch, planConfig } from "./open-search.ts";
+import { expectNoRewriting } from "./rewriting.ts";
 
 export interface OpenCalibration
   extends Pick<CalibrationRun, "generator" | "reward" | "primaryReward" | "verifier"> {
@@ -28,6 +29,7 @@ export async function openCalibration(
   host: PluginHost,
   owned: Disposal,
 ): Promise<OpenCalibration> {
+  expectNoRewriting(config);
   const planned = await planConfig(config, host);
   const { generator, reward } = owned.use(await openSearch(planned));
   const primaryReward = config.reward.name;

@@ -4,6 +4,7 @@ import type { SearchRecipe } from "../config/schema.ts";
 import type { Calibration } from "../core/calibration.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { Disposal } from "../core/disposal.ts";
+import { TtsVarError } from "../core/errors.ts";
 import type { Generator, GeneratorRequest, GeneratorTraits } from "../core/generator.ts";
 import type { PluginHost } from "../core/plugin.ts";
 import type { Reward } from "../core/reward.ts";
@@ -14,6 +15,7 @@ import { type PlanInput, planSearch, type SearchPlan } from "../engine/plan.ts";
 import { runSearch, type SearchInput, type SearchResult } from "../engine/run-search.ts";
 import { KeptPlugins } from "../plugins/kept-plugins.ts";
 import { describeReward, loadReward } from "../plugins/load-reward.ts";
+import { loadRewriter, type Rewriter } from "../plugins/load-rewriter.ts";
 import { loadStrategy } from "../plugins/load-strategy.ts";
 import { createScoring } from "../scoring/create-scoring.ts";
 import { rewardRegistry, strategyRegistry } from "./builtins.ts";
@@ -21,6 +23,7 @@ import { configuredTask } from "./configured-task.ts";
 import { findCalibration } from "./find-calibration.ts";
 import { type FoundGenerator, findGenerator } from "./find-generator.ts";
 import { featureCost, openFeatures, type PlanHost } from "./open-features.ts";
+import { chargedFor, Rewriting } from "./rewriting.ts";
 
 /**
  * A configuration whose names, options and cost are known to be good; no weights are loaded. Plug-ins that had to be
@@ -38,6 +41,8 @@ export interface PlannedSearch extends AsyncDisposable {
   readonly task: Task;
   readonly strategy: SearchFunction;
   readonly strategyOptions: unknown;
+  /** Null: prompts are drawn as they are. */
+  readonly rewriter: Rewriter | null;
   /** Versions of what decides the search besides its models: code and files that stand in the configuration by name. */
   readonly versions: Readonly<Record<string, string>>;
   readonly calibration: Calibration | null;
@@ -50,6 +55,8 @@ export interface PlannedSearch extends AsyncDisposable {
 export type SearchObserver = Pick<SearchInput, "trace" | "timing" | "signal" | "onProgress" | "log"> & {
   /** Looks on at the generator's work. */
   readonly watch?: (generator: Generator) => Generator;
+  /** Budget of this one search; default: the configured one. */
+  readonly units?: number;
 };
 
 /** The opened models of a planned search. The caller disposes of them. */
@@ -73,12 +80,18 @@ export async function planConfig(config: SearchRecipe, host: PluginHost): Promis
 }
 
 async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugins): Promise<PlannedSearch> {
+  if (config.diversity !== undefined && config.keep === undefined) {
+    throw new TtsVarError("CONFIG_INVALID", "diversity needs keep: say how many answers with --keep");
+  }
   const { value: strategy } = await loadStrategy(config.strategy.name, config.strategy.options, {
     registry: strategyRegistry,
     baseDir: host.baseDir,
   });
   const found = await findGenerator(config.model.name, host.baseDir);
-  const { request, task, generator } = await configuredTask(config, found.definition);
+  const rewriter = config.rewrite === undefined ? null : await loadRewriter(config.rewrite, host.baseDir);
+  const configured = await configuredTask(config, found.definition);
+  const { request, task } = configured;
+  const generator = chargedFor(configured.generator, rewriter);
   const reward = await describeReward(config.reward.name, config.reward.options, {
     ...host,
     registry: rewardRegistry,
@@ -117,8 +130,10 @@ async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugin
     task,
     strategy: strategy.search,
     strategyOptions: strategy.options,
+    rewriter,
     versions: {
       ...(strategy.version === null ? {} : { [`strategy ${strategy.name}`]: strategy.version }),
+      ...(rewriter === null ? {} : { [`rewrite ${config.rewrite}`]: rewriter.version }),
       ...(calibration && config.calibration !== undefined ? { calibration: hashOf(calibration) } : {}),
     },
     calibration,
@@ -154,26 +169,28 @@ export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
   const opening = [
     own(planned.found.definition.open(planned.request, options)),
     own(openReward(config, host)),
-    wanted ? own(openFeatures(config.features, host)) : unopenedFeatures(config, host),
+    wanted ? own(openFeatures(config.features, host)) : lateFeatures(config, host, owned),
   ] as const;
   await Promise.allSettled(opening);
   return owned.during(async () => {
-    const [generator, reward, features] = await Promise.all(opening);
+    const [opened, reward, features] = await Promise.all(opening);
+    const rewriting = planned.rewriter && new Rewriting(planned.rewriter);
+    const generator = rewriting?.charge(opened) ?? opened;
     return {
       generator,
       reward,
       features,
-      run: (task, { watch = (plain: Generator) => plain, ...observer } = {}) =>
+      run: async (task, { watch = (plain: Generator) => plain, units = config.budget, ...observer } = {}) =>
         runSearch({
           generator: watch(generator),
           strategy: planned.strategy,
           rewards: { [config.reward.name]: reward },
           primaryReward: config.reward.name,
           features,
-          task,
-          units: config.budget,
+          task: rewriting ? await rewriting.of(task, observer.signal ?? new AbortController().signal) : task,
+          units,
           calibration: planned.calibration,
-          plan,
+          plan: planFor(planned, units),
           describe: { strategy: config.strategy.name, options: planned.strategyOptions },
           ...observer,
         }),
@@ -183,13 +200,39 @@ export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
 }
 
 /**
- * Prices features as the plan did, without their model. The price has to stay: a strategy that thought features free
- * would fit another, wider search into the budget than the one that was planned.
+ * The plan under another budget, for models that are open.
+ *
+ * @throws TtsVarError BUDGET_INFEASIBLE, MEMORY_INFEASIBLE
  */
-async function unopenedFeatures({ features }: SearchRecipe, host: PlanHost): Promise<FeatureSource> {
+export function planFor({ config, plan, planInput }: PlannedSearch, units: number): SearchPlan {
+  return units === config.budget ? plan : planSearch({ ...planInput, units });
+}
+
+/**
+ * Features as the plan priced them; their model is opened when a search does ask, as one with a larger budget may. The price
+ * has to stand from the start: a strategy that thought features free would fit another, wider search into the budget.
+ */
+async function lateFeatures(
+  { features }: SearchRecipe,
+  host: PlanHost,
+  owned: Disposal,
+): Promise<FeatureSource> {
   const { flops } = await featureCost(features, host);
-  const vectors = () => Promise.reject(new Error("the plan asked for no features"));
-  return { name: `${features.model}/${features.reduction}`, version: null, flops, vectors };
+  let opening: ReturnType<typeof openFeatures> | undefined;
+  let version: string | null = null;
+  return {
+    name: `${features.model}/${features.reduction}`,
+    get version() {
+      return version;
+    },
+    flops,
+    async vectors(images) {
+      opening ??= openFeatures(features, host).then((source) => owned.use(source));
+      const source = await opening;
+      version = source.version;
+      return source.vectors(images);
+    },
+  };
 }
 
 async function openReward({ reward }: SearchRecipe, host: PlanHost): Promise<Reward> {

@@ -18,6 +18,7 @@ import { openCopies } from "./open-copies.ts";
 import { openFeatures } from "./open-features.ts";
 import { openJudge } from "./open-judge.ts";
 import { planConfig } from "./open-search.ts";
+import { expectNoRewriting } from "./rewriting.ts";
 
 export interface StudyOpening {
   /** Inference threads of each generator, and generators that draw side by side; undefined: as fits the machine. */
@@ -53,6 +54,7 @@ export async function openStudy(
   };
   expandNames(settings as never);
   const search = parseSearch(settings, "search", placeOf);
+  expectNoRewriting(search);
   const host = hostOf(search.allowDownload);
   // Cheap to find, and of no use if there are too few.
   const prompts = await loadPrompts(

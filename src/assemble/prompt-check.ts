@@ -23,11 +23,11 @@ const WORD =
 const MAX_PHRASE = 4;
 
 /**
- * Looks up a prompt in the tokenizer of a model folder. Null if the folder has none, or one without unknown words.
+ * Looks up prompts in the tokenizer of a model folder. Null if the folder has none, or one without unknown words.
  *
  * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID
  */
-export async function checkPrompt(modelDir: string, prompt: string): Promise<PromptCheck | null> {
+export async function promptChecker(modelDir: string): Promise<((prompt: string) => PromptCheck) | null> {
   const path = join(modelDir, "tokenizer_config.json");
   if (!existsSync(path) || !existsSync(join(modelDir, "tokenizer.json"))) return null;
   const config = await readJson(path);
@@ -40,13 +40,15 @@ export async function checkPrompt(modelDir: string, prompt: string): Promise<Pro
     const ids = tokenizer.encode(text);
     return !ids.includes(unknownId ?? Number.NaN) && (ids.length > frame || /[\p{L}\p{N}]/u.test(text));
   };
-  const words = (prompt.match(WORD) ?? []).slice(0, MAX_WORDS);
-  const ids = tokenizer.encode(prompt);
-  return {
-    tokens: ids.length,
-    limit,
-    unknown: unknownWords(words, known),
-    empty: ids.filter((id) => id !== unknownId).length <= frame,
+  return (prompt) => {
+    const words = (prompt.match(WORD) ?? []).slice(0, MAX_WORDS);
+    const ids = tokenizer.encode(prompt);
+    return {
+      tokens: ids.length,
+      limit,
+      unknown: unknownWords(words, known),
+      empty: ids.filter((id) => id !== unknownId).length <= frame,
+    };
   };
 }
 

@@ -1,7 +1,7 @@
 import { join, relative } from "node:path";
 import { likely } from "../core/atoms.ts";
 import type { Atom } from "../core/benchmark.ts";
-import type { CandidateSummary, SearchSummary } from "../run/write-results.ts";
+import type { CandidateSummary, SearchSummary } from "../run/summary.ts";
 import { figure, quantity, table } from "./output.ts";
 
 /** The summary for people. Paths are relative to the working directory. */
@@ -15,8 +15,14 @@ export function describeSearch(summary: SearchSummary, sheet: boolean): string {
   const explained = summary.candidates.some(({ verdict }) => verdict);
   const ranked = [...summary.candidates].sort((a, b) => closeness(summary, b) - closeness(summary, a));
   return [
+    ...(summary.drawn === undefined ? [] : [`drawn  ${JSON.stringify(summary.drawn)}`]),
     `best   ${here(summary.best.image)}`,
     ...(sheet ? [`sheet  ${here(join(summary.runDir, "sheet.png"))}`] : []),
+    ...(summary.grid === undefined
+      ? []
+      : [
+          `best-${summary.bestK!.length}  ${here(summary.grid)}: ${summary.bestK!.map(({ id }) => id).join(", ")}`,
+        ]),
     `score  ${figure(summary.best.score)} (${summary.reward})`,
     `spent  ${spent.toFixed(2)} of ${limit} units, ${quantity(flops.total)}FLOPs: ${shares.join(", ")}`,
     ...(summary.best.verdict?.atoms ?? []).map(atomLine),
@@ -38,6 +44,38 @@ function atomLine({ question, expected, p }: Atom): string {
 
 function whyNot({ verdict }: CandidateSummary): string {
   return verdict?.reason.replaceAll("\n", "; ") ?? "";
+}
+
+/** A row for each prompt of many. */
+export function describePrompts(
+  rows: readonly { summary: SearchSummary; kept: boolean }[],
+  out: string,
+): string {
+  const here = (path: string): string => relative(process.cwd(), path) || ".";
+  const total = (of: (row: (typeof rows)[number]) => number): number =>
+    rows.reduce((sum, row) => sum + of(row), 0);
+  const made = rows.filter(({ kept }) => !kept);
+  return [
+    table(rows, [
+      { title: "prompt", cell: ({ summary }) => shorten(summary.prompt, 48) },
+      {
+        title: rows[0]?.summary.reward ?? "score",
+        align: "right",
+        cell: ({ summary }) => figure(summary.best.score),
+      },
+      { title: "units", align: "right", cell: ({ summary }) => summary.budget.spent.toFixed(2) },
+      { title: "image", cell: ({ summary }) => here(summary.best.image) },
+    ]),
+    "",
+    `${rows.length} prompts, ${rows.length - made.length} of them kept from earlier; mean score ` +
+      `${figure(total(({ summary }) => summary.best.score) / rows.length)}; spent ` +
+      `${made.reduce((sum, { summary }) => sum + summary.budget.spent, 0).toFixed(2)} units now; all in ${here(out)}`,
+  ].join("\n");
+}
+
+function shorten(prompt: string, length: number): string {
+  const line = prompt.replace(/\s+/g, " ").trim();
+  return line.length > length ? `${line.slice(0, length - 3)}...` : line;
 }
 
 /** Higher for candidates nearer to the answer, which comes first whatever the reward's direction. */

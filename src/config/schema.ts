@@ -114,6 +114,13 @@ const recipeShape = {
         .describe("Ratio and size by the model's own name for them (default: its first)"),
     })
     .prefault({}),
+  rewrite: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "Says the prompt otherwise before it is drawn: ./file.mjs, npm:package or http://host:port; rewards go by the original",
+    ),
   features: z
     .strictObject({
       model: z.string().min(1).default("dual-encoder").describe("Encoder whose tokens are clustered"),
@@ -150,6 +157,18 @@ const recipeShape = {
     .min(1)
     .optional()
     .describe("Folder of the run (default: results/runs/<time>-<prompt>-<hash>)"),
+  keep: z
+    .int("must be a whole number from 1 to 64")
+    .min(1, "must be a whole number from 1 to 64")
+    .max(64, "must be a whole number from 1 to 64")
+    .optional()
+    .describe("Answers: the best finished candidate and others that are good and different (the best-k set)"),
+  diversity: z
+    .number("must be a number from 0 to 1")
+    .min(0, "must be a number from 0 to 1")
+    .max(1, "must be a number from 0 to 1")
+    .optional()
+    .describe("What counts in the best-k set: 0, how good they are; 1, how different (default: 0.5)"),
   sheet: z
     .enum(["seen", "full", "none"], { error: 'must be "seen", "full" or "none"' })
     .default("seen")
@@ -172,6 +191,15 @@ export const recipeSchema = z.strictObject({
   ...recipeShape,
 });
 
+/** One of many prompts, with what differs from the configured task. */
+export const promptSchema = z.strictObject({
+  prompt,
+  seed: taskShape.seed.unwrap().optional(),
+  negativePrompt: taskShape.negativePrompt,
+  label: taskShape.label,
+  metadata: anyOptions.optional(),
+});
+
 /** A complete, validated configuration. */
 export type SearchConfig = z.output<typeof searchSchema>;
 
@@ -185,8 +213,13 @@ export const OUTPUT_SETTINGS = [
   "maxMemory",
   "sheet",
   "metadata",
+  "keep",
+  "diversity",
   "allowDownload",
 ] as const satisfies readonly (keyof SearchRecipe)[];
+
+/** `diversity` where `keep` is given alone. */
+export const DEFAULT_DIVERSITY = 0.5;
 
 /** Places where a bare string stands for an object with that `name`: `strategy: tts-var`. */
 export const NAMED_PLUGINS = [
@@ -201,6 +234,7 @@ export const PATH_SETTINGS: readonly string[] = [
   "strategy.name",
   "model.name",
   "features.model",
+  "rewrite",
 ];
 /** Value of `calibration` that leaves out the one that comes with the package. */
 export const NO_CALIBRATION = "none";

@@ -9,6 +9,8 @@ import type { Tokens } from "./tokens.ts";
 export interface Task {
   readonly prompt: string;
   readonly seed: number | string;
+  /** What the generator is told instead of `prompt`, where that was rewritten; rewards go by `prompt`. */
+  readonly drawn?: string;
   /** What guidance leads away from. */
   readonly negativePrompt?: string;
   /** Texts that take the prompt's place from a stage on, by rising stage. The prompt alone keys the draws. */
@@ -29,10 +31,16 @@ export interface PromptAt {
   readonly prompt: string;
 }
 
+/** The task as its generator gets it. */
+export function toDraw({ drawn, ...task }: Task): Task {
+  return drawn === undefined ? task : { ...task, prompt: drawn };
+}
+
 /** A task as it stands in a trace: as given, with hashes in place of pixels and tokens. */
 export interface TaskRecord {
   readonly prompt: string;
   readonly seed: number | string;
+  readonly drawn?: string;
   readonly negativePrompt?: string;
   readonly promptAt?: readonly PromptAt[];
   readonly label?: number;
@@ -43,10 +51,11 @@ export interface TaskRecord {
 
 /** What a trace says of a task. Members that were not given are absent, so that records compare as text. */
 export function recordTask(task: Task): TaskRecord {
-  const { prompt, seed, negativePrompt, promptAt, label, source, keep, metadata } = task;
+  const { prompt, seed, drawn, negativePrompt, promptAt, label, source, keep, metadata } = task;
   return {
     prompt,
     seed,
+    ...(drawn === undefined ? {} : { drawn }),
     ...(negativePrompt === undefined ? {} : { negativePrompt }),
     ...(promptAt === undefined ? {} : { promptAt }),
     ...(label === undefined ? {} : { label }),

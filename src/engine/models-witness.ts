@@ -12,7 +12,7 @@ import type { CandidateId } from "../core/ids.ts";
 import { type Ledger, viewKey } from "../core/ledger.ts";
 import type { ActionOf, Population, Sight, Sights } from "../core/program.ts";
 import type { Reward } from "../core/reward.ts";
-import type { Task } from "../core/task.ts";
+import { type Task, toDraw } from "../core/task.ts";
 import type { Tokens } from "../core/tokens.ts";
 import { oriented } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
@@ -89,7 +89,7 @@ export class ModelsWitness {
     switch (action.type) {
       case "start": {
         const { generator, task } = this.#models;
-        const session = await this.#timed("text", 0, 1, () => generator.start(task, next.ids));
+        const session = await this.#timed("text", 0, 1, () => generator.start(toDraw(task), next.ids));
         this.#sessions.set(next.key, session);
         return null;
       }

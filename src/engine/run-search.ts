@@ -59,6 +59,8 @@ export interface FinalCandidate {
 }
 
 export interface SearchResult {
+  /** What was searched for, as the generator and the rewards had it. */
+  readonly task: Task;
   readonly best: FinalCandidate;
   /** The finalists, in the order of the last population. */
   readonly candidates: readonly FinalCandidate[];
@@ -134,6 +136,7 @@ export async function runSearch(input: SearchInput): Promise<SearchResult> {
     trace?.event(endEvent(outcome, spending));
     progress("end", outcome.finalists);
     return {
+      task,
       best: candidates[outcome.best]!,
       candidates,
       spending,

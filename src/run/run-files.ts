@@ -5,7 +5,7 @@ import { parsedOrUndefined } from "../io/ownership.ts";
 
 /** Files that every run begins with. */
 export const STREAMS = ["trace.jsonl", "timing.jsonl"];
-const RESULTS = ["candidates.jsonl", "metrics.json", "best.png", "sheet.png"];
+const RESULTS = ["candidates.jsonl", "metrics.json", "best.png", "sheet.png", "grid.png"];
 /** Files by candidate; clips have an image of each frame besides. */
 const PER_CANDIDATE = { images: /^c\d+(\.\d+)*(-\d+)?\.png$/, tokens: /^c\d+(\.\d+)*\.json$/ } as const;
 

@@ -1,19 +1,21 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { openSearch, type PlannedSearch } from "../assemble/open-search.ts";
+import { type OpenSearch, openSearch, type PlannedSearch } from "../assemble/open-search.ts";
 import type { ResolvedConfig } from "../config/resolve.ts";
 import { TtsVarError } from "../core/errors.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { ProgressEvent, SearchTimer } from "../engine/observer.ts";
+import type { SearchResult } from "../engine/run-search.ts";
 import { probeWritable } from "../io/atomic.ts";
 import { stopwatch } from "./clock.ts";
-import { Interrupted, orAborted } from "./interrupt.ts";
+import { orAborted } from "./interrupt.ts";
 import type { Progress } from "./progress.ts";
 import { recordPreviews } from "./record-previews.ts";
 import { RunFolder } from "./run-folder.ts";
 import { makeNewFolder, runName } from "./run-name.ts";
-import { versions } from "./versions.ts";
-import { type SearchSummary, writeSearchResults } from "./write-results.ts";
+import type { SearchSummary } from "./summary.ts";
+import { modelVersions, versions } from "./versions.ts";
+import { writeSearchResults } from "./write-results.ts";
 
 /** How long an interrupted search may take to stop by itself, so that no file is left half-written. */
 const ABORT_MS = 200;
@@ -21,13 +23,21 @@ const ABORT_MS = 200;
 export interface RunOptions {
   /** Replace files of others in the run folder. */
   readonly force?: boolean;
+  /** Told after every action. */
+  readonly onProgress?: (event: ProgressEvent) => void;
+}
+
+/** What a run found, and where it lies. */
+export interface FinishedRun {
+  readonly result: SearchResult;
+  readonly summary: SearchSummary;
 }
 
 /**
  * Runs a planned search into a run folder. Whatever happens, the folder ends with a status: done, failed (with the
  * error) or aborted.
  *
- * @throws Interrupted, TtsVarError
+ * @throws Interrupted, TtsVarError, the signal's reason
  */
 export async function runPlanned(
   planned: PlannedSearch,
@@ -36,22 +46,56 @@ export async function runPlanned(
   progress: Progress,
   options: RunOptions = {},
 ): Promise<SearchSummary> {
+  const { summary } = await inFolder(planned, resolved, signal, progress, options, async (folder) => {
+    progress.status("loading the models");
+    const loaded = stopwatch();
+    const open = await openSearch(planned);
+    try {
+      folder.timing({ kind: "load", ms: loaded() });
+      return await search(open, planned, folder, signal, progress, options);
+    } finally {
+      await open[Symbol.asyncDispose]();
+    }
+  });
+  return summary;
+}
+
+/** Like `runPlanned`, with models that are open and stay so. */
+export function runOpened(
+  open: OpenSearch,
+  planned: PlannedSearch,
+  resolved: ResolvedConfig,
+  signal: AbortSignal,
+  progress: Progress,
+  options: RunOptions = {},
+): Promise<FinishedRun> {
+  return inFolder(planned, resolved, signal, progress, options, (folder) =>
+    search(open, planned, folder, signal, progress, options),
+  );
+}
+
+async function inFolder<T>(
+  planned: PlannedSearch,
+  resolved: ResolvedConfig,
+  signal: AbortSignal,
+  progress: Progress,
+  options: RunOptions,
+  run: (folder: RunFolder) => Promise<T>,
+): Promise<T> {
   signal.throwIfAborted();
   const folder = await beginFolder(planned, resolved, options);
-  const work = search(planned, folder, signal, progress);
+  const work = run(folder);
   try {
-    const summary = await orAborted(work, signal);
+    const found = await orAborted(work, signal);
     await folder.finish("done");
-    return summary;
+    return found;
   } catch (error) {
-    if (signal.aborted) await Promise.race([work.catch(() => undefined), pause(ABORT_MS)]);
+    const aborted = signal.aborted;
+    if (aborted) await Promise.race([work.catch(() => undefined), pause(ABORT_MS)]);
     const message = error instanceof Error ? error.message : String(error);
-    const code =
-      error instanceof TtsVarError ? error.code : error instanceof Interrupted ? "INTERRUPTED" : "INTERNAL";
+    const code = aborted ? "INTERRUPTED" : error instanceof TtsVarError ? error.code : "INTERNAL";
     // A full disk may refuse this too; the first error is the one to report.
-    await folder
-      .finish(error instanceof Interrupted ? "aborted" : "failed", { code, message })
-      .catch(() => undefined);
+    await folder.finish(aborted ? "aborted" : "failed", { code, message }).catch(() => undefined);
     throw error;
   } finally {
     progress.end();
@@ -80,51 +124,48 @@ async function beginFolder(
 }
 
 async function search(
+  open: OpenSearch,
   planned: PlannedSearch,
   folder: RunFolder,
   signal: AbortSignal,
   progress: Progress,
-): Promise<SearchSummary> {
+  { onProgress }: RunOptions,
+): Promise<FinishedRun> {
   const { config, plan } = planned;
-  progress.status("loading the models");
-  const loaded = stopwatch();
-  const open = await openSearch(planned);
-  try {
-    folder.timing({ kind: "load", ms: loaded() });
-    const { generator, reward, features } = open;
-    folder.describeModels({
-      [generator.traits.name]: generator.traits.version,
-      [reward.name]: reward.version,
-      ...(features.version === null ? {} : { [features.name]: features.version }),
-      ...planned.versions,
-    });
-    const images = new Map<string, RgbImage>();
-    const events: TraceEvent[] = [];
-    const sheet = config.sheet !== "none";
-    const started = stopwatch();
-    const result = await open.run(planned.task, {
-      watch: (plain) => recordPreviews(plain, images, { full: config.sheet === "full" }),
-      trace: {
-        event(event) {
-          folder.trace.event(event);
-          if (sheet) events.push(event);
-        },
+  const { generator, reward, features } = open;
+  const images = new Map<string, RgbImage>();
+  const events: TraceEvent[] = [];
+  const sheet = config.sheet !== "none";
+  const describeModels = () =>
+    folder.describeModels(modelVersions(generator.traits, reward, features, planned.versions));
+  describeModels();
+  const started = stopwatch();
+  const result = await open.run(planned.task, {
+    units: config.budget,
+    watch: (plain) => recordPreviews(plain, images, { full: config.sheet === "full" }),
+    trace: {
+      event(event) {
+        folder.trace.event(event);
+        if (sheet) events.push(event);
       },
-      timing: timerInto(folder),
-      signal,
-      onProgress: (event) => progress.status(describe(event, plan.unit)),
-      log: (level, message) => (level === "warn" ? progress.warn(message) : progress.status(message)),
-    });
-    folder.timing({ kind: "search", ms: started() });
-    signal.throwIfAborted();
-    progress.status("writing the results");
-    return await writeSearchResults(folder, planned, result, { events, images });
-  } finally {
-    await open[Symbol.asyncDispose]();
-  }
+    },
+    timing: timerInto(folder),
+    signal,
+    onProgress(event) {
+      progress.status(describeStep(event, plan.unit));
+      onProgress?.(event);
+    },
+    log: (level, message) => (level === "warn" ? progress.warn(message) : progress.status(message)),
+  });
+  // Features may have been opened only when the search asked for them.
+  describeModels();
+  folder.timing({ kind: "search", ms: started() });
+  signal.throwIfAborted();
+  progress.status("writing the results");
+  return { result, summary: await writeSearchResults(folder, planned, result, { events, images }) };
 }
 
-function describe({ action, stage, stages, width, spent, limit }: ProgressEvent, unit: number): string {
+function describeStep({ action, stage, stages, width, spent, limit }: ProgressEvent, unit: number): string {
   const doing = action === "score" ? "scoring" : action === "features" ? "comparing" : "drawing";
   return `${doing}: stage ${stage}/${stages}, ${width} candidates, ${(spent / unit).toFixed(2)} of ${(limit / unit).toFixed(0)} units`;
 }

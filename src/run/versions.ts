@@ -13,6 +13,21 @@ export function versions(): Record<string, string> {
   };
 }
 
+/** Versions of what decides pixels and scores besides the configuration, by name, as `run.json` has them. */
+export function modelVersions(
+  generator: { readonly name: string; readonly version: string },
+  reward: { readonly name: string; readonly version: string },
+  features: { readonly name: string; readonly version: string | null } | null,
+  others: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return {
+    [generator.name]: generator.version,
+    [reward.name]: reward.version,
+    ...(features?.version == null ? {} : { [features.name]: features.version }),
+    ...others,
+  };
+}
+
 /** Version of an installed package, or "missing". Read from its files: nothing native is loaded. */
 export function installedVersion(name: string): string {
   const folder = installedFolder(name);

@@ -5,63 +5,19 @@ import type { Picture } from "../core/generator.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { Tokens } from "../core/tokens.ts";
 import type { TraceEvent } from "../core/trace.ts";
-import type { FinalCandidate, SearchResult } from "../engine/run-search.ts";
+import type { SearchResult } from "../engine/run-search.ts";
 import { packTokens } from "../generators/tokens-file.ts";
 import { withTexts } from "../io/png-text.ts";
 import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
+import { renderGrid } from "../report/grid.ts";
 import { readHistory } from "../report/search-history.ts";
+import { answersOf } from "./answers.ts";
 import { type Recipe, recipeOf, recipeTexts } from "./recipe.ts";
-import { type RewardVerdict, verdictOf } from "./reward-verdict.ts";
 import type { RunFolder } from "./run-folder.ts";
-
-/** What `search --json` prints. Stable: scripts rely on it. Paths are absolute. */
-export interface SearchSummary {
-  readonly schemaVersion: 1;
-  readonly prompt: string;
-  readonly seed: number;
-  readonly strategy: string;
-  readonly model: string;
-  readonly reward: string;
-  readonly budget: {
-    /** In units. */
-    readonly limit: number;
-    readonly spent: number;
-    readonly flops: {
-      readonly unit: number;
-      readonly limit: number;
-      readonly total: number;
-      readonly byKind: Readonly<Record<string, number>>;
-      /** By stage. */
-      readonly byScale: readonly number[];
-    };
-  };
-  readonly best: CandidateSummary;
-  readonly candidates: readonly CandidateSummary[];
-  readonly runDir: string;
-}
-
-export interface CandidateSummary {
-  readonly id: string;
-  readonly parent: string | null;
-  /** By the reward that was searched for, as the reward gave it. */
-  readonly score: number;
-  readonly image: string;
-  readonly pixelHash: string;
-  /** What the reward answered of its questions, where it asks any. */
-  readonly verdict?: RewardVerdict;
-}
-
-/** One line of `candidates.jsonl`; paths are relative to the folder. */
-interface CandidateRow extends Pick<FinalCandidate, "id" | "parent" | "scores" | "details" | "pixelHash"> {
-  readonly image: string;
-  /** File for `--tokens`. */
-  readonly tokens: string;
-  /** All frames of a clip. */
-  readonly frames?: readonly string[];
-}
+import { type CandidateRow, type RunMetrics, type SearchSummary, summaryOf } from "./summary.ts";
 
 /**
- * Writes images, tokens, `candidates.jsonl`, `metrics.json`, `best.png` and `sheet.png` of a finished search.
+ * Writes images, tokens, `candidates.jsonl`, `metrics.json`, `best.png`, `sheet.png` and `grid.png` of a finished search.
  *
  * @throws TtsVarError OUTPUT_UNWRITABLE
  */
@@ -90,21 +46,16 @@ export async function writeSearchResults(
   await folder.candidates(rows.map((row) => ({ ...row })));
   const best = rows.find(({ id }) => id === result.best.id)!;
   await folder.file("best.png", await readFile(join(folder.dir, best.image)));
-  const summarise = (row: CandidateRow, image: string): CandidateSummary => ({
-    id: row.id,
-    parent: row.parent,
-    score: row.scores[reward]!,
-    image: join(folder.dir, image),
-    pixelHash: row.pixelHash,
-    ...verdictOf(row.details[reward]),
-  });
-  const summary: SearchSummary = {
+  const chosen = config.keep === undefined ? undefined : answersOf(result, planned);
+  const metrics: RunMetrics = {
     schemaVersion: 1,
-    prompt: planned.task.prompt,
-    seed: config.task.seed,
-    strategy: config.strategy.name,
-    model: config.model.name,
+    best: best.id,
     reward,
+    score: best.scores[reward]!,
+    pixelHash: best.pixelHash,
+    candidates: rows.length,
+    ...(result.task.drawn === undefined ? {} : { drawn: result.task.drawn }),
+    ...(chosen === undefined ? {} : { bestK: chosen.map(({ id }) => id) }),
     budget: {
       limit: result.units,
       spent: result.spending.total / plan.unit,
@@ -116,19 +67,9 @@ export async function writeSearchResults(
         byScale: result.spending.byStage,
       },
     },
-    best: summarise(best, "best.png"),
-    candidates: rows.map((row) => summarise(row, row.image)),
-    runDir: folder.dir,
   };
-  await folder.metrics({
-    schemaVersion: 1,
-    best: best.id,
-    reward,
-    score: summary.best.score,
-    pixelHash: best.pixelHash,
-    candidates: rows.length,
-    budget: summary.budget,
-  });
+  await folder.metrics({ ...metrics });
+  if (chosen !== undefined) await folder.file("grid.png", await renderGrid(chosen.map(({ image }) => image)));
   if (config.sheet !== "none") {
     const images = new Map(seen.images);
     const last = planned.generator.stages.length - 1;
@@ -141,7 +82,7 @@ export async function writeSearchResults(
     });
     await folder.file("sheet.png", withTexts(sheet, textsOf(folder, planned, null)));
   }
-  return summary;
+  return summaryOf(folder.dir, config, rows, metrics);
 }
 
 /** All that will be written, so that a folder knows its files even if the program is killed meanwhile. */
@@ -149,6 +90,7 @@ function filesOf({ config }: PlannedSearch, { candidates }: SearchResult): strin
   return [
     ...["candidates.jsonl", "metrics.json", "best.png"],
     ...(config.sheet === "none" ? [] : ["sheet.png"]),
+    ...(config.keep === undefined ? [] : ["grid.png"]),
     ...candidates.flatMap(({ id, picture }) => [
       `images/${id}.png`,
       ...framesOf(id, picture).map((name) => `images/${name}.png`),

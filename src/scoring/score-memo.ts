@@ -9,7 +9,10 @@ export interface ScoredItem {
   readonly detail?: Readonly<Record<string, unknown>>;
 }
 
-/** Scores by what they depend on. In memory; a score is a few dozen bytes, so nothing is evicted. */
+/** Scores that are remembered. A batch must fit, and a search of the largest budget does many times. */
+const MOST = 2 ** 16;
+
+/** Scores by what they depend on, in memory; the oldest are forgotten, so that a process may run for weeks. */
 export class ScoreMemo {
   readonly #scores = new Map<string, ScoredItem>();
   readonly #hashes = new WeakMap<RgbImage, string>();
@@ -24,6 +27,7 @@ export class ScoreMemo {
 
   set(key: string, scored: ScoredItem): void {
     this.#scores.set(key, scored);
+    if (this.#scores.size > MOST) this.#scores.delete(this.#scores.keys().next().value!);
   }
 
   /** Identity of one evaluation: reward, version, options, pixels, prompt and metadata; never the candidate's name. */

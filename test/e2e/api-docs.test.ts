@@ -26,7 +26,7 @@ async function run(name: string): Promise<string[]> {
   return stdout.trim().split("\n");
 }
 
-describe("docs/api.md", { timeout: 120_000 }, () => {
+describe("docs/api.md", { timeout: 240_000 }, () => {
   it("names every export", async () => {
     const text = await readFile("src/index.ts", "utf8");
     const tree = ts.createSourceFile("index.ts", text, ts.ScriptTarget.Latest);
@@ -36,6 +36,14 @@ describe("docs/api.md", { timeout: 120_000 }, () => {
     });
     expect(names.length).toBeGreaterThan(50);
     expect(names.filter((name) => !new RegExp(`\`${name}[\`(]`).test(page))).toEqual([]);
+  });
+
+  it("opens and searches as shown", async () => {
+    expect(await run("open.mts")).toEqual([
+      expect.stringMatching(/^a photo of a red cup \{ clip: [\d.]+ \} true$/),
+      expect.stringMatching(/^two dogs \{ clip: [\d.]+ \} true$/),
+    ]);
+    expect((await stat(join(dir, "1.png"))).size).toBeGreaterThan(100);
   });
 
   it("searches as shown, and reads a run", async () => {

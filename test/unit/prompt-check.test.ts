@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { checkPrompt, promptWarnings } from "../../src/assemble/prompt-check.ts";
+import { promptChecker, promptWarnings } from "../../src/assemble/prompt-check.ts";
 import { embeddedModelPath } from "../../src/inference/folder/model-folder.ts";
 
 describe("what the embedded generator makes of a prompt", () => {
@@ -7,7 +7,7 @@ describe("what the embedded generator makes of a prompt", () => {
   beforeAll(async () => {
     folder = await embeddedModelPath("generator");
   });
-  const warningsOf = async (prompt: string) => promptWarnings((await checkPrompt(folder, prompt))!);
+  const warningsOf = async (prompt: string) => promptWarnings((await promptChecker(folder))!(prompt));
   const nothingLeft = expect.stringContaining("nothing of the prompt is left");
 
   it("has nothing to say to what it knows", async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { describeSearch } from "../../src/cli/search-output.ts";
 import { verdictOf } from "../../src/run/reward-verdict.ts";
-import type { SearchSummary } from "../../src/run/write-results.ts";
+import type { SearchSummary } from "../../src/run/summary.ts";
 
 const atom = (question: string, expected: string, p: number) => ({
   ...{ question, expected, p, skill: "count", parent: [] },
