@@ -87,7 +87,8 @@ export type { TraceEvent, TraceSink } from "./core/trace.ts";
 export type { ProgressEvent, SearchTimer } from "./engine/observer.ts";
 export { type PlanInput, type PlanRow, planSearch, type SearchPlan } from "./engine/plan.ts";
 export { type FinalCandidate, runSearch, type SearchInput, type SearchResult } from "./engine/run-search.ts";
-export { type DrawnRow, type RowModel, rowGenerator } from "./generators/rows.ts";
+export type { DrawnRow } from "./generators/batches.ts";
+export { type RowModel, rowGenerator } from "./generators/rows.ts";
 export { decodePng, encodePng } from "./io/png.ts";
 export {
   type OpenOptions,

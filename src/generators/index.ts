@@ -46,6 +46,10 @@ export const generators: readonly GeneratorEntry[] = [
 const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>([
   ["infinity", async (dir) => (await import("./next-scale/infinity/definition.ts")).infinityDefinition(dir)],
   ["hmar", async (dir) => (await import("./next-scale/hmar/definition.ts")).hmarDefinition(dir)],
+  [
+    "discrete-diffusion",
+    async (dir) => (await import("./discrete-diffusion/definition.ts")).discreteDiffusionDefinition(dir),
+  ],
 ]);
 
 /**

@@ -1,26 +1,8 @@
-import { TtsVarError } from "../core/errors.ts";
-import type {
-  Generator,
-  GeneratorTraits,
-  Pick,
-  Picture,
-  Session,
-  StageSignals,
-  View,
-} from "../core/generator.ts";
-import type { CandidateId } from "../core/ids.ts";
-import { createRng, type Rng, type RngStream } from "../core/rng.ts";
+import type { Generator, GeneratorTraits, Picture, View } from "../core/generator.ts";
+import type { RngStream } from "../core/rng.ts";
 import type { Task } from "../core/task.ts";
-import { type Tokens, tokenHash } from "../core/tokens.ts";
-import { checkKept } from "./check-kept.ts";
-
-/** What one candidate drew in one stage. */
-export interface DrawnRow<Row> {
-  readonly row: Row;
-  readonly tokens: Tokens;
-  /** `logProb`, `entropy`, ...: see `StageSignals`. */
-  readonly values?: Readonly<Record<string, number>>;
-}
+import type { Tokens } from "../core/tokens.ts";
+import { batchGenerator, type DrawnRow } from "./batches.ts";
 
 /**
  * A model that draws every candidate by itself. A `Row` is all that a candidate has come to; it is never changed, so
@@ -47,165 +29,15 @@ export interface RowModel<Row> {
  * of. The shortest way to a generator of one's own.
  */
 export function rowGenerator<Row>(traits: GeneratorTraits, model: RowModel<Row>): Generator {
-  return {
-    traits,
-    async start(task, ids) {
-      checkKept(
-        traits.tokens,
-        traits.stages.map((stage) => stage.tokens),
-        task.keep,
-      );
-      const context = { traits, model, task, rng: createRng(task.seed, task.prompt) };
-      const row = await model.begin(task);
-      return new RowSession(
-        context,
-        ids.map((id) => ({ id, rows: [row], tokens: [] })),
-        0,
-      );
-    },
-    async [Symbol.asyncDispose]() {},
-  };
-}
-
-interface Context<Row> {
-  readonly traits: GeneratorTraits;
-  readonly model: RowModel<Row>;
-  readonly task: Task;
-  readonly rng: Rng;
-}
-
-/** A candidate with all that it was: `rows[stages done]`, `tokens[stage]`. */
-interface Candidate<Row> {
-  readonly id: CandidateId;
-  readonly rows: readonly Row[];
-  readonly tokens: readonly Tokens[];
-}
-
-class RowSession<Row> implements Session {
-  /** Present where the model has them. */
-  readonly refine?: NonNullable<Session["refine"]>;
-  readonly rewind?: NonNullable<Session["rewind"]>;
-  readonly #context: Context<Row>;
-  #candidates: readonly Candidate<Row>[] | null;
-  #stage: number;
-
-  constructor(context: Context<Row>, candidates: readonly Candidate<Row>[], stage: number) {
-    this.#context = context;
-    this.#candidates = candidates;
-    this.#stage = stage;
-    if (context.model.refine) this.refine = (share, ids) => this.#refine(share, ids);
-    if (context.traits.can.includes("rewind")) this.rewind = (to, ids) => this.#rewind(to, ids);
-  }
-
-  get ids(): readonly CandidateId[] {
-    return this.#alive().map(({ id }) => id);
-  }
-
-  get stage(): number {
-    return this.#stage;
-  }
-
-  async step(): Promise<StageSignals> {
-    const { traits, model, task, rng } = this.#context;
-    const candidates = this.#alive();
-    const stage = this.#stage;
-    if (stage >= traits.stages.length) throw new RangeError(`all ${stage} stages are done`);
-    const drawn = candidates.map(({ id, rows }) =>
-      model.draw(rows[stage]!, stage, rng.stream("token", id, stage), task.keep?.[stage]),
-    );
-    this.#stage = stage + 1;
-    return this.#take(
-      drawn,
-      candidates.map(({ id }) => id),
-      stage,
-    );
-  }
-
-  async select(picks: readonly Pick[]): Promise<void> {
-    this.#candidates = this.#picked(picks);
-  }
-
-  async branch(picks: readonly Pick[]): Promise<Session> {
-    return new RowSession(this.#context, this.#picked(picks), this.#stage);
-  }
-
-  async view(rows: readonly number[], view: View): Promise<Picture[]> {
-    const { traits, model } = this.#context;
-    if (!(view.size > 0 && view.size <= 1) || !traits.looks.includes(view.look)) {
-      const looks = traits.looks.join(" and ");
-      throw new TtsVarError(
-        "CONFIG_INVALID",
-        `cannot look ${view.look} at size ${view.size}: this generator looks ${looks}, at sizes above 0 and at most 1`,
-      );
-    }
-    const stages = this.#stage;
-    return rows.map((index) => {
-      const candidate = this.#row(index);
-      if (stages === 0) throw new RangeError("there is nothing to look at before the first stage");
-      return model.look(candidate.rows[stages]!, stages, view);
-    });
-  }
-
-  async tokens(rows: readonly number[], stage: number): Promise<Tokens[]> {
-    return rows.map((index) => {
-      const tokens = this.#row(index).tokens[stage];
-      if (tokens) return tokens;
-      throw new RangeError(`stage ${stage} is not done: ${this.#stage} are`);
-    });
-  }
-
-  release(): void {
-    this.#candidates = null;
-  }
-
-  async #refine(share: number, ids: readonly CandidateId[]): Promise<StageSignals> {
-    const { model, rng } = this.#context;
-    const stage = this.#stage - 1;
-    if (stage < 0) throw new RangeError("there is nothing to refine before the first stage");
-    const drawn = this.#alive().map(({ rows }, index) =>
-      model.refine!(rows[stage + 1]!, stage, share, rng.stream("token", ids[index]!, stage)),
-    );
-    return this.#take(drawn, ids, stage);
-  }
-
-  async #rewind(stage: number, ids: readonly CandidateId[]): Promise<void> {
-    if (stage >= this.#stage) throw new RangeError(`cannot go back to stage ${stage} from ${this.#stage}`);
-    this.#candidates = this.#alive().map(({ rows, tokens }, index) => ({
-      id: ids[index]!,
-      rows: rows.slice(0, stage + 1),
-      tokens: tokens.slice(0, stage),
-    }));
-    this.#stage = stage;
-  }
-
-  /** Puts what was drawn in a stage in place of what was there. */
-  #take(drawn: readonly DrawnRow<Row>[], ids: readonly CandidateId[], stage: number): StageSignals {
-    this.#candidates = this.#alive().map(({ rows, tokens }, index) => ({
-      id: ids[index]!,
-      rows: [...rows.slice(0, stage + 1), drawn[index]!.row],
-      tokens: [...tokens.slice(0, stage), drawn[index]!.tokens],
-    }));
-    const names = Object.keys(drawn[0]?.values ?? {});
-    const list = (name: string) => Float64Array.from(drawn, ({ values }) => values?.[name] ?? Number.NaN);
-    return {
-      tokenHash: drawn.map(({ tokens }) => tokenHash(tokens)),
-      values: Object.fromEntries(names.map((name) => [name, list(name)])),
-    };
-  }
-
-  #picked(picks: readonly Pick[]): Candidate<Row>[] {
-    return picks.map(({ parent, id }) => ({ ...this.#row(parent), id }));
-  }
-
-  #row(index: number): Candidate<Row> {
-    const candidates = this.#alive();
-    const row = candidates[index];
-    if (!row) throw new RangeError(`row ${index} is outside 0..${candidates.length - 1}`);
-    return row;
-  }
-
-  #alive(): readonly Candidate<Row>[] {
-    if (!this.#candidates) throw new TtsVarError("INTERNAL", "this session was released");
-    return this.#candidates;
-  }
+  return batchGenerator<Row>(traits, {
+    begin: (task) => model.begin(task),
+    draw: async (turns, stage) => turns.map(({ row, stream, kept }) => model.draw(row, stage, stream, kept)),
+    ...(model.refine
+      ? {
+          refine: async (turns, stage, share) =>
+            turns.map(({ row, stream }) => model.refine!(row, stage, share, stream)),
+        }
+      : {}),
+    look: async (rows, stages, view) => rows.map((row) => model.look(row, stages, view)),
+  });
 }

@@ -50,7 +50,7 @@ export function createEncoder(
 }
 
 /** [1, 3, height, width] in [-1, 1]. */
-function toTensor({ width, height, data }: RgbImage): Tensor {
+export function toTensor({ width, height, data }: RgbImage): Tensor {
   const pixels = width * height;
   const planes = new Float32Array(3 * pixels);
   for (let pixel = 0; pixel < pixels; pixel++) {

@@ -9,9 +9,10 @@ import {
 import type { RgbImage } from "../../core/image.ts";
 import { createRng, type RngStream } from "../../core/rng.ts";
 import type { Tokens } from "../../core/tokens.ts";
+import type { DrawnRow } from "../batches.ts";
 import { chooseShape } from "../choose-shape.ts";
 import { parseSettings } from "../parse-settings.ts";
-import { type DrawnRow, type RowModel, rowGenerator } from "../rows.ts";
+import { type RowModel, rowGenerator } from "../rows.ts";
 
 /** Cells of the canvas by side, pixels of a cell, and colours of the palette. */
 const SIDE = 8;

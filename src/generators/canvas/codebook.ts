@@ -1,0 +1,42 @@
+/** A codebook over token space: entries of a few values each. */
+export class Codebook {
+  readonly entries: number;
+  readonly #values: Float32Array;
+  readonly #width: number;
+
+  /** @param values [entries, width] */
+  constructor(values: Float32Array, entries: number) {
+    this.entries = entries;
+    this.#values = values;
+    this.#width = values.length / entries;
+  }
+
+  /** Codes in reading order as a canvas [width, tokens], channel by channel; a code of -1 stands for nothing. */
+  canvas(codes: Int32Array): Float32Array {
+    const canvas = new Float32Array(this.#width * codes.length);
+    codes.forEach((code, token) => {
+      if (code < 0) return;
+      for (let value = 0; value < this.#width; value++) {
+        canvas[value * codes.length + token] = this.#values[code * this.#width + value]!;
+      }
+    });
+    return canvas;
+  }
+
+  /** The nearest entry of every token of a canvas. */
+  codes(canvas: Float32Array): Int32Array {
+    const tokens = canvas.length / this.#width;
+    return Int32Array.from({ length: tokens }, (_, token) => {
+      let [best, least] = [0, Number.POSITIVE_INFINITY];
+      for (let entry = 0; entry < this.entries; entry++) {
+        let distance = 0;
+        for (let value = 0; value < this.#width; value++) {
+          const difference = canvas[value * tokens + token]! - this.#values[entry * this.#width + value]!;
+          distance += difference * difference;
+        }
+        if (distance < least) [best, least] = [entry, distance];
+      }
+      return best;
+    });
+  }
+}
