@@ -122,7 +122,7 @@ class BatchSession<Row> implements Session {
     const candidates = this.#alive();
     const stage = this.#stage;
     if (stage >= traits.stages.length) throw new RangeError(`all ${stage} stages are done`);
-    const turns = candidates.map(({ id, rows }) => ({
+    const turns: Turn<Row>[] = candidates.map(({ id, rows }) => ({
       row: rows[stage]!,
       stream: rng.stream("token", id, stage),
       kept: task.keep?.[stage],
@@ -175,7 +175,7 @@ class BatchSession<Row> implements Session {
     const { model, rng } = this.#context;
     const stage = this.#stage - 1;
     if (stage < 0) throw new RangeError("there is nothing to refine before the first stage");
-    const turns = this.#alive().map(({ rows }, index) => ({
+    const turns: Turn<Row>[] = this.#alive().map(({ rows }, index) => ({
       row: rows[stage + 1]!,
       stream: rng.stream("token", ids[index]!, stage),
       kept: undefined,
