@@ -253,7 +253,7 @@ async function compareGraphs(
     const partial = `${profile}.partial`;
     await mkdir(partial, { recursive: true });
     const open = await openNetwork(dir, shape, { profile: partial, threads: Number(flags.threads) });
-    const context = { network: open.network, code: open.code, shape: traits.shape, settings };
+    const context = { network: open.network, code: open.code, traits, settings };
     const session = await startSession(context, { prompt, seed: 0 }, ["c0"]);
     while (session.stage < traits.stages.length) await session.step();
     await session.view([0], FULL_VIEW);

@@ -9,6 +9,7 @@ import {
 } from "../src/core/program.ts";
 import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { acceptanceOf, expectedGain, probabilityRight } from "./parts/acceptance.ts";
+import { comparison, draftsSchema } from "./parts/answer.ts";
 import { infeasible } from "./parts/fit.ts";
 import { poolScale, poolScaleSchema, SpreadSamples } from "./parts/pool.ts";
 
@@ -29,6 +30,7 @@ const optionsSchema = z.strictObject({
       "coarse candidates to choose further samples from, each as different as can be from those before; 1 draws each afresh",
     ),
   scale: poolScaleSchema,
+  drafts: draftsSchema,
 });
 type StopOptions = z.output<typeof optionsSchema>;
 
@@ -48,15 +50,17 @@ export const calibratedStop = defineStrategy({
 
 function* run(space: SearchSpace, options: StopOptions): SearchProgram<SearchOutcome> {
   const curve = acceptanceOf(space, "calibrated-stop");
-  const samples = new SpreadSamples(space, options.pool, poolScale(space, options.scale));
+  const how = comparison(space, options.drafts);
+  const { view, answer } = how;
+  const samples = new SpreadSamples(space, options.pool, poolScale(space, options.scale), how);
   const sampleCost = samples.cost;
-  const needed = space.cost.prompt + sampleCost;
+  const needed = space.cost.prompt + sampleCost + answer;
   if (needed > space.limit * (1 + 1e-9)) throw infeasible(needed, space);
   const probabilities: number[] = [];
   let best: { population: Population; reward: number } | null = null;
   do {
     const population = yield* samples.next();
-    const reward = (yield* score(population, space.reward))[0]!;
+    const reward = (yield* score(population, space.reward, { view }))[0]!;
     probabilities.push(probabilityRight(curve, reward));
     const better = best === null || reward > best.reward;
     if (best) yield* release(better ? best.population : population);
@@ -67,7 +71,7 @@ function* run(space: SearchSpace, options: StopOptions): SearchProgram<SearchOut
       expectedGain(curve, probabilities) < (options.price * sampleCost) / space.cost.unit
     )
       break;
-  } while (samples.cost <= space.remaining() * (1 + 1e-12) + space.limit * 1e-10);
+  } while (samples.cost + answer <= space.remaining() * (1 + 1e-12) + space.limit * 1e-10);
   yield* samples.close();
   return { finalists: best!.population, best: 0 };
 }

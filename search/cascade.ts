@@ -19,8 +19,8 @@ const optionsSchema = z.strictObject({
     .tuple([z.number().positive(), z.number().positive(), z.number().positive()])
     .default([12, 3, 1])
     .describe("candidates before the early cut, after it, and after the late cut, relative to each other"),
-  preview: previewSchema.default(0.5).describe("side of early previews relative to the full image"),
-  latePreview: previewSchema.default(1).describe("the same for late previews"),
+  preview: previewSchema.default("auto"),
+  latePreview: previewSchema.default(1),
 });
 type CascadeOptions = z.output<typeof optionsSchema>;
 

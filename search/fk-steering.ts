@@ -26,7 +26,7 @@ const optionsSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe("divide the potentials out again at the end, so that the result targets exp(lambda * reward)"),
-  preview: previewSchema.default(0.5),
+  preview: previewSchema.default("auto"),
 });
 type FkOptions = z.output<typeof optionsSchema>;
 

@@ -22,7 +22,7 @@ const optionsSchema = z.strictObject({
     .default(null)
     .describe("widths before the first and after each cut, relative to each other; overrides ratio"),
   calibrated: z.boolean().default(true).describe("rank by calibrated scores when the run has a calibration"),
-  preview: previewSchema.default(0.5),
+  preview: previewSchema.default("auto"),
 });
 type HalvingOptions = z.output<typeof optionsSchema>;
 

@@ -21,10 +21,22 @@ function entry<Options>(
 export const strategies: readonly StrategyEntry[] = [
   entry("single", "one sample, no search", "baseline", async () => (await import("./single.ts")).single),
   entry(
+    "auto",
+    "the strategy that the calibration found best for this model, reward and budget; else best-of-n",
+    "this project",
+    async () => (await import("./auto.ts")).auto,
+  ),
+  entry(
     "best-of-n",
     "n full samples, keep the best by the reward",
     "baseline; Ma et al. 2025 (random search)",
     async () => (await import("./best-of-n.ts")).bestOfN,
+  ),
+  entry(
+    "draft-and-commit",
+    "more samples than best-of-n for the same budget: all compared as drafts, the best few decoded in full",
+    "this project; CachedSearch 2026 (draft, verify, commit), Layton 2025 (two-quality decoder)",
+    async () => (await import("./draft-and-commit.ts")).draftAndCommit,
   ),
   entry(
     "importance-sampling",

@@ -29,7 +29,7 @@ const optionsSchema = z.strictObject({
     .default([8, 6, 4, 2, 1])
     .describe("widths before the first and after each cut, relative to each other"),
   strength: z.number().min(0).default(1).describe("weight of quality against diversity"),
-  preview: previewSchema.default(0.5),
+  preview: previewSchema.default("auto"),
 });
 type QualityDiversityOptions = z.output<typeof optionsSchema>;
 

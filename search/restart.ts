@@ -30,7 +30,7 @@ const optionsSchema = z.strictObject({
     .describe("reward that accepts; null takes the run's reward"),
   width: z.int().positive().default(4).describe("candidates of a round before its cut to one"),
   scale: placeSchema.default(0.6).describe("scale of the cut"),
-  preview: previewSchema.default(0.5),
+  preview: previewSchema.default("auto"),
 });
 type RestartOptions = z.output<typeof optionsSchema>;
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type SearchOutcome, type SearchProgram, select } from "../src/core/program.ts";
 import { defineStrategy, type SearchSpace } from "../src/core/strategy.ts";
 import { samplesSchema } from "./best-of-n.ts";
-import { answerBest } from "./parts/answer.ts";
+import { answerBestOf, comparison, draftsSchema } from "./parts/answer.ts";
 import { infeasible } from "./parts/fit.ts";
 import { drawPool, type PoolPrices, poolPrices, poolScale, poolScaleSchema } from "./parts/pool.ts";
 import { selectDiverse } from "./parts/select-diverse.ts";
@@ -15,6 +15,12 @@ const optionsSchema = z.strictObject({
     .default(4)
     .describe("candidates in the pool for each that is finished; fewer where the budget pays for no more"),
   scale: poolScaleSchema,
+  drafts: draftsSchema,
+  keep: z
+    .int()
+    .positive()
+    .default(1)
+    .describe("with drafts: samples whose full picture is decoded at the end"),
 });
 type SpreadOptions = z.output<typeof optionsSchema>;
 
@@ -32,11 +38,13 @@ export const spread = defineStrategy({
 
 function* run(space: SearchSpace, options: SpreadOptions): SearchProgram<SearchOutcome> {
   const scale = poolScale(space, options.scale);
-  const { n, pool } = sizes(space, options, poolPrices(space, scale));
+  const how = comparison(space, options.drafts);
+  const { n, pool } = sizes(space, options, poolPrices(space, scale, how.view), options.keep * how.answer);
   const { population, tokens } = yield* drawPool(space, pool, scale);
   const equal = new Float64Array(pool);
   const picks = selectDiverse("farthest-point", population.ids, tokens, equal, n);
-  return yield* answerBest(space, yield* select(population, picks, { rule: "spread" }));
+  const chosen = yield* select(population, picks, { rule: "spread" });
+  return yield* answerBestOf(space, chosen, how, options.keep);
 }
 
 /** As many samples as the budget pays for with their share of the pool, but rather two without than one with it. */
@@ -44,8 +52,9 @@ function sizes(
   space: SearchSpace,
   { n: given, ratio }: SpreadOptions,
   { shared, coarse, finish }: PoolPrices,
+  answers: number,
 ): { n: number; pool: number } {
-  const fixed = space.cost.prompt + shared;
+  const fixed = space.cost.prompt + shared + answers;
   const left = space.limit * (1 + 1e-9) - fixed;
   const alone = Math.floor(left / (coarse + finish));
   if (alone < 1) throw infeasible(fixed + coarse + finish, space);

@@ -76,7 +76,7 @@ export const ttsVarOptions = z.strictObject({
     .default(false)
     .describe("divide potentials by their spread within the prompt before lambda"),
   resampling: z.enum(RESAMPLINGS).default("multinomial"),
-  preview: previewSchema.default(0.5),
+  preview: previewSchema.default("auto"),
 });
 export type TtsVarOptions = z.output<typeof ttsVarOptions>;
 

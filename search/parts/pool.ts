@@ -1,4 +1,4 @@
-import { FULL_VIEW } from "../../src/core/generator.ts";
+import type { View } from "../../src/core/generator.ts";
 import {
   branch,
   type Population,
@@ -12,7 +12,7 @@ import {
 import type { SearchSpace } from "../../src/core/strategy.ts";
 import { pickRows, rowOf, type Tensor } from "../../src/core/tensor.ts";
 import { tokenVectors } from "../../src/core/tokens.ts";
-import { finishedRoots } from "./answer.ts";
+import { type Comparison, finishedRoots } from "./answer.ts";
 import { squaredDistance } from "./cluster.ts";
 import { rowsById } from "./order.ts";
 import { placeSchema, resolvePlaces } from "./schedule.ts";
@@ -40,19 +40,19 @@ export interface PoolPrices {
   readonly shared: number;
   /** One candidate through the other stages up to the scale that is compared. */
   readonly coarse: number;
-  /** One candidate from there to its score. */
+  /** One candidate from there to its score by the view that finished ones are compared in. */
   readonly finish: number;
 }
 
 /** FLOPs. */
-export function poolPrices({ cost, reward }: SearchSpace, scale: number): PoolPrices {
+export function poolPrices({ cost, reward }: SearchSpace, scale: number, view: View): PoolPrices {
   const sum = (from: number, to: number): number =>
     cost.stages.slice(from, to).reduce((total, flops) => total + flops, 0);
   const shared = Math.min(cost.shared, scale + 1);
   return {
     shared: sum(0, shared),
     coarse: sum(shared, scale + 1),
-    finish: sum(scale + 1, cost.stages.length) + cost.view(FULL_VIEW) + cost.reward(reward),
+    finish: sum(scale + 1, cost.stages.length) + cost.view(view) + cost.reward(reward),
   };
 }
 
@@ -67,15 +67,20 @@ export class SpreadSamples {
   readonly #size: number;
   readonly #scale: number;
   readonly #prices: PoolPrices;
+  readonly #answer: number;
   readonly #taken: Float32Array[] = [];
   #pool: Pool | null = null;
 
-  /** @param size candidates of a pool; 1 draws each sample afresh */
-  constructor(space: SearchSpace, size: number, scale: number) {
+  /**
+   * @param size candidates of a pool; 1 draws each sample afresh
+   * @param how  how finished samples are compared
+   */
+  constructor(space: SearchSpace, size: number, scale: number, { view, answer }: Comparison) {
     this.#space = space;
     this.#size = size;
     this.#scale = scale;
-    this.#prices = poolPrices(space, scale);
+    this.#prices = poolPrices(space, scale, view);
+    this.#answer = answer;
   }
 
   /** FLOPs of one more sample, with the smallest pool if it needs a new one. */
@@ -111,7 +116,8 @@ export class SpreadSamples {
   #newSize(): number {
     if (this.#taken.length === 0) return 1;
     const { shared, coarse, finish } = this.#prices;
-    const affordable = coarse > 0 ? (this.#space.remaining() - shared - finish) / coarse : this.#size;
+    const affordable =
+      coarse > 0 ? (this.#space.remaining() - shared - finish - this.#answer) / coarse : this.#size;
     return Math.max(1, Math.min(this.#size, Math.floor(affordable * (1 + 1e-9))));
   }
 }

@@ -12,11 +12,15 @@ export const placeSchema = z
   .min(0)
   .describe("scale index, or a fraction between 0 and 1 of the way to the last scale");
 
+/** Side of previews where a model has no drafts: a quarter of a full view's price. */
+const WITHOUT_DRAFTS = 0.5;
+
 export const previewSchema = z
-  .number()
-  .gt(0)
-  .max(1)
-  .describe("side of previews relative to the full picture; 1 looks at full size");
+  .union([z.number().gt(0).max(1), z.enum(["auto", "draft"])])
+  .describe(
+    "how unfinished pictures are looked at: side relative to the full picture (1: full size), `draft` for the model's draft decoder at full size, `auto` for drafts where the model has them and 0.5 elsewhere",
+  );
+export type Preview = z.output<typeof previewSchema>;
 
 /**
  * Scale indices of places, ascending and distinct. Fractions round half up; one that falls on a scale already taken
@@ -51,11 +55,20 @@ function position(place: number, count: number): number {
 }
 
 /**
- * Previews at a fraction of the full side. Models that can guess at the end of an unfinished picture are asked to: it says
- * more of what a reward will see than a picture with holes.
+ * How previews are seen. Models that can guess at the end of an unfinished picture are asked to: it says more of what a
+ * reward will see than a picture with holes.
+ *
+ * @throws TtsVarError CONFIG_INVALID for drafts of a model that has none
  */
-export function previewView({ shape, looks }: SearchSpace, fraction: number): View {
-  return viewAt(shape, fraction, looks.includes("ahead") ? "ahead" : "now");
+export function previewView({ shape, looks, drafts }: SearchSpace, preview: Preview): View {
+  const look = looks.includes("ahead") ? "ahead" : "now";
+  if (typeof preview === "number") return viewAt(shape, preview, look);
+  if (drafts.includes(look)) return viewAt(shape, 1, look, "draft");
+  if (preview === "auto") return viewAt(shape, WITHOUT_DRAFTS, look);
+  throw new TtsVarError(
+    "CONFIG_INVALID",
+    "the strategy's previews are drafts, but this model has no draft decoder; give a size, or `auto`",
+  );
 }
 
 /** Whole widths of a real multiple of a shape; never below one. */

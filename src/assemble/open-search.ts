@@ -107,6 +107,12 @@ async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugin
     },
     (message) => host.log("warn", message),
   );
+  if (config.strategy.name === "auto") {
+    const { autoChoice } = await import("../../search/auto.ts");
+    const { name } = autoChoice(calibration, config.budget);
+    const why = calibration?.recommended ? "by the calibration" : "no calibration compared strategies";
+    host.log("info", `strategy auto: ${name} at ${config.budget} units (${why})`);
+  }
   const planInput: PlanInput = {
     generator,
     strategy: strategy.search,

@@ -91,7 +91,9 @@ export async function openStudy(
   }
   const features = owned.use(await openFeatures(search.features, host));
   const { shape } = open.generator.traits;
-  const previews = config.tree.previews.map((size) => viewAt(shape, size, "now"));
+  const previews = config.tree.previews.map((preview) =>
+    preview === "draft" ? viewAt(shape, 1, "now", "draft") : viewAt(shape, preview, "now"),
+  );
   return {
     parts: {
       generator: open.generator,

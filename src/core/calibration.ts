@@ -10,6 +10,23 @@ export interface Calibration {
   readonly schedules?: readonly PruningSchedule[];
   /** How likely a finished image is right; absent when the calibration was made without a verifier. */
   readonly acceptance?: Acceptance;
+  /** Which strategy was best at which budget; what `auto` chooses. */
+  readonly recommended?: readonly Recommendation[];
+}
+
+/** The best strategy at a budget, decided on the calibration's images. */
+export interface Recommendation {
+  readonly units: number;
+  readonly strategy: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  /**
+   * How much better its answers are than best-of-n's at the same budget, with the standard error over prompts: a share of
+   * right images by the verifier, or of the reward without one. Chosen among several, so its own gain flatters it.
+   */
+  readonly gain: number;
+  readonly error: number;
+  /** Units that it spent on average. */
+  readonly spent: number;
 }
 
 /** Probability that a finished image is right: a logistic regression on its reward, as strategies see it. */

@@ -20,10 +20,18 @@ export interface Stage {
 /** How an unfinished candidate is looked at: what is there `now`, or the model's guess at its end (`ahead`). */
 export type Look = "now" | "ahead";
 
+/**
+ * How well a view is decoded: in `full`, or as a `draft`, good enough to compare candidates by for a few per cent of the
+ * price (Layton's two-quality decoder).
+ */
+export type Quality = "full" | "draft";
+
 /** A look at a size: the share of the full picture's sides, in (0, 1]. Smaller ones are cheaper. */
 export interface View {
   readonly size: number;
   readonly look: Look;
+  /** Absent: `full`. */
+  readonly quality?: "draft" | undefined;
 }
 
 /** The whole picture, as it is. */
@@ -62,9 +70,10 @@ export function sidesOf({ width, height, grain }: Shape, size: number): { width:
 }
 
 /** A view of a size, or the whole where that size comes to the whole. */
-export function viewAt(shape: Shape, size: number, look: Look): View {
+export function viewAt(shape: Shape, size: number, look: Look, quality: Quality = "full"): View {
   const { width, height } = sidesOf(shape, size);
-  return { size: width >= shape.width && height >= shape.height ? 1 : size, look };
+  const whole = width >= shape.width && height >= shape.height;
+  return { size: whole ? 1 : size, look, ...(quality === "draft" ? { quality } : {}) };
 }
 
 /** Share of the full picture's pixels that a view has. */
@@ -99,10 +108,17 @@ export interface GeneratorCost {
   readonly shared: number;
   /** A full-size picture, by look; a smaller view costs its share of the pixels. */
   readonly views: Readonly<Partial<Record<Look, number>>>;
+  /** The same for drafts, of those looks that the model can draft; absent: it has no draft decoder. */
+  readonly drafts?: Readonly<Partial<Record<Look, number>>> | undefined;
   /** Drawing all tokens of a stage again, by stage; a share costs its share. With the capability `refine`. */
   readonly refine?: readonly number[];
   /** Whether a share costs as much as all tokens: models that look at a whole stage in every pass. */
   readonly refineWhole?: boolean | undefined;
+}
+
+/** Looks that a model can draft. */
+export function draftsOf({ drafts = {} }: GeneratorCost): Look[] {
+  return (["now", "ahead"] as const).filter((look) => drafts[look] !== undefined);
 }
 
 /** Bytes for the traits' shape and settings, estimated, so that a plan can say what a search needs. */

@@ -26,7 +26,7 @@ export interface LedgerRow {
  * and the run that follows it cannot disagree. Charges come before the work.
  *
  * Prices: the prompt once; a stage once per candidate, or once in all for shared stages; a refinement its share of the
- * stage per candidate; a view once per (candidate, stage, size, look), shared by rewards and features; a score once per
+ * stage per candidate; a view once per (candidate, stage, size, look, quality), shared by rewards and features; a score once per
  * view and reward; features per candidate each time they are asked for; reading tokens, selecting, branching, going back
  * and releasing nothing.
  */
@@ -231,9 +231,9 @@ export class Ledger {
   }
 }
 
-/** Identity of a view: candidate, stages done, size and look. */
-export function viewKey(id: CandidateId, stage: number, { size, look }: View): string {
-  return `${id}@${stage}:${size}${look === "ahead" ? "+" : ""}`;
+/** Identity of a view: candidate, stages done, size, look and quality. */
+export function viewKey(id: CandidateId, stage: number, { size, look, quality }: View): string {
+  return `${id}@${stage}:${size}${look === "ahead" ? "+" : ""}${quality === "draft" ? "~" : ""}`;
 }
 
 function momentKey(id: CandidateId, stage: number): string {

@@ -28,6 +28,8 @@ export interface SearchSpace {
   readonly shape: Shape;
   /** Looks that the model has; `now` is always among them. */
   readonly looks: readonly Look[];
+  /** Looks that the model can draft. */
+  readonly drafts: readonly Look[];
   readonly can: readonly Capability[];
   readonly tokens: TokenKind;
   readonly cost: CostModel;

@@ -48,11 +48,13 @@ function build(input: CostInput): CostModel {
   const { generator, keep, prompts, rewards, primaryReward } = input;
   const { cost, shape } = generator;
   const view: CostModel["view"] = (asked) => {
-    const full = cost.views[asked.look];
+    const { [asked.look]: full } = asked.quality === "draft" ? (cost.drafts ?? {}) : cost.views;
     if (full === undefined) {
+      const has = `it looks ${Object.keys(cost.views).join(", ")}`;
+      const drafts = `it drafts ${Object.keys(cost.drafts ?? {}).join(", ") || "nothing"}`;
       throw new TtsVarError(
         "CONFIG_INVALID",
-        `the strategy looks ${asked.look}, which this generator cannot; it looks ${Object.keys(cost.views).join(", ")}`,
+        `the strategy asks for a ${asked.quality ?? "full"} look ${asked.look}, which this generator cannot give: ${has}, and ${drafts}`,
       );
     }
     // By cells of the grain first: whole numbers, so that shares of them are exact.

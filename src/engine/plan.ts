@@ -2,7 +2,7 @@ import type { CostKind, Spending } from "../core/budget.ts";
 import type { Calibration } from "../core/calibration.ts";
 import { dryRun } from "../core/dry-run.ts";
 import { TtsVarError } from "../core/errors.ts";
-import type { GeneratorTraits } from "../core/generator.ts";
+import { draftsOf, type GeneratorTraits } from "../core/generator.ts";
 import type { RewardTraits } from "../core/reward.ts";
 import { createRng } from "../core/rng.ts";
 import type { SearchFunction, SearchSpace } from "../core/strategy.ts";
@@ -82,6 +82,7 @@ export function createSpace(input: PlanInput, remaining: (limit: number) => numb
     stages: generator.stages,
     shape: generator.shape,
     looks: generator.looks,
+    drafts: draftsOf(generator.cost),
     can: generator.can,
     tokens: generator.tokens,
     cost,

@@ -17,6 +17,11 @@ export const features: readonly FeatureEntry[] = [
       return dualEncoderDefinition(await embeddedModelPath("dual-encoder")) as FeatureDefinition;
     },
   },
+  {
+    name: "thumbnail",
+    summary: "mean colours of the cells of an 8 x 8 grid; no network, costs next to nothing",
+    load: async () => (await import("./thumbnail.ts")).thumbnailDefinition as FeatureDefinition,
+  },
 ];
 
 /** What can be chosen as `features.reduction`. */

@@ -13,6 +13,7 @@ import { createRng, type Rng, type RngStream } from "../core/rng.ts";
 import type { Task } from "../core/task.ts";
 import { type Tokens, tokenHash } from "../core/tokens.ts";
 import { checkKept } from "./check-kept.ts";
+import { checkView } from "./check-view.ts";
 
 /** What one candidate drew in one stage. */
 export interface DrawnRow<Row> {
@@ -146,13 +147,7 @@ class BatchSession<Row> implements Session {
 
   async view(rows: readonly number[], view: View): Promise<Picture[]> {
     const { traits, model } = this.#context;
-    if (!(view.size > 0 && view.size <= 1) || !traits.looks.includes(view.look)) {
-      const looks = traits.looks.join(" and ");
-      throw new TtsVarError(
-        "CONFIG_INVALID",
-        `cannot look ${view.look} at size ${view.size}: this generator looks ${looks}, at sizes above 0 and at most 1`,
-      );
-    }
+    checkView(traits, view);
     const stages = this.#stage;
     const seen = rows.map((index) => this.#row(index).rows[stages]!);
     if (stages === 0) throw new RangeError("there is nothing to look at before the first stage");

@@ -8,7 +8,12 @@ const MOST_FRAMES = 4096;
 const side = count.max(MOST_PIXELS, `images must not be over ${MOST_PIXELS} pixels wide or high`);
 const flops = z.number().min(0);
 const bytes = z.number().min(0);
-export const lookSchema = z.enum(["now", "ahead"]);
+const lookSchema = z.enum(["now", "ahead"]);
+export const viewSchema = z.strictObject({
+  size: z.number().gt(0).max(1),
+  look: lookSchema,
+  quality: z.literal("draft").optional(),
+});
 const looks = z.partialRecord(lookSchema, flops);
 
 /** `GeneratorTraits` as plain data, from a server or a plug-in. Members that a newer version adds are ignored. */
@@ -49,6 +54,7 @@ export const traitsSchema = z
       stages: z.array(flops),
       shared: z.int().min(0),
       views: looks,
+      drafts: looks.optional(),
       refine: z.array(flops).optional(),
       refineWhole: z.boolean().optional(),
     }),

@@ -10,7 +10,7 @@ import type { TreeRow } from "./study-plan.ts";
 export interface PreviewRow {
   readonly scale: number;
   /**
-   * Latent size, such as "4x4"; "full" for the whole latent; "signal" for what the logits give for nothing; "pairs" where
+   * Latent size, such as "4x4"; "full" for the whole latent, "draft" for the draft decoder's picture of it; "signal" for what the logits give for nothing; "pairs" where
    * two images are compared instead: how far apart they are, with how much their rewards differ.
    */
   readonly size: string;
@@ -53,7 +53,7 @@ export function sumPreviews(trees: readonly TreeRow[], primaryReward: string): P
   };
   for (let scale = 0; scale < scales; scale++) {
     for (const key of Object.keys(trees[0]!.tree.scores)) {
-      const [, name, at, size] = /^(.*)@(\d+)(?::(\d+x\d+))?$/.exec(key)!;
+      const [, name, at, size] = /^(.*)@(\d+)(?::(\d+x\d+|draft))?$/.exec(key)!;
       if (name !== primaryReward || Number(at) !== scale) continue;
       add({ scale, size: size ?? "full", view: "reward" }, ({ tree }) => tree.scores[key]!);
     }

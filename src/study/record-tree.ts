@@ -65,11 +65,14 @@ export function wholeKey(what: string, scale: number): string {
   return `${what}@${scale}`;
 }
 
-/** Name of one view of the population: what was looked at, after which scale, at how many cells of the grain. */
+/** Name of one view of the population: what was looked at, after which scale, at how many cells of the grain, whether drafted. */
 export function viewKey(what: string, scale: number, view: View, shape: Shape): string {
-  if (view.size === 1) return wholeKey(what, scale);
   const { width, height } = sidesOf(shape, view.size);
-  return `${wholeKey(what, scale)}:${height / shape.grain}x${width / shape.grain}`;
+  const parts = [
+    ...(view.size === 1 ? [] : [`${height / shape.grain}x${width / shape.grain}`]),
+    ...(view.quality ? [view.quality] : []),
+  ];
+  return [wholeKey(what, scale), ...(parts.length > 0 ? [parts.join(" ")] : [])].join(":");
 }
 
 /** Draws a tree, through the same engine as every search. Its budget is whatever it needs. */
@@ -97,7 +100,8 @@ function treeProgram(options: TreeOptions): SearchFunction {
       if (options.tokens) yield* tokens(population);
       const looked = options.scales?.includes(scale) ?? true;
       const whole = scale === last ? [FULL_VIEW] : [];
-      const others = looked ? options.previews.filter(({ size }) => scale < last || size < 1) : [];
+      const isOther = ({ size, quality }: View) => scale < last || size < 1 || quality !== undefined;
+      const others = looked ? options.previews.filter(isOther) : [];
       for (const view of [...whole, ...others]) {
         for (const reward of options.rewards) yield* score(population, reward, { view });
       }

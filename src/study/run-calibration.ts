@@ -5,7 +5,7 @@ import type { Generator, View } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import { measureAcceptance } from "./measure-acceptance.ts";
 import { calibrationIntervals, measureCalibration, type ScaleIntervals } from "./measure-calibration.ts";
-import { recordTree } from "./record-tree.ts";
+import { recordTree, type Tree } from "./record-tree.ts";
 
 export interface CalibrationRun {
   readonly generator: Generator;
@@ -33,8 +33,15 @@ export interface MeasuredCurve {
   readonly intervals: readonly ScaleIntervals[];
 }
 
+/** What was measured, and on what: strategies can be decided on the trees afterwards. */
+export interface CalibrationMeasurement {
+  readonly curves: readonly MeasuredCurve[];
+  /** In the order of the prompts. */
+  readonly trees: readonly Tree[];
+}
+
 /** Draws whole images of all prompts, looks at every scale, and measures what previews and finished images tell. */
-export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve[]> {
+export async function runCalibration(run: CalibrationRun): Promise<CalibrationMeasurement> {
   const { generator, primaryReward, reward, verifier, prompts } = run;
   const { traits } = generator;
   const limit = pLimit(run.jobs);
@@ -59,6 +66,7 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
             finalRewards: verifier ? [verifier.name] : [],
             previews: run.previews.map(({ view }) => view),
             featurePreview: false,
+            tokens: true,
             copies: run.copies,
           },
         );
@@ -76,7 +84,7 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
   const acceptance = verifier
     ? measureAcceptance(trees, { ...common, verifier: verifier.name, fullMarks: verifier.fullMarks })
     : null;
-  return run.previews.map(({ name, view }) => {
+  const curves = run.previews.map(({ name, view }) => {
     const input = {
       ...common,
       model: `${traits.name}@${traits.version}`,
@@ -91,4 +99,5 @@ export async function runCalibration(run: CalibrationRun): Promise<MeasuredCurve
       intervals: calibrationIntervals(trees, input),
     };
   });
+  return { curves, trees };
 }

@@ -47,10 +47,10 @@ export const studySchema = z.strictObject({
     .strictObject({
       width: z.int().positive().default(32).describe("Candidates recorded per prompt and replicate"),
       previews: z
-        .array(z.number().gt(0).max(1))
+        .array(z.union([z.number().gt(0).max(1), z.literal("draft")]))
         .min(1)
         .default([0.5])
-        .describe("Preview sizes recorded, as fractions of the side"),
+        .describe("Previews recorded: sizes as fractions of the side, or drafts at full size"),
       scales: z
         .array(z.int().min(0))
         .nullable()

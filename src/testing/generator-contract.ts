@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  draftsOf,
   FULL_VIEW,
   type Generator,
   type Pick,
@@ -126,6 +127,7 @@ export function describeSampler(
       expect(traits.looks).toContain("now");
       expect(Object.keys(cost.views).sort()).toEqual([...traits.looks].sort());
       expect([shape.width % shape.grain, shape.height % shape.grain]).toEqual([0, 0]);
+      for (const look of draftsOf(cost)) expect(cost.drafts![look]).toBeLessThan(cost.views[look]!);
       expect(traits.can.includes("refine")).toBe(cost.refine !== undefined);
       expect(traits.can.includes("encode")).toBe(generator.encode !== undefined);
       if (!memory) return;
@@ -222,23 +224,19 @@ export function describeSampler(
     });
 
     keeps("shows views of the asked size, without side effects", async () => {
-      const { shape, looks } = generator.traits;
+      const { shape, looks, cost } = generator.traits;
       const session = await begin(["c0", "c1"]);
       await finish(session, stages() - 1);
-      for (const look of looks) {
-        for (const size of [1, 0.5]) {
-          const [seen] = await session.view([1], { size, look });
-          const { width, height } = sidesOf(shape, size);
-          for (const frame of seen!.frames) {
-            expect([frame.width, frame.height, frame.data.length]).toEqual([
-              width,
-              height,
-              width * height * 3,
-            ]);
-          }
-          expect(seen!.coverage).toBeGreaterThan(0);
-          expect(seen!.coverage).toBeLessThanOrEqual(1);
+      const views = looks.flatMap((look) => [1, 0.5].map((size): View => ({ size, look })));
+      const drafts = draftsOf(cost).map((look): View => ({ size: 1, look, quality: "draft" }));
+      for (const view of [...views, ...drafts]) {
+        const [seen] = await session.view([1], view);
+        const { width, height } = sidesOf(shape, view.size);
+        for (const { width: w, height: h, data } of seen!.frames) {
+          expect([w, h, data.length]).toEqual([width, height, width * height * 3]);
         }
+        expect(seen!.coverage).toBeGreaterThan(0);
+        expect(seen!.coverage).toBeLessThanOrEqual(1);
       }
       expect(shareOf(shape, { size: 0.5, look: "now" })).toBeLessThanOrEqual(1);
       await session.step();
@@ -248,6 +246,8 @@ export function describeSampler(
       expect(await tokens(session, 1)).toBe(await tokens(undisturbed, 0));
       await expect(session.view([0], { size: 1.5, look: "now" })).rejects.toThrow();
       await expect(session.view([2], FULL_VIEW)).rejects.toThrow();
+      if (drafts.length > 0) return;
+      await expect(session.view([0], { ...FULL_VIEW, quality: "draft" })).rejects.toThrow();
     });
 
     keeps("never advances randomness by looking ahead", async () => {

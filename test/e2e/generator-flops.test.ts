@@ -17,10 +17,11 @@ it("charges what the runtime executes: shares of the graphs agree within a few p
   const prompt = "a photo of two dogs and a red car";
   const model = await readInfinity(dir);
   const { manifest, schedule } = model;
-  const { shape, cost } = infinityTraits(model);
+  const traits = infinityTraits(model);
+  const { cost } = traits;
   const { network, code, close } = await openNetwork(dir, {}, { profile, threads: 1 });
   const settings = resolveSettings(manifest.sampling, {}, code.stages);
-  const session = await startSession({ network, code, shape, settings }, { prompt, seed: 0 }, ["c0"]);
+  const session = await startSession({ network, code, traits, settings }, { prompt, seed: 0 }, ["c0"]);
   while (session.stage < code.stages) await session.step();
   await session.view([0], FULL_VIEW);
   await close();

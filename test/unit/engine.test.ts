@@ -40,7 +40,10 @@ describe("cost model", () => {
     expect(cost.view({ size: 1, look: "now" })).toBe(64 * 40);
     expect(cost.view({ size: 0.5, look: "now" })).toBe(16 * 40);
     expect(cost.shared).toBe(3);
-    expect(() => cost.view({ size: 1, look: "ahead" })).toThrow(/looks ahead, which this generator cannot/);
+    expect(() => cost.view({ size: 1, look: "now", quality: "draft" })).toThrow(/draft look now/);
+    expect(() => cost.view({ size: 1, look: "ahead" })).toThrow(
+      /full look ahead, which this generator cannot give/,
+    );
     expect(() => cost.refine(0, 0.5)).toThrow(/cannot/);
     expect(() => cost.reward("constructor")).toThrow(/reward "constructor"/);
   });

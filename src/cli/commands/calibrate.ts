@@ -21,7 +21,7 @@ Examples:
   $ tts-var calibrate --reward geneval --previews 0.25,0.5,1 --prompts prompts.jsonl --dir my-calibration
 
 Draws whole images of each prompt, scores every scale's previews, and measures within prompts how well they predict the
-final reward. Writes <model>-<reward>.json and <model>-<reward>.svg. A search finds the file in configs/calibration of this
+final reward, and which strategy is best at which budget (what the strategy auto chooses). Writes <model>-<reward>.json and <model>-<reward>.svg. A search finds the file in configs/calibration of this
 package by itself; others are named with --calibration.`;
 
 interface Options {
@@ -58,8 +58,8 @@ export function register(program: Command): void {
     .option("--copies <n>", "Images per prompt with a second continuation from every scale", "2")
     .option(
       "--previews <sizes>",
-      "Preview sides relative to the image; the first one is calibrated",
-      "0.5,0.25,1",
+      "Preview sides relative to the image, or draft for drafts at full size; the first one is calibrated",
+      "draft,0.5,1",
     )
     .option(
       "--verifier <reward>",
@@ -119,16 +119,19 @@ async function calibrate(
   });
   const owned = new Disposal();
   const work = async () => {
-    const { cost, ...parts } = await openCalibration(config, options.verifier, host, owned);
-    const curves = await runCalibration({
+    const parts = await openCalibration(config, options.verifier, host, owned);
+    const measurement = await runCalibration({
       ...parts,
       prompts,
       seed: config.task.seed,
       width,
       copies,
-      previews: previews.map(({ name, fraction }) => ({
+      previews: previews.map((name) => ({
         name,
-        view: viewAt(parts.generator.traits.shape, fraction, "now"),
+        view:
+          name === "draft"
+            ? viewAt(parts.generator.traits.shape, 1, "now", "draft")
+            : viewAt(parts.generator.traits.shape, Number(name), "now"),
       })),
       jobs,
       signal,
@@ -144,24 +147,23 @@ async function calibrate(
       seed: config.task.seed,
       sampling: parts.generator.traits.settings,
     };
-    return writeCalibration({ file, plot, results, plotted }, curves, cost, conditions);
+    const measured = { ...measurement, parts, prompts, seed: config.task.seed };
+    return writeCalibration({ file, plot, results, plotted }, measured, conditions);
   };
   return holding([results, plotted], () => owned.during(work));
 }
 
-function parsePreviews(text: string): { name: string; fraction: number }[] {
-  return text.split(",").map((name) => {
-    const fraction = Number(name);
-    if (fraction > 0 && fraction <= 1) return { name, fraction };
-    throw new TtsVarError(
-      "USAGE",
-      `--previews ${text}: must be numbers above 0 and at most 1, separated by commas`,
-    );
-  });
+function parsePreviews(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.every((name) => name === "draft" || (Number(name) > 0 && Number(name) <= 1))) return names;
+  throw new TtsVarError(
+    "USAGE",
+    `--previews ${text}: must be numbers above 0 and at most 1, or draft, separated by commas`,
+  );
 }
 
 function describe({ calibration, intervals, file }: CalibrationFiles): string {
-  const { scales, schedules, acceptance } = calibration;
+  const { scales, schedules, acceptance, recommended } = calibration;
   const figure = (value: number, [low, high]: Bounds): string =>
     `${value.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`.padStart(24);
   const lines = scales.map(({ scale, correlation, decided }, index) => {
@@ -172,6 +174,12 @@ function describe({ calibration, intervals, file }: CalibrationFiles): string {
     const steps = cuts.map(({ scale, keep }) => `${keep} after scale ${scale}`).join(", ");
     return `${String(units).padStart(5)} units: ${start}${steps ? `, ${steps}` : ""}`;
   });
+  const chosen = (recommended ?? []).map(({ units, strategy, options, gain, error }) => {
+    const told = Object.keys(options).length > 0 ? ` ${JSON.stringify(options)}` : "";
+    const ahead =
+      gain === 0 ? "" : ` (${gain.toFixed(3)} +- ${error.toFixed(3)} over best-of-n, uncorrected)`;
+    return `${String(units).padStart(5)} units: ${strategy}${told}${ahead}`;
+  });
   const right = acceptance
     ? [
         "",
@@ -180,7 +188,8 @@ function describe({ calibration, intervals, file }: CalibrationFiles): string {
       ]
     : [];
   const head = `scale  ${"correlation".padStart(24)}  ${"decided".padStart(24)}`;
-  return [head, ...lines, "", "best pruning:", ...best, ...right, "", file].join("\n");
+  const auto = chosen.length > 0 ? ["", "what `auto` chooses:", ...chosen] : [];
+  return [head, ...lines, "", "best pruning:", ...best, ...auto, ...right, "", file].join("\n");
 }
 
 /** The command as it was typed, for the file that it makes. */

@@ -32,7 +32,7 @@ export async function bitGenerator<State>(model: BitModel<State>, given: unknown
     const { traits, ...drawing } = await model.under(asked);
     return {
       traits,
-      start: (task, ids) => startSession({ ...drawing, code, shape: traits.shape }, task, ids),
+      start: (task, ids) => startSession({ ...drawing, code, traits }, task, ids),
       ...(encode ? { encode } : {}),
       withSettings: (others) => under(others, async () => undefined),
       [Symbol.asyncDispose]: dispose,

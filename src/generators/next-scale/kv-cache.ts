@@ -29,6 +29,8 @@ export interface PastCache {
   append(chunks: readonly KvChunk[], width: number): PastCache;
   /** Rows `parents[i]`, in that order, duplicates allowed. */
   select(parents: readonly number[]): PastCache;
+  /** The first scales alone. Absent where what they were is gone. */
+  upTo?(scales: number): PastCache;
   /** The past of one layer, [groups * width, heads, tokens, headDim], group-major; 1 group drops the unconditional rows. */
   assemble(kind: "keys" | "values", layer: number, shape: CacheShape): Tensor;
 }
@@ -66,6 +68,10 @@ export class KvCache implements PastCache {
   /** Rows `parents[i]`, in that order, duplicates allowed. Copies no keys or values. */
   select(parents: readonly number[]): KvCache {
     return new KvCache(this.#scales.map((places) => parents.map((row) => places[row]!)));
+  }
+
+  upTo(scales: number): KvCache {
+    return new KvCache(this.#scales.slice(0, scales));
   }
 
   assemble(kind: "keys" | "values", layer: number, { groups, width, heads, headDim }: CacheShape): Tensor {

@@ -1,3 +1,4 @@
+import type { Quality } from "../../core/generator.ts";
 import type { Task } from "../../core/task.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
@@ -41,6 +42,8 @@ export interface Network<State> {
   revise?(state: State, input: Revision): Promise<Tensor>;
   /** State of the rows `parents[i]`. */
   select(state: State, parents: readonly number[]): State;
-  /** Latents [n, channels, h, w] to images [n, 3, height, width] in [-1, 1]. */
-  decode(latents: Tensor): Promise<Tensor>;
+  /** State of when so many stages were done. Absent: the traits have no `rewind`. */
+  rewind?(state: State, stages: number): State;
+  /** Latents [n, channels, h, w] to images [n, 3, height, width] in [-1, 1]. Drafts: where the traits price them. */
+  decode(latents: Tensor, quality: Quality): Promise<Tensor>;
 }

@@ -1,9 +1,9 @@
 import { TtsVarError } from "../../core/errors.ts";
 import {
+  type GeneratorTraits,
   type Pick,
   type Picture,
   type Session,
-  type Shape,
   type StageSignals,
   sidesOf,
   type View,
@@ -14,6 +14,7 @@ import type { Task } from "../../core/task.ts";
 import { rowOf, type Tensor } from "../../core/tensor.ts";
 import { type TokenKind, type Tokens, tokenHash } from "../../core/tokens.ts";
 import { checkKept } from "../check-kept.ts";
+import { checkView } from "../check-view.ts";
 import type { BitCode } from "./bit-code.ts";
 import { type Drawn, drawBits } from "./draw-bits.ts";
 import { type Draft, leastCertain, redraw, settle } from "./masked-passes.ts";
@@ -42,7 +43,7 @@ interface Progress<State> {
 export interface SessionContext<State> {
   readonly network: Network<State>;
   readonly code: BitCode;
-  readonly shape: Shape;
+  readonly traits: GeneratorTraits;
   readonly settings: SamplingSettings;
   /** Tokens that are settled in each pass, by stage, for models with masked passes. */
   readonly passes?: readonly (readonly number[])[];
@@ -154,7 +155,8 @@ class BitSession<State> implements Session {
         if (!cumulative) throw new RangeError("there is nothing to look at before the first stage");
         data.set(reduceArea(cumulative, code.channels, code.latent, size), at * stride);
       });
-      const decoded = await network.decode({ dims: [part.length, code.channels, size.h, size.w], data });
+      const latents = { dims: [part.length, code.channels, size.h, size.w], data };
+      const decoded = await network.decode(latents, view.quality ?? "full");
       for (let at = 0; at < part.length; at++) pictures.push({ frames: [toImage(decoded, at)], coverage: 1 });
     }
     return pictures;
@@ -166,6 +168,19 @@ class BitSession<State> implements Session {
       if (tokens) return tokens;
       throw new RangeError(`stage ${stage} is not done: ${this.stage} are`);
     });
+  }
+
+  async rewind(stage: number, ids: readonly CandidateId[]): Promise<void> {
+    const { stage: now, rows, state } = this.#alive();
+    const { code, network } = this.#context;
+    if (!network.rewind) throw new TtsVarError("CONFIG_INVALID", "this model cannot rewind");
+    if (stage >= now) throw new RangeError(`cannot go back to stage ${stage} from ${now}`);
+    const back = rows.map(({ tokens }, index) => {
+      const kept = tokens.slice(0, stage);
+      const sum = kept.reduce<Row["code"]>((before, { data }, scale) => code.add(before, data, scale), null);
+      return { id: ids[index]!, code: sum, tokens: kept };
+    });
+    this.#progress = { stage, rows: back, state: network.rewind(state, stage) };
   }
 
   release(): void {
@@ -239,15 +254,11 @@ class BitSession<State> implements Session {
   }
 
   /** Latent cells that a view is decoded from. */
-  #gridOf({ size, look }: View): Grid {
-    const { shape } = this.#context;
-    if (look !== "now" || !(size > 0 && size <= 1)) {
-      throw new TtsVarError(
-        "CONFIG_INVALID",
-        `cannot look ${look} at size ${size}: this generator looks now, at sizes above 0 and at most 1`,
-      );
-    }
-    const { width, height } = sidesOf(shape, size);
+  #gridOf(view: View): Grid {
+    const { traits } = this.#context;
+    checkView(traits, view);
+    const { shape } = traits;
+    const { width, height } = sidesOf(shape, view.size);
     return { h: height / shape.grain, w: width / shape.grain };
   }
 

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
-import { lookSchema, traitsSchema } from "../traits-schema.ts";
+import { traitsSchema, viewSchema } from "../traits-schema.ts";
 
 /**
  * What goes over the wire between a search and a generator that computes elsewhere. `docs/remote-sampler.md` is the same
@@ -131,7 +131,7 @@ export const requestSchemas = {
   view: z.strictObject({
     ...inSession,
     rows,
-    view: z.strictObject({ size: z.number().gt(0).max(1), look: lookSchema }),
+    view: viewSchema,
   }),
   tokens: z.strictObject({ ...inSession, rows, stage: z.int().min(0) }),
   refine: z.strictObject({ ...inSession, share: z.number().gt(0).max(1), ids }),

@@ -48,6 +48,7 @@ const traits: GeneratorTraits = {
     stages: GROUPS.map(() => 1000 * cells),
     shared: 1,
     views: { now: 100 * cells, ahead: 1100 * cells },
+    drafts: { now: 4 * cells, ahead: 54 * cells },
     refine: GROUPS.map(() => 1000 * cells),
   },
   memory: null,
@@ -127,14 +128,15 @@ function pickColour(meant: number, chance: number, stream: RngStream, at: number
   return other < meant ? other : other + 1;
 }
 
-/** Every cell a square of its colour; what is not there yet is grey. */
-function paint(colours: Int32Array, { size }: View): RgbImage {
+/** Every cell a square of its colour; what is not there yet is grey. Drafts know only every other colour. */
+function paint(colours: Int32Array, { size, quality }: View): RgbImage {
   const { width, height } = sidesOf(traits.shape, size);
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const cell = Math.floor((y * SIDE) / height) * SIDE + Math.floor((x * SIDE) / width);
-      data.set(rgbOf(colours[cell]!), (y * width + x) * 3);
+      const colour = colours[cell]!;
+      data.set(rgbOf(quality === "draft" && colour > 0 ? colour & ~1 : colour), (y * width + x) * 3);
     }
   }
   return { width, height, data };

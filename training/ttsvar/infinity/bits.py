@@ -92,10 +92,12 @@ class BitQuantizer(nn.Module):
     def encode(self, latent: Tensor, flip: Tensor | None = None, momentum: float = 0.0) -> Encoded:
         """Quantise ``latent`` ``[B, d, H, W]``.
 
-        flip: per-sample probability ``[B]`` of flipping each bit that is fed forward. Later residuals see the
+        flip: probability ``[B]``, or by scale ``[S, B]``, of flipping each bit that is fed forward. Later residuals see the
         flipped code, so later targets correct the errors (Infinity's bitwise self-correction).
         momentum: if positive, update the magnitudes towards the mean absolute residual.
         """
+        if flip is not None:
+            flip = flip.expand(len(self.grids), len(latent))
         residual = latent.float()
         cumulative = torch.zeros_like(residual)
         out = Encoded([], [], [])
@@ -106,7 +108,7 @@ class BitQuantizer(nn.Module):
             bits = reduced > 0
             out.bits.append(bits)
             if flip is not None:
-                bits = bits ^ (torch.rand_like(reduced) < flip.view(-1, 1, 1, 1))
+                bits = bits ^ (torch.rand_like(reduced) < flip[scale].view(-1, 1, 1, 1))
             step = self.contribution(bits, scale)
             cumulative = cumulative + step
             residual = residual - step

@@ -20,11 +20,10 @@ import torch
 from ttsvar.verifiers.detector.geneval import passes
 from ttsvar.verifiers.detector.judge import Judge
 from ttsvar.infinity.generator import Bundle, load_bundle
-from ttsvar.infinity.latents import world_config
 from ttsvar.infinity.sample import Settings, render, sample
 from ttsvar.infinity.train_vae import EVALUATION_SEED
 from ttsvar.infinity.vae import to_float
-from ttsvar.world import TAGS, World, geneval_prompts, spec_from_metadata
+from ttsvar.world import TAGS, World, geneval_prompts, spec_from_metadata, world_config
 
 PROMPT_SEED = 4_242
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ttsvar.infinity.latents import draw_scenes, world_config
+from ttsvar.infinity.latents import draw_scenes
 from ttsvar.infinity.sample import save_grid
 from ttsvar.infinity.train_vae import EVALUATION_SEED, load_vae, psnr
 from ttsvar.infinity.vae import to_float, to_uint8
-from ttsvar.world import World
+from ttsvar.world import World, world_config
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ NOMINAL_TOKENS = 8
 
 
 @torch.no_grad()
-def _count(run: Callable[[], object]) -> int:
+def count_flops(run: Callable[[], object]) -> int:
     with FlopCounterMode(display=False) as counter:
         run()
     return int(counter.get_total_flops())
@@ -37,9 +37,9 @@ def module_flops(text: TextEncoder, model: Infinity, vae: Vae, grid: tuple[int, 
     ids = torch.ones(1, tokens, dtype=torch.long, device=device)
     return {
         "nominalTokens": tokens,
-        "text": _count(lambda: text(ids)),
-        "condition": _count(lambda: model.condition(states, torch.zeros(2, 1, 1, tokens, device=device))),
-        "decodePerLatentCell": round(_count(lambda: vae.decode(latent)) / (grid[0] * grid[1])),
+        "text": count_flops(lambda: text(ids)),
+        "condition": count_flops(lambda: model.condition(states, torch.zeros(2, 1, 1, tokens, device=device))),
+        "decodePerLatentCell": round(count_flops(lambda: vae.decode(latent)) / (grid[0] * grid[1])),
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ttsvar.infinity.draft import DraftDecoder
 from ttsvar.infinity.model import Condition, Infinity
 from ttsvar.infinity.vae import Vae
 from ttsvar.text.encoder import TextEncoder
@@ -47,7 +48,7 @@ class StepGraph(nn.Module):
 
 
 class DecodeGraph(nn.Module):
-    def __init__(self, vae: Vae):
+    def __init__(self, vae: Vae | DraftDecoder):
         super().__init__()
         self.vae = vae
 
@@ -161,6 +162,12 @@ def export_condition(model: Infinity, path: Path) -> None:
 def export_step(model: Infinity, path: Path) -> None:
     outputs = ["delta", *pair_names("new_", model.config.depth)]
     export_graph(StepGraph(model), example(model), outputs, axes(model), path)
+
+
+def export_draft(draft: DraftDecoder, path: Path) -> None:
+    latent = torch.randn(2, draft.config.channels, 4, 5)
+    spatial = {"latent": {0: "B", 2: "h", 3: "w"}, "image": {0: "B", 2: "H", 3: "W"}}
+    export_graph(DecodeGraph(draft), {"latent": latent}, ["image"], spatial, path)
 
 
 def export_vae(vae: Vae, decode: Path, encode: Path) -> None:

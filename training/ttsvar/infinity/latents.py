@@ -12,21 +12,18 @@ from ttsvar.common.stream import prefetch
 from ttsvar.infinity.generator import pad
 from ttsvar.infinity.vae import Vae, to_float
 from ttsvar.text.tokenizer import Tokenizer
-from ttsvar.world import World, WorldConfig
+from ttsvar.world import World
 from ttsvar.world.spec import SceneSpec, sample_spec_of
 
 # Pairs of objects and recolourings are the hard part; the later mixes are for later parts of a training.
 TAG_MIXES = {
     "even": {"single_object": 0.11, "colors": 0.12, "counting": 0.13, "two_object": 0.21, "position": 0.22, "color_attr": 0.21},
+    "wide": {"single_object": 0.10, "colors": 0.13, "counting": 0.12, "two_object": 0.17, "position": 0.22, "color_attr": 0.20, "groups": 0.06},
     "late": {"single_object": 0.07, "colors": 0.17, "counting": 0.07, "two_object": 0.16, "position": 0.23, "color_attr": 0.30},
 }  # fmt: skip
 # Prompts that name two objects without a relation are drawn in reading order most of the time: undecided order is
 # what makes small models mix the two objects.
 PAIR_LAYOUTS = {"left of": 0.88, "right of": 0.04, "above": 0.04, "below": 0.04}
-
-
-def world_config(size: int = 64) -> WorldConfig:
-    return WorldConfig(size=size, drawings=1, layout="snapped", backgrounds="plain", split="generator")
 
 
 def draw_spec(tag: str, rng: np.random.Generator) -> SceneSpec:

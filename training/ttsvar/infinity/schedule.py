@@ -27,6 +27,10 @@ class Schedule:
         last = reference or sides[-1]
         return Schedule(tuple((s, s) for s in sides), (last, last), patchify)
 
+    def cut(self, scales: int) -> Schedule:
+        """The first scales alone; what they are does not depend on those after them."""
+        return Schedule(self.scales[:scales], self.reference, self.patchify)
+
     @property
     def lengths(self) -> list[int]:
         return [h * w for h, w in self.scales]

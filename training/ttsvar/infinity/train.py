@@ -29,13 +29,13 @@ from ttsvar.hmar.masked import block_diagonal_mask, token_weights
 from ttsvar.infinity import layers, model
 from ttsvar.infinity.bits import BitQuantizer, tokens
 from ttsvar.infinity.generator import Generator
-from ttsvar.infinity.latents import TAG_MIXES, LatentPool, world_config
+from ttsvar.infinity.latents import TAG_MIXES, LatentPool
 from ttsvar.infinity.model import InfinityConfig
 from ttsvar.infinity.schedule import Schedule
 from ttsvar.infinity.train_vae import load_vae
 from ttsvar.text.encoder import TextConfig
 from ttsvar.text.tokenizer import Tokenizer
-from ttsvar.world import World
+from ttsvar.world import World, world_config
 
 VALIDATION_SEED = 9_100
 
@@ -49,11 +49,15 @@ class Recipe:
     size: int
     batch: int
     steps: int
+    world: str = "narrow"
 
 
 RECIPES = {
     "cpu": Recipe(InfinityConfig(), 64, 64, 6_000),
     "small": Recipe(InfinityConfig(depth=2, block_chunks=2, mlp_ratio=2.0), 64, 64, 6_000),
+    "wide": Recipe(
+        InfinityConfig(depth=6, width=192, heads=4, token_channels=16, block_chunks=3), 128, 64, 6_000, "wide"
+    ),
     "gpu": Recipe(InfinityConfig(depth=9, width=512, heads=8, text_channels=256, block_chunks=3), 128, 512, 6_000),
 }
 
@@ -87,6 +91,7 @@ class Trainer:
         cos, sin = self.schedule.rope_all(recipe.transformer.head_dim)
         mask = block_diagonal_mask(self.schedule) if arguments.markov else self.schedule.block_mask()
         self.tables = tuple(t.to(self.device) for t in (cos, sin, mask.bfloat16()))
+        self.cut = self.schedule.cut(arguments.cut or len(sides))
         weight = torch.cat([torch.full((n,), n**-0.5) for n in self.schedule.lengths])
         weight = token_weights(self.schedule) if arguments.markov else weight / weight.mean()
         self.weight = weight.to(self.device)
@@ -114,11 +119,11 @@ class Trainer:
             self.ema = Ema(self.generator)
         if arguments.resume:
             self._resume()
-        world = World(world_config(recipe.size), arguments.seed + 2)
+        world = World(world_config(recipe.size, recipe.world), arguments.seed + 2)
         shares = TAG_MIXES[arguments.mix]
         start = self.step // 4 + arguments.pool_start // 128 if arguments.resume else 0
         self.pool = LatentPool(vae, world, arguments.pool, start=start, shares=shares)
-        held_out = LatentPool(vae, World(world_config(recipe.size), VALIDATION_SEED), 256)
+        held_out = LatentPool(vae, World(world_config(recipe.size, recipe.world), VALIDATION_SEED), 256)
         while not held_out.full:
             held_out.grow()
         torch.manual_seed(1)
@@ -133,22 +138,29 @@ class Trainer:
         """Inputs ``[N, sum L - 1, d]`` and target bits ``[N, sum L, d]`` of a batch of latents."""
         flip = None
         if correct:
-            flip = torch.rand(len(latent)) * self.arguments.flip * (torch.rand(len(latent)) < 0.8)
-            flip = flip.to(self.device)
+            a = self.arguments
+            most = torch.full((len(self.schedule.scales), 1), a.flip)
+            most[: len(a.first_flip), 0] = torch.tensor(a.first_flip)
+            flip = torch.rand(len(most), len(latent)) if a.first_flip else torch.rand(len(latent))
+            flip = (flip * most * (torch.rand(len(latent)) < 0.8)).to(self.device)
         encoded = self.quantizer.encode(latent, flip=flip)
         return torch.cat(encoded.inputs, 1), torch.cat([tokens(b) for b in encoded.bits], 1).float()
 
-    def losses(self, latent: Tensor, ids: Tensor, training: bool) -> Tensor:
-        """Cross-entropy per token, ``[sum L]``, in nats per bit."""
+    def losses(self, latent: Tensor, ids: Tensor, training: bool, schedule: Schedule) -> Tensor:
+        """Cross-entropy per token of a schedule or its beginning, ``[sum L]``, in nats per bit."""
         inputs, bits = self.targets(latent, training)
+        length = sum(schedule.lengths)
+        inputs, bits = inputs[:, : length - 1], bits[:, :length]
+        cos, sin, mask = self.tables
+        tables = (cos[:length], sin[:length], mask[:length, :length])
         drop = (torch.rand(len(ids)) < 0.1).to(self.device) if training else None
         with torch.autocast(self.device.type, torch.bfloat16):
-            delta = self.generator(ids, inputs, self.schedule, self.tables, drop)
+            delta = self.generator(ids, inputs, schedule, tables, drop)
         return F.binary_cross_entropy_with_logits(delta.float(), bits, reduction="none").mean((0, 2))
 
     def validate(self) -> list[float]:
         """Bits per bit by scale and overall; gradients stay enabled so that compiled kernels are reused."""
-        loss = torch.stack([self.losses(z, ids, False).detach() for z, ids in self.validation]).mean(0) / math.log(2)
+        loss = torch.stack([self.losses(z, ids, False, self.schedule).detach() for z, ids in self.validation]).mean(0) / math.log(2)
         parts = [p.mean().item() for p in loss.split(self.schedule.lengths)]
         return [round(x, 4) for x in [*parts, loss.mean().item()]]
 
@@ -157,7 +169,10 @@ class Trainer:
             for group, rate in zip(optimiser.param_groups, rates):
                 group["lr"] = rate * factor
             optimiser.zero_grad(set_to_none=True)
-        loss = (self.losses(*self._sample(self.pool, self.batch), True) * self.weight).mean()
+        # Nearly all of a long schedule's cost is its last scales, nearly all that a text decides is before them.
+        schedule = self.cut if torch.rand(()) < self.arguments.cut_share else self.schedule
+        losses = self.losses(*self._sample(self.pool, self.batch), True, schedule)
+        loss = (losses * self.weight[: len(losses)]).mean()
         loss.backward()
         nn.utils.clip_grad_norm_(self.rest, 1.0)
         for optimiser in self.optimisers:
@@ -256,6 +271,12 @@ def main() -> None:
     parser.add_argument("--mix", choices=sorted(TAG_MIXES), default="even", help="shares of the six kinds of prompts")
     parser.add_argument("--warmup", type=int, default=100, help="steps until the full learning rate")
     parser.add_argument("--flip", type=float, default=0.2)
+    parser.add_argument(
+        "--first-flip", type=float, nargs="*", default=[],
+        help="other --flip for each of the first scales, up to 0.5: what is wrong there the next ones must ask the text",
+    )
+    parser.add_argument("--cut", type=int, default=0, help="scales of a cut sequence; 0: all")
+    parser.add_argument("--cut-share", type=float, default=0.0, help="share of the batches that are cut")
     parser.add_argument("--pool", type=int, default=220_000, help="most latents kept in memory")
     parser.add_argument("--pool-start", type=int, default=8_192, help="latents encoded before the first step")
     parser.add_argument("--save-minutes", type=float, default=5)

@@ -25,7 +25,7 @@ from ttsvar.common.stream import prefetch
 from ttsvar.common.training import Ema, Swapped, append_json, cosine, load_checkpoint, save_checkpoint
 from ttsvar.infinity.bits import BitQuantizer
 from ttsvar.infinity.vae import Vae, VaeConfig, to_float
-from ttsvar.world import World, WorldConfig
+from ttsvar.world import World, world_config
 
 EVALUATION_SEED = 9_000
 
@@ -37,10 +37,16 @@ class Recipe:
     size: int
     sides: tuple[int, ...]
     vae: VaeConfig
+    world: str = "narrow"
 
 
 RECIPES = {
     "cpu": Recipe(64, (1, 2, 3, 4, 6, 8), VaeConfig()),
+    # 128 px for two cores: patches of 4 x 4 pixels instead of the two finest levels.
+    "wide": Recipe(
+        128, (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
+        VaeConfig(16, 96, (1, 2), (1, 2), (1, 1), (2, 2), patch=4), "wide",
+    ),
     "gpu": Recipe(128, (1, 2, 3, 4, 6, 8, 10, 13, 16), VaeConfig(base=32)),
 }
 
@@ -138,10 +144,6 @@ def keep_channels_last(x: Tensor) -> Tensor:
     return x
 
 
-def world_config(size: int) -> WorldConfig:
-    return WorldConfig(size=size, drawings=1, layout="snapped", backgrounds="plain", split="generator")
-
-
 def train(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
@@ -164,8 +166,8 @@ def train(arguments: argparse.Namespace) -> None:
         torch.optim.AdamW(rest, lr=arguments.lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
     ema = Ema(model)
-    world = World(world_config(recipe.size), arguments.seed + 1)
-    held_out = to_float(World(world_config(recipe.size), EVALUATION_SEED).batch(0, 256).images).to(device)
+    world = World(world_config(recipe.size, recipe.world), arguments.seed + 1)
+    held_out = to_float(World(world_config(recipe.size, recipe.world), EVALUATION_SEED).batch(0, 256).images).to(device)
     size = arguments.batch
     stream = prefetch(lambda i: world.batch(i * size, size).images)
     start, step, reported = time.time(), 0, 0.0
@@ -185,7 +187,7 @@ def train(arguments: argparse.Namespace) -> None:
             flip = flip.to(device) if flip is not None else None
             encoded = model.quantizer.encode(latent, flip, 0.0 if arguments.decoder_only else 0.01)
             code = encoded.cumulative[-1].clone()
-            pick = torch.randint(0, len(sides) - 1, (size,))
+            pick = torch.randint(arguments.nested_from, len(sides) - 1, (size,))
             drop = torch.rand(size) < arguments.nested
             for scale in range(len(sides) - 1):
                 chosen = (drop & (pick == scale)).to(device)
@@ -237,6 +239,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--nested", type=float, default=0.4, help="share of samples decoded from a truncated code")
+    parser.add_argument(
+        "--nested-from", type=int, default=0, help="first scale that such a code may end with; those before it need not draw"
+    )
     parser.add_argument("--flip", type=float, default=0.0, help="decoder only: largest share of flipped bits")
     parser.add_argument(
         "--reduced", type=float, default=0.0, help="decoder only: share of batches at half size, for cheap previews"

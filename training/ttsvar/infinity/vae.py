@@ -2,7 +2,8 @@
 
 Source: ``infinity/models/bsq_vae/flux_vqgan.py`` and ``conv.py`` of FoundationVision/Infinity (2-D case, no
 attention, no KL). Widths, depths and the number of groups are configurable; the defaults of ``VaeConfig`` are the
-embedded 64-px model, ``VaeConfig.official`` gives the released ones.
+embedded 64-px model, ``VaeConfig.official`` gives the released ones. With ``patch > 1`` pixels are folded into channels
+before the encoder and unfolded after the decoder, which saves the levels where a small net spends most of its time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class VaeConfig:
     encoder_mid: int = 1
     decoder_mid: int = 1
     groups: int = 8
+    patch: int = 1
 
     @staticmethod
     def official(channels: int = 32, mult: tuple[int, ...] = (1, 2, 4, 4, 4)) -> VaeConfig:
@@ -36,7 +38,7 @@ class VaeConfig:
 
     @property
     def stride(self) -> int:
-        return 2 ** (len(self.encoder_mult) - 1)
+        return self.patch * 2 ** (len(self.encoder_mult) - 1)
 
     def asdict(self) -> dict:
         return asdict(self)
@@ -125,7 +127,8 @@ class Encoder(nn.Module):
     def __init__(self, config: VaeConfig):
         super().__init__()
         widths = [config.base * m for m in config.encoder_mult]
-        self.conv_in = Conv(3, widths[0])
+        self.patch = config.patch
+        self.conv_in = Conv(3 * config.patch**2, widths[0])
         self.down = nn.ModuleList()
         width = widths[0]
         for level, out in enumerate(widths):
@@ -141,6 +144,8 @@ class Encoder(nn.Module):
         self.conv_out = Conv(width, config.channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.patch > 1:
+            x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
         h = self.conv_in(x)
         for level in self.down:
             for block in level.block:
@@ -169,7 +174,8 @@ class Decoder(nn.Module):
             width = widths[level]
         self.up = nn.ModuleList(levels)
         self.norm_out = Norm(width, config.groups)
-        self.conv_out = Conv(width, 3)
+        self.patch = config.patch
+        self.conv_out = Conv(width, 3 * config.patch**2)
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.conv_in(z)
@@ -180,7 +186,8 @@ class Decoder(nn.Module):
                 h = block(h)
             if hasattr(level, "upsample"):
                 h = level.upsample(h)
-        return self.conv_out(F.silu(self.norm_out(h)))
+        h = self.conv_out(F.silu(self.norm_out(h)))
+        return F.pixel_shuffle(h, self.patch) if self.patch > 1 else h
 
 
 class Vae(nn.Module):

@@ -11,10 +11,10 @@ from .spec import (
     spec_from_metadata,
 )
 from .vocabulary import CLASSES, COLORS, RELATIONS, TAGS
-from .world import ObjectTruth, Scene, SceneBatch, World, WorldConfig
+from .world import ObjectTruth, Scene, SceneBatch, World, WorldConfig, world_config
 
 __all__ = [
     "CLASSES", "COLORS", "RELATIONS", "TAGS", "ObjectTruth", "Scene", "SceneBatch", "SceneSpec", "World",
     "WorldConfig", "caption", "geneval_metadata", "geneval_prompt", "geneval_prompts", "parse_caption",
-    "sample_spec", "sample_spec_of", "spec_from_metadata",
+    "sample_spec", "sample_spec_of", "spec_from_metadata", "world_config",
 ]  # fmt: skip

@@ -21,6 +21,10 @@ def _name(obj: tuple[str, str | None]) -> str:
     return f"{obj[1]} {obj[0]}" if obj[1] else obj[0]
 
 
+def _several(obj: tuple[str, str | None], count: int) -> str:
+    return with_article(_name(obj)) if count == 1 else f"{NUMBERS[count]} {_name((plural(obj[0]), obj[1]))}"
+
+
 def caption(spec: SceneSpec, rng: np.random.Generator, paraphrase: bool = True) -> str:
     """A caption of the spec. paraphrase=False keeps to GenEval's grammar (either plural form)."""
     free = paraphrase and rng.random() < 0.4
@@ -30,6 +34,9 @@ def caption(spec: SceneSpec, rng: np.random.Generator, paraphrase: bool = True) 
         cls, color = objects[0]
         number = str(len(objects)) if free and rng.random() < 0.2 else NUMBERS[len(objects)]
         body = f"{number} {_name((many(cls), color))}"
+    elif spec.tag == "groups":
+        kinds = list(dict.fromkeys(objects))
+        body = " and ".join(_several(kind, objects.count(kind)) for kind in kinds)
     elif spec.tag == "position":
         relation = spec.relation
         if free and rng.random() < 0.6:

@@ -108,6 +108,42 @@ def free(spec: SceneSpec, rng: np.random.Generator) -> list[Place]:
     return _separate(places)
 
 
+# Sides of the size box by number of objects, in units: (smallest, largest).
+_SCATTERED = {1: (32, 52), 2: (20, 32), 3: (20, 28), 4: (16, 24), 5: (16, 20), 6: (16, 20)}
+# Steps of sizes and of centres, in units: pixels would make ever new stamps, and every code of a latent new.
+_SIZE_STEP, _PLACE_STEP = 4, 2
+_TRIES = 60
+
+
+def _related(places: list[Place], relation: str) -> bool:
+    """Whether places[0] is in the relation to places[1], clear of it along the axis and not too far across."""
+    first, second = places if relation in ("left of", "above") else places[::-1]
+    dx, dy = second.x - first.x, second.y - first.y
+    along, across = (dx, dy) if relation in ("left of", "right of") else (dy, dx)
+    return along >= (first.size + second.size) / 2 and abs(across) <= 0.7 * along
+
+
+def scattered(spec: SceneSpec, rng: np.random.Generator) -> list[Place]:
+    """Anywhere, at any size that its number allows, none on another; pairs without a relation in any arrangement."""
+    n = len(spec.objects)
+    low, high = (side // _SIZE_STEP for side in _SCATTERED[n])
+    for attempt in range(_TRIES):
+        # Harder and harder to fail: the second half of the attempts draws the smallest.
+        top = high if attempt < _TRIES // 2 else low
+        sizes = rng.integers(low, top + 1, 1 if spec.tag == "counting" else n) * np.full(n, _SIZE_STEP)
+        slack = (64 - sizes)[:, None] // _PLACE_STEP
+        centres = sizes[:, None] / 2 + _PLACE_STEP * rng.integers(0, slack + 1, (n, 2))
+        gaps = np.abs(centres[:, None] - centres[None]).max(-1) - (sizes[:, None] + sizes[None]) / 2
+        if n > 1 and gaps[np.triu_indices(n, 1)].min() < 0:
+            continue
+        places = [Place(float(x), float(y), float(size)) for (x, y), size in zip(centres, sizes)]
+        if spec.relation is None or _related(places, spec.relation):
+            return places
+    if spec.relation:
+        return free(spec, rng)
+    return [Place(x, y, float(_SCATTERED[n][0])) for y in (16, 48) for x in (11, 32, 53)][:n]
+
+
 def plain_background(size: int, has_white: bool, rng: np.random.Generator) -> np.ndarray:
     """One of six pale colours, uint8 [size, size, 3]."""
     u = rng.random()
@@ -136,3 +172,31 @@ def varied_background(size: int, has_white: bool, has_dark: bool, rng: np.random
     else:
         image = first + np.zeros((size, size, 3))
     return (np.clip(image, 0.02, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def textured_background(size: int, has_white: bool, has_dark: bool, rng: np.random.Generator) -> np.ndarray:
+    """Gradients, horizons and flat colours, in 45 % of the scenes under stripes, checks, dots or clouds of low contrast."""
+    image = varied_background(size, has_white, has_dark, rng)
+    kind = rng.random()
+    if kind > 0.45:
+        return image
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) * (64 / size)
+    angle, period, phase = rng.random() * np.pi, rng.uniform(6, 16), rng.random(2) * 16
+    u = x * np.cos(angle) + y * np.sin(angle) + phase[0]
+    v = y * np.cos(angle) - x * np.sin(angle) + phase[1]
+    if kind < 0.12:
+        wave = np.sin(2 * np.pi / period * u)
+    elif kind < 0.22:
+        wave = np.sign(np.sin(2 * np.pi / period * u) * np.sin(2 * np.pi / period * v))
+    elif kind < 0.32:
+        wave = 2.0 * (np.cos(2 * np.pi / period * u) + np.cos(2 * np.pi / period * v) > 1.0) - 1
+    else:
+        coarse = rng.normal(0, 1, (7, 7))
+        at = np.linspace(0, 6, size)
+        low = np.minimum(at.astype(int), 5)
+        share = at - low
+        rows = coarse[low] * (1 - share)[:, None] + coarse[low + 1] * share[:, None]
+        wave = rows[:, low] * (1 - share)[None] + rows[:, low + 1] * share[None]
+    contrast = rng.uniform(4, 11) * (1 if rng.random() < 0.5 else -1)
+    tint = 1 + rng.normal(0, 0.25, 3)
+    return np.clip(image + (contrast * np.clip(wave, -1.5, 1.5))[..., None] * tint, 5, 255).astype(np.uint8)

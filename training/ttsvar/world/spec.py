@@ -68,7 +68,19 @@ def sample_spec_of(tag: str, rng: np.random.Generator, extras: bool = True) -> S
         a, b = _class_pair(rng, True)
         ca, cb = _color_pair(rng)
         return SceneSpec(tag, ((a, ca), (b, cb)))
+    if tag == "groups":
+        return _groups(rng)
     raise ValueError(f"unknown tag {tag!r}")
+
+
+def _groups(rng: np.random.Generator) -> SceneSpec:
+    """Two kinds of things, three to six in all, at most four of a kind; no prompt of GenEval, for training only."""
+    counts = [(a, b) for a in range(1, 5) for b in range(1, 5) if 3 <= a + b <= 6]
+    first, second = counts[int(rng.integers(len(counts)))]
+    colored = rng.random() < 0.3
+    a, b = _class_pair(rng, colored)
+    ca, cb = _color_pair(rng) if colored else (None, None)
+    return SceneSpec("groups", ((a, ca),) * first + ((b, cb),) * second)
 
 
 def sample_spec(rng: np.random.Generator) -> SceneSpec:

@@ -94,8 +94,8 @@ class StampCache:
         px = self.atlas.pixels[drawing].astype(np.float32) / 255
         px = np.concatenate([px[..., :3] * px[..., 3:], px[..., 3:]], -1)
         w = _area_weights(self.atlas.size, size)
-        px = np.einsum("is,sxc->ixc", w, px, optimize=True)
-        px = np.einsum("jx,ixc->ijc", w, px, optimize=True)
+        px = (w @ px.reshape(self.atlas.size, -1)).reshape(size, self.atlas.size, 4)
+        px = w @ px
         if flip:
             px = px[:, ::-1]
         rgb, alpha = px[..., :3], px[..., 3:]

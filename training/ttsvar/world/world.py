@@ -16,13 +16,14 @@ from .vocabulary import CLASS_INDEX, CLASSES, COLOR_NAMES
 _MONO_FIXED = (COLOR_NAMES.index("red"), COLOR_NAMES.index("blue"), COLOR_NAMES.index("brown"),
                COLOR_NAMES.index("green"))  # fmt: skip
 _NO_FLIP = CLASS_INDEX["stop sign"]
+_LAYOUTS = {"snapped": layout.snapped, "free": layout.free, "scattered": layout.scattered}
 _DARK = {"black", "brown", "blue", "purple"}
 
 
 @dataclass(frozen=True)
 class WorldConfig:
     """size: image side in px; drawings: how many per class (None: all), generator split only;
-    layout: snapped | free; backgrounds: plain | varied; split: generator | verifier | heldout."""
+    layout: snapped | free | scattered; backgrounds: plain | varied | textured; split: generator | verifier | heldout."""
 
     size: int = 64
     drawings: int | None = 1
@@ -32,12 +33,22 @@ class WorldConfig:
 
     def __post_init__(self) -> None:
         for name, allowed in (
-            ("layout", ("snapped", "free")),
-            ("backgrounds", ("plain", "varied")),
+            ("layout", tuple(_LAYOUTS)),
+            ("backgrounds", ("plain", "varied", "textured")),
             ("split", ("generator", "verifier", "heldout")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+
+
+def world_config(size: int = 64, world: str = "narrow") -> WorldConfig:
+    """What a generator learns. ``narrow``: one drawing a class on a coarse grid before flat backgrounds; ``wide``: three
+    drawings a class, of any size, anywhere, before gradients and textures."""
+    if world == "narrow":
+        return WorldConfig(size, 1, "snapped", "plain", "generator")
+    if world == "wide":
+        return WorldConfig(size, 3, "scattered", "textured", "generator")
+    raise ValueError(f"world must be narrow or wide, got {world!r}")
 
 
 @dataclass
@@ -113,9 +124,11 @@ class World:
         white, dark = "white" in painted, bool(painted & _DARK)
         if cfg.backgrounds == "plain":
             image = layout.plain_background(cfg.size, white, rng)
-        else:
+        elif cfg.backgrounds == "varied":
             image = layout.varied_background(cfg.size, white, dark, rng)
-        places = layout.snapped(spec, rng) if cfg.layout == "snapped" else layout.free(spec, rng)
+        else:
+            image = layout.textured_background(cfg.size, white, dark, rng)
+        places = _LAYOUTS[cfg.layout](spec, rng)
         flips = cfg.layout == "free" and rng.random() < 0.5
         objects = []
         for (name, color), (drawing, paint), place in zip(spec.objects, picks, places):
@@ -138,7 +151,7 @@ class World:
         side = image.shape[0]
         unit = side / 64
         size = max(4, int(place.size * unit))
-        if self.config.layout == "free":
+        if self.config.layout != "snapped":
             size = min(size, side) // 2 * 2  # even sizes only: half as many stamps to cache
         stamp = self._stamps.get(drawing.index, paint, size, flip)
         left = min(max(round(place.x * unit - size / 2), 0), side - size)

@@ -51,7 +51,7 @@ export function handOver<Draft, Refined>(
       refined: refiner.select(refined, parents),
       inputs: inputs.map((rows) => rows && parents.map((parent) => rows[parent]!)),
     }),
-    decode: (latents) => drafter.decode(latents),
+    decode: (latents, quality) => drafter.decode(latents, quality),
   };
 }
 

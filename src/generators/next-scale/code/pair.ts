@@ -65,6 +65,8 @@ export function pairTraits(pair: ReadPair, given?: unknown): GeneratorTraits {
     ...own,
     name: "code",
     version: `code@${identity.digest("hex").slice(0, 16)}`,
+    // The drafter's caches are gone after the hand-over.
+    can: own.can.filter((capability) => capability !== "rewind"),
     cost: pairCost(pair, settings),
     memory: pairMemory(pair, settings),
     settings: { ...sampling, ...names, at },
@@ -91,6 +93,7 @@ function pairCost({ drafter, refiner }: ReadPair, settings: HandOverSettings): G
     }),
     shared: 1,
     views: drafts.views,
+    drafts: drafts.drafts,
   };
 }
 

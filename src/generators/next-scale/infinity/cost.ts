@@ -53,5 +53,6 @@ export function infinityCost(
     stages,
     shared: 1,
     views: { now: flops.decodePerLatentCell * h * w },
+    ...(manifest.graphs.vae_draft ? { drafts: { now: flops.draftPerLatentCell! * h * w } } : {}),
   };
 }

@@ -1,3 +1,5 @@
+import { TtsVarError } from "../../../core/errors.ts";
+import type { Quality } from "../../../core/generator.ts";
 import type { Task } from "../../../core/task.ts";
 import { sizeOf, type Tensor } from "../../../core/tensor.ts";
 import type { OrtSession } from "../../../inference/runtime/ort-session.ts";
@@ -24,6 +26,8 @@ export interface InfinityParts extends TextGraphs {
   readonly sidecar: Sidecar;
   readonly step: StepGraph;
   readonly decoder: OrtSession;
+  /** Absent: the folder has no draft decoder. */
+  readonly draftDecoder: OrtSession | null;
 }
 
 /** What is computed once per prompt: the conditioning, and the first stage, which no draw precedes. */
@@ -96,8 +100,17 @@ export class GraphNetwork implements Network<InfinityState> {
     return { ...state, past: state.past.select(parents) };
   }
 
-  async decode(latents: Tensor): Promise<Tensor> {
-    return (await this.#parts.decoder.run({ latent: latents }, ["image"]))["image"]!;
+  rewind(state: InfinityState, stages: number): InfinityState {
+    const past = state.past.upTo?.(stages);
+    if (!past) throw new TtsVarError("CONFIG_INVALID", "a cache that was cut cannot be rewound");
+    return { ...state, past };
+  }
+
+  async decode(latents: Tensor, quality: Quality): Promise<Tensor> {
+    const { decoder, draftDecoder } = this.#parts;
+    const graph = quality === "draft" ? draftDecoder : decoder;
+    if (!graph) throw new TtsVarError("CONFIG_INVALID", "this model has no draft decoder");
+    return (await graph.run({ latent: latents }, ["image"]))["image"]!;
   }
 
   #empty(): PastCache {

@@ -82,6 +82,7 @@ const manifestSchema = z.looseObject({
     step: file,
     vae_decode: file,
     vae_encode: file.optional(),
+    vae_draft: file.optional(),
   }),
   /** Weights beside their graphs, by file; the runtime finds them there. */
   externalData: z
@@ -106,6 +107,8 @@ const manifestSchema = z.looseObject({
     text: z.number().min(0),
     condition: z.number().min(0),
     decodePerLatentCell: z.number().positive(),
+    /** Of the draft decoder, where there is one. */
+    draftPerLatentCell: z.number().positive().optional(),
     nominalTokens: size.default(16),
   }),
 });
@@ -133,6 +136,9 @@ export function infinityManifest(folder: ModelFolder, family = "infinity"): Infi
     invalid(`tokenChannels ${tokenChannels} does not follow from codeChannels ${codeChannels}`);
   }
   if (embedDim % heads !== 0 || (embedDim / heads) % 4 !== 0) invalid("embedDim / heads must divide by 4");
+  if (manifest.graphs.vae_draft && manifest.flops.draftPerLatentCell === undefined) {
+    invalid("graphs has vae_draft, but flops has no draftPerLatentCell");
+  }
   const scales = Math.max(...manifest.schedules.map((schedule) => schedule.scales.length));
   const magnitude = manifest.codeMagnitude;
   if (magnitude && (magnitude.length < scales || magnitude.some((row) => row.length !== codeChannels))) {

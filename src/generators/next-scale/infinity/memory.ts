@@ -88,8 +88,16 @@ function decodeBytesPerCell({ image, flops }: InfinityManifest): number {
 
 /** The encoder is left out: it is loaded only when an image is encoded. */
 function weightBytes({ graphs, sidecar, externalData, dtype = "fp16" }: InfinityManifest): number {
-  const { text_encoder, condition, step, vae_decode } = graphs;
+  const { text_encoder, condition, step, vae_decode, vae_draft } = graphs;
   const beside = Object.values(externalData?.files ?? {});
-  const files = [text_encoder, condition, step, vae_decode, sidecar, ...beside];
+  const files = [
+    text_encoder,
+    condition,
+    step,
+    vae_decode,
+    ...(vae_draft ? [vae_draft] : []),
+    sidecar,
+    ...beside,
+  ];
   return GRAPH_BYTES + WEIGHTS_BY_STORED[dtype] * files.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
 }

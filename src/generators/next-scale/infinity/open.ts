@@ -81,6 +81,8 @@ export function infinityTraits(model: InfinityModel, given?: unknown): Generator
     looks: ["now"],
     can: [
       "keep",
+      // What was cut from a cache is gone.
+      ...(cache.policy ? [] : (["rewind"] as const)),
       "log-prob",
       "negative-prompt",
       "prompt-at",
@@ -210,6 +212,7 @@ async function openParts(
     textEncoder: await open(graphs.text_encoder),
     condition: await open(graphs.condition),
     decoder: await open(graphs.vae_decode),
+    draftDecoder: graphs.vae_draft ? await open(graphs.vae_draft) : null,
   };
 }
 

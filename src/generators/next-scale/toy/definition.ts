@@ -35,7 +35,7 @@ function configure(given: unknown) {
     })),
     tokens: tokenKindOf(code),
     looks: ["now"],
-    can: ["keep", "log-prob"],
+    can: ["keep", "rewind", "log-prob"],
     cost: {
       prompt: 0,
       stages: TOY_SCALES.map(

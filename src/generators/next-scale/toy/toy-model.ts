@@ -89,6 +89,10 @@ export class ToyModel implements Network<ToyState> {
     return state;
   }
 
+  rewind(state: ToyState): ToyState {
+    return state;
+  }
+
   async decode(latents: Tensor): Promise<Tensor> {
     return paint(latents);
   }
