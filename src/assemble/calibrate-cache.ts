@@ -37,11 +37,11 @@ export async function identifyCache(
   const opened = await openNetwork(dir!, {}, { observe: (seen) => observer.see(seen) });
   try {
     const { manifest, folder } = opened.model;
-    const { shape } = infinityTraits(opened.model);
+    const traits = infinityTraits(opened.model);
     const { sampling } = resolveInfinity(opened.model, {});
     for (const [index, prompt] of prompts.entries()) {
       const { network, code } = opened;
-      const session = await startSession({ network, code, shape, settings: sampling }, { prompt, seed: 0 }, [
+      const session = await startSession({ network, code, traits, settings: sampling }, { prompt, seed: 0 }, [
         "c0",
       ]);
       while (session.stage < code.stages) await session.step();

@@ -76,7 +76,7 @@ describe("policies of the cache", () => {
         return output;
       },
     };
-    const context = { network: watched, code, shape: traits.shape, settings: sampling };
+    const context = { network: watched, code, traits, settings: sampling };
     const session = await startSession(context, task, ids);
     for (const { index } of traits.stages) {
       await session.step();
