@@ -20,6 +20,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/show.ts"),
   },
   {
+    name: "report",
+    summary: "write pages of searches, GenEval runs and studies to look at",
+    load: () => import("./commands/report.ts"),
+  },
+  {
     name: "plan",
     summary: "print what a search would cost, before any model loads",
     load: () => import("./commands/plan.ts"),

@@ -72,6 +72,7 @@ const CONFIG_FLAGS: Readonly<Record<ConfigPath, Flag | null>> = {
   keep: { flags: "--keep <k>", parse: number },
   diversity: { flags: "--diversity <d>", parse: number },
   sheet: { flags: "--sheet <which>", parse: text },
+  report: { flags: "--report <which>", parse: text },
   metadata: { flags: "--no-metadata" },
   "task.metadata": null,
   "model.options": null,

@@ -4,8 +4,8 @@ import type { Atom } from "../core/benchmark.ts";
 import type { CandidateSummary, SearchSummary } from "../run/summary.ts";
 import { figure, quantity, table } from "./output.ts";
 
-/** The summary for people. Paths are relative to the working directory. */
-export function describeSearch(summary: SearchSummary, sheet: boolean): string {
+/** The summary for people, with what else there is to look at in the run folder. Paths are relative to the working directory. */
+export function describeSearch(summary: SearchSummary, pages: readonly string[]): string {
   const here = (path: string): string => relative(process.cwd(), path) || ".";
   const { flops, spent, limit } = summary.budget;
   const shares = Object.entries(flops.byKind)
@@ -17,7 +17,7 @@ export function describeSearch(summary: SearchSummary, sheet: boolean): string {
   return [
     ...(summary.drawn === undefined ? [] : [`drawn  ${JSON.stringify(summary.drawn)}`]),
     `best   ${here(summary.best.image)}`,
-    ...(sheet ? [`sheet  ${here(join(summary.runDir, "sheet.png"))}`] : []),
+    ...pages.map((name) => `${name.split(".")[0]!.padEnd(6)} ${here(join(summary.runDir, name))}`),
     ...(summary.grid === undefined
       ? []
       : [

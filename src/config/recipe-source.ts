@@ -5,7 +5,7 @@ import type { ConfigSources } from "./resolve.ts";
 import { FILE_SETTINGS, NO_CALIBRATION, OUTPUT_SETTINGS } from "./schema.ts";
 
 /** Places that hold text for models, whatever it looks like. */
-const WORDS = ["task.prompt", "task.negativePrompt", "task.metadata"];
+const WORDS = ["task.prompt", "task.promptAt", "task.negativePrompt", "task.metadata"];
 /** What leads out of this program: paths, addresses, packages, files of code. Built-in names are words with dashes. */
 const LEADS_OUT = /[/\\:~]|^\.|\.[cm]?[jt]s$/;
 

@@ -173,6 +173,10 @@ const recipeShape = {
     .enum(["seen", "full", "none"], { error: 'must be "seen", "full" or "none"' })
     .default("seen")
     .describe("Contact sheet: previews the search looked at, all previews (extra decodes), or none"),
+  report: z
+    .enum(["html", "none"], { error: 'must be "html" or "none"' })
+    .default("html")
+    .describe("Report: report.html with all there is to see of the search, or none"),
   metadata: z
     .boolean()
     .default(true)
@@ -212,6 +216,7 @@ export const OUTPUT_SETTINGS = [
   "threads",
   "maxMemory",
   "sheet",
+  "report",
   "metadata",
   "keep",
   "diversity",

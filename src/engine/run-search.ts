@@ -16,7 +16,7 @@ import { beginEvent, endEvent, eventOf } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
 import { ModelsWitness } from "./models-witness.ts";
 import type { ProgressEvent, SearchTimer } from "./observer.ts";
-import { createSpace, type PlanInput, planSearch, type SearchPlan } from "./plan.ts";
+import { createSpace, type PlanInput, type PlanRow, planSearch, type SearchPlan } from "./plan.ts";
 
 export interface SearchInput {
   readonly generator: Generator;
@@ -65,6 +65,8 @@ export interface SearchResult {
   /** The finalists, in the order of the last population. */
   readonly candidates: readonly FinalCandidate[];
   readonly spending: Spending;
+  /** What was done and spent by stage and kind. */
+  readonly stages: readonly PlanRow[];
   /** FLOPs allowed, and the same in units. */
   readonly limit: number;
   readonly units: number;
@@ -140,6 +142,7 @@ export async function runSearch(input: SearchInput): Promise<SearchResult> {
       best: candidates[outcome.best]!,
       candidates,
       spending,
+      stages: ledger.rows.map((row) => ({ ...row, label: traits.stages[row.stage]!.label })),
       limit: budget.limit,
       units: input.units,
       plan,

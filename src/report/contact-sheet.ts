@@ -1,26 +1,43 @@
 import type { OverlayOptions } from "sharp";
-import type { Stage } from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
 import type { RgbImage } from "../core/image.ts";
-import type { SearchHistory } from "./search-history.ts";
+import { digits, escapeHtml, shortened } from "./html.ts";
+import { chosenCells, type ReportCell, type ReportModel, type ReportStage } from "./report-model.ts";
 
-/** Pixels. Pictures are enlarged without smoothing, so that a small preview looks like what the reward saw. */
-const CELL = 112;
-/** Height of rows in which nothing was looked at. */
-const BLIND = 26;
+/** Pixels. */
 const GAP = 10;
 const CAPTION = 16;
-const LEFT = 92;
-const TOP = 46;
-/** Wider searches show their best and last-surviving candidates only. */
-const MAX_COLUMNS = 24;
+const FAILURE = 13;
+const LEFT = 128;
+const TOP = 60;
+/** Height of a stage that nobody looked at: its words only. */
+const BLIND = 22;
+/** Least height of a stage with pictures: its words at the margin. */
+const MARGIN = 60;
+/** Candidates of a stage that are shown; the report has all. */
+const MOST_CELLS = 64;
+/** Side of pictures and how many stand in a line, for stages of up to so many candidates. */
+const SIZES = [
+  { most: 12, side: 112, columns: 12 },
+  { most: 32, side: 88, columns: 16 },
+  { most: MOST_CELLS, side: 80, columns: 16 },
+] as const;
+/** Lines of what failed, below a picture. */
+const MOST_FAILURES = 4;
+/** Width of a character of the captions, about. */
+const LETTER = 5.8;
 
-const COLORS = { kept: "#2a9d4e", dropped: "#c9ccd1", best: "#e0a100", ink: "#24292f", muted: "#6b7280" };
+const COLORS = {
+  kept: "#2a9d4e",
+  dropped: "#9aa0a8",
+  best: "#e0a100",
+  ink: "#24292f",
+  muted: "#6b7280",
+  fail: "#b42318",
+};
 
 export interface ContactSheet {
-  readonly title: string;
-  readonly history: SearchHistory;
-  readonly stages: readonly Stage[];
+  readonly model: ReportModel;
   /** Pictures that exist, by stage and candidate. Cells without one say that nothing was looked at. */
   readonly images: ReadonlyMap<string, RgbImage>;
 }
@@ -29,116 +46,175 @@ export function sheetKey(stage: number, id: CandidateId): string {
   return `${stage} ${id}`;
 }
 
+/** A candidate's place on the sheet. */
+interface Place {
+  readonly cell: ReportCell;
+  readonly x: number;
+  readonly y: number;
+  readonly failures: readonly string[];
+}
+
+interface Block {
+  readonly row: ReportStage;
+  readonly top: number;
+  readonly places: readonly Place[];
+}
+
 /**
- * Draws a search as one PNG: rows are stages from first to last, columns are candidates; survivors of a stage have a
- * green frame, the answer a golden one. Scores stand under the pictures that were scored.
+ * Draws a search as one PNG: a block for each stage from first to last, its candidates in the order of lineage, copies beside their
+ * parents. Survivors have a green frame, the answer a golden one; what failed stands under finished pictures, what a stage cost at
+ * the margin.
  */
 export async function renderContactSheet(sheet: ContactSheet): Promise<Buffer> {
   const { default: sharp } = await import("sharp");
-  const columns = chooseColumns(sheet.history);
-  const width = LEFT + columns.length * (CELL + GAP) + GAP;
-  const rows = placeRows(sheet, columns);
-  const height = rows.at(-1)!.top + rows.at(-1)!.height + CAPTION + 2 * GAP;
+  const { side, columns } = sizeOf(sheet.model);
+  const { blocks, height } = placeBlocks(sheet, side, columns);
+  const used = Math.max(1, ...blocks.map(({ places }) => Math.min(columns, places.length)));
+  const width = Math.max(LEFT + used * (side + GAP) + GAP, 560);
   const overlays: OverlayOptions[] = [];
-  for (const [row, { stage }] of sheet.history.stages.entries()) {
-    for (const [column, id] of columns.entries()) {
-      const image = sheet.images.get(sheetKey(stage, id));
+  for (const { row, places } of blocks) {
+    for (const { cell, x, y } of places) {
+      const image = sheet.images.get(sheetKey(row.stage, cell.id));
       if (!image) continue;
       const raw = { width: image.width, height: image.height, channels: 3 as const };
+      // Enlarged without smoothing, so that a small preview looks like what the reward saw.
       const input = await sharp(image.data, { raw })
-        .resize(CELL, CELL, { kernel: image.width <= CELL ? "nearest" : "lanczos3", fit: "fill" })
+        .resize(side, side, {
+          kernel: image.width <= side ? "nearest" : "lanczos3",
+          fit: "contain",
+          background: "#ffffff",
+        })
         .png()
         .toBuffer();
-      overlays.push({ input, left: LEFT + column * (CELL + GAP), top: rows[row]!.top });
+      overlays.push({ input, left: x, top: y });
     }
   }
-  overlays.push({ input: Buffer.from(drawLabels(sheet, columns, rows, width, height)), left: 0, top: 0 });
+  overlays.push({ input: Buffer.from(drawLabels(sheet, blocks, side, width, height)), left: 0, top: 0 });
   return sharp({ create: { width, height, channels: 3, background: "#ffffff" } })
     .composite(overlays)
     .png({ palette: false })
     .toBuffer();
 }
 
-interface Row {
-  readonly top: number;
-  readonly height: number;
+function sizeOf({ stages }: ReportModel): { readonly side: number; readonly columns: number } {
+  const widest = Math.max(0, ...stages.map(({ cells }) => cells.length));
+  return SIZES.find(({ most }) => widest <= most) ?? SIZES.at(-1)!;
 }
 
-function placeRows(sheet: ContactSheet, columns: readonly CandidateId[]): Row[] {
+function placeBlocks({ model, images }: ContactSheet, side: number, columns: number) {
+  const last = model.stages.length - 1;
   let top = TOP;
-  return sheet.history.stages.map(({ stage }) => {
-    const height = columns.some((id) => sheet.images.has(sheetKey(stage, id))) ? CELL : BLIND;
-    const row = { top, height };
-    top += height + CAPTION + GAP;
-    return row;
+  const blocks = model.stages.map((row): Block => {
+    const cells = chosenCells(row, MOST_CELLS);
+    if (!cells.some(({ id }) => images.has(sheetKey(row.stage, id)))) {
+      top += BLIND;
+      return { row, top: top - BLIND, places: [] };
+    }
+    const failures = cells.map(({ id }) => (row.stage === last ? failuresOf(model, id, side) : []));
+    const begin = top;
+    const places: Place[] = [];
+    for (let at = 0; at < cells.length; at += columns) {
+      const line = cells.slice(at, at + columns);
+      places.push(
+        ...line.map((cell, column) => ({
+          cell,
+          x: LEFT + column * (side + GAP),
+          y: top,
+          failures: failures[at + column]!,
+        })),
+      );
+      const captions = Math.max(...failures.slice(at, at + columns).map((words) => words.length));
+      top += side + CAPTION + captions * FAILURE + GAP;
+    }
+    top = Math.max(top, begin + MARGIN) + GAP;
+    return { row, top: begin, places };
   });
+  return { blocks, height: top + GAP };
 }
 
-/** All candidates if they fit; otherwise those that lived longest, the answer first among them. */
-function chooseColumns(history: SearchHistory): readonly CandidateId[] {
-  if (history.ids.length <= MAX_COLUMNS) return history.ids;
-  const lifetime = new Map<CandidateId, number>(history.ids.map((id) => [id, 0]));
-  for (const { alive, kept } of history.stages) {
-    for (const id of alive) lifetime.set(id, lifetime.get(id)! + (kept.has(id) ? 2 : 1));
+/** Questions that a finished picture fails, in lines that fit below it. */
+function failuresOf({ finalists }: ReportModel, id: CandidateId, side: number): string[] {
+  const failed = finalists.find((row) => row.id === id)?.atoms.filter(({ holds }) => !holds) ?? [];
+  const room = Math.floor(side / LETTER);
+  const lines = failed.flatMap(({ question, expected }) => wrapped(`not ${expected}: ${question}`, room));
+  return lines.length <= MOST_FAILURES ? lines : [...lines.slice(0, MOST_FAILURES - 1), "and more"];
+}
+
+/** Lines of at most so many characters, broken between words where that is possible. */
+function wrapped(text: string, room: number): string[] {
+  const lines: string[] = [];
+  for (const word of shortened(text, 3 * room).split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length <= room)
+      lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(shortened(word, room));
   }
-  if (history.best !== null) lifetime.set(history.best, Number.POSITIVE_INFINITY);
-  const chosen = new Set(
-    [...history.ids].sort((a, b) => lifetime.get(b)! - lifetime.get(a)!).slice(0, MAX_COLUMNS),
-  );
-  return history.ids.filter((id) => chosen.has(id));
+  return lines;
 }
 
 function drawLabels(
-  sheet: ContactSheet,
-  columns: readonly CandidateId[],
-  rows: readonly Row[],
+  { model, images }: ContactSheet,
+  blocks: readonly Block[],
+  side: number,
   width: number,
   height: number,
 ): string {
-  const { history } = sheet;
-  const hidden = history.ids.length - columns.length;
+  const { prompt, strategy, reward, seed, budget } = model;
+  const spent = budget ? `, ${budget.spent.toFixed(2)} of ${digits(budget.units)} units` : "";
+  const room = Math.floor(width / 8.5);
   const parts = [
-    text(GAP, 18, sheet.title, { size: 14, bold: true }),
-    text(GAP, 36, legend(hidden), { size: 11, color: COLORS.muted }),
+    text(GAP, 18, shortened(`"${shortened(prompt, 110)}"`, room), { size: 14, bold: true }),
+    text(GAP, 34, shortened(`${strategy} for ${reward}, seed ${seed}${spent}`, room), { size: 12 }),
+    text(GAP, 48, "green: kept, dashed: dropped, gold: the answer", { size: 10, color: COLORS.muted }),
   ];
-  for (const [row, { stage, alive, kept, scores }] of history.stages.entries()) {
-    const { top: y, height: tall } = rows[row]!;
-    const label = sheet.stages[stage]?.label ?? "";
-    parts.push(
-      text(GAP, y + 12, `stage ${stage}`, { size: 13 }),
-      text(GAP, y + 27, label, { size: 11, color: COLORS.muted }),
-      text(GAP, y + 41, `${alive.length} > ${kept.size}`, { size: 11, color: COLORS.muted }),
-    );
-    const living = new Set(alive);
-    const last = row === history.stages.length - 1;
-    for (const [column, id] of columns.entries()) {
-      if (!living.has(id)) continue;
-      const x = LEFT + column * (CELL + GAP);
-      const best = last && id === history.best;
-      const color = best ? COLORS.best : kept.has(id) ? COLORS.kept : COLORS.dropped;
-      const stroke = best ? 5 : kept.has(id) ? 3 : 1.5;
+  for (const { row, top, places } of blocks) {
+    parts.push(...drawMargin(row, top, places.length, model));
+    for (const { cell, x, y, failures } of places) {
+      const { id, fate, score } = cell;
+      const color = {
+        answer: COLORS.best,
+        finished: COLORS.kept,
+        kept: COLORS.kept,
+        dropped: COLORS.dropped,
+      }[fate];
+      const stroke = { answer: 5, finished: 3, kept: 3, dropped: 1.5 }[fate];
+      const dash = fate === "dropped" ? ' stroke-dasharray="4 3"' : "";
       parts.push(
-        `<rect x="${x - 1}" y="${y - 1}" width="${CELL + 2}" height="${tall + 2}" fill="none" ` +
-          `stroke="${color}" stroke-width="${stroke}"${kept.has(id) ? "" : ' stroke-dasharray="4 3"'}/>`,
+        `<rect x="${x - 1}" y="${y - 1}" width="${side + 2}" height="${side + 2}" fill="none" stroke="${color}" stroke-width="${stroke}"${dash}/>`,
       );
-      if (!sheet.images.has(sheetKey(stage, id))) {
-        parts.push(`<circle cx="${x + CELL / 2}" cy="${y + tall / 2}" r="4" fill="${color}"/>`);
-      }
-      const score = scores.get(id);
-      parts.push(
-        text(x, y + tall + 13, `${id}${score === undefined ? "" : `  ${score.toFixed(3)}`}`, {
-          size: 11,
-          bold: best,
-        }),
-      );
+      if (!images.has(sheetKey(row.stage, id)))
+        parts.push(`<circle cx="${x + side / 2}" cy="${y + side / 2}" r="4" fill="${color}"/>`);
+      const caption = `${id}${score === null ? "" : `  ${score.toFixed(3)}`}`;
+      parts.push(text(x, y + side + 13, caption, { size: 11, bold: fate === "answer" }));
+      failures.forEach((failure, line) => {
+        parts.push(text(x, y + side + 13 + (line + 1) * FAILURE, failure, { size: 10, color: COLORS.fail }));
+      });
     }
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${parts.join("")}</svg>`;
 }
 
-function legend(hidden: number): string {
-  const base = "green: kept, dashed: dropped, gold: the answer, dot: computed but not looked at";
-  return hidden > 0 ? `${base}; ${hidden} more candidates not shown` : base;
+/** What a stage is, how many it drew and kept, and what it cost. */
+function drawMargin(
+  { stage, label, cells, kept, cost }: ReportStage,
+  top: number,
+  shown: number,
+  { budget }: ReportModel,
+): string[] {
+  const flops = Object.values(cost?.flops ?? {}).reduce((sum, value) => sum + value, 0);
+  const hidden = cells.length - shown;
+  const lines = [
+    `${cells.length} drawn, ${kept} kept`,
+    ...(budget && cost ? [`${(flops / budget.unit).toFixed(2)} units`] : []),
+    ...(shown === 0 ? ["not looked at"] : hidden > 0 ? [`${hidden} not shown`] : []),
+  ];
+  return [
+    text(GAP, top + 12, `stage ${stage}${label === "" ? "" : `, ${label}`}`, { size: 13, bold: true }),
+    // Words of a stage without pictures stand beside its name, so that it takes little room.
+    ...(shown === 0
+      ? [text(LEFT, top + 12, lines.join(", "), { size: 11, color: COLORS.muted })]
+      : lines.map((line, at) => text(GAP, top + 28 + 14 * at, line, { size: 11, color: COLORS.muted }))),
+  ];
 }
 
 function text(
@@ -150,18 +226,6 @@ function text(
   const weight = style.bold ? ' font-weight="bold"' : "";
   return (
     `<text x="${x}" y="${y}" font-family="DejaVu Sans, Arial, Helvetica, sans-serif" font-size="${style.size}"` +
-    `${weight} fill="${style.color ?? COLORS.ink}">${escapeXml(content)}</text>`
-  );
-}
-
-function escapeXml(content: string): string {
-  return (
-    content
-      // Control characters are not allowed in XML at all.
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is being removed
-      .replace(/[\u0000-\u001f\ud800-\udfff\ufffe\uffff]/g, " ")
-      .replaceAll("&", "&amp;")
-      .replaceAll("<", "&lt;")
-      .replaceAll(">", "&gt;")
+    `${weight} fill="${style.color ?? COLORS.ink}">${escapeHtml(content)}</text>`
   );
 }

@@ -5,7 +5,15 @@ import { parsedOrUndefined } from "../io/ownership.ts";
 
 /** Files that every run begins with. */
 export const STREAMS = ["trace.jsonl", "timing.jsonl"];
-const RESULTS = ["candidates.jsonl", "metrics.json", "best.png", "sheet.png", "grid.png"];
+const RESULTS = [
+  "candidates.jsonl",
+  "metrics.json",
+  "best.png",
+  "sheet.png",
+  "grid.png",
+  "previews.jsonl",
+  "report.html",
+];
 /** Files by candidate; clips have an image of each frame besides. */
 const PER_CANDIDATE = { images: /^c\d+(\.\d+)*(-\d+)?\.png$/, tokens: /^c\d+(\.\d+)*\.json$/ } as const;
 

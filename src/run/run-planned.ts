@@ -15,6 +15,7 @@ import { RunFolder } from "./run-folder.ts";
 import { makeNewFolder, runName } from "./run-name.ts";
 import type { SearchSummary } from "./summary.ts";
 import { modelVersions, versions } from "./versions.ts";
+import { hasPreviews } from "./write-report.ts";
 import { writeSearchResults } from "./write-results.ts";
 
 /** How long an interrupted search may take to stop by itself, so that no file is left half-written. */
@@ -135,7 +136,7 @@ async function search(
   const { generator, reward, features } = open;
   const images = new Map<string, RgbImage>();
   const events: TraceEvent[] = [];
-  const sheet = config.sheet !== "none";
+  const shown = hasPreviews(config);
   const describeModels = () =>
     folder.describeModels(modelVersions(generator.traits, reward, features, planned.versions));
   describeModels();
@@ -146,7 +147,7 @@ async function search(
     trace: {
       event(event) {
         folder.trace.event(event);
-        if (sheet) events.push(event);
+        if (shown) events.push(event);
       },
     },
     timing: timerInto(folder),

@@ -10,11 +10,12 @@ import { packTokens } from "../generators/tokens-file.ts";
 import { withTexts } from "../io/png-text.ts";
 import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
 import { renderGrid } from "../report/grid.ts";
-import { readHistory } from "../report/search-history.ts";
+import { PREVIEWS_FILE } from "../report/previews.ts";
 import { answersOf } from "./answers.ts";
 import { type Recipe, recipeOf, recipeTexts } from "./recipe.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { type CandidateRow, type RunMetrics, type SearchSummary, summaryOf } from "./summary.ts";
+import { hasPreviews, modelOfResult, REPORT_FILE, writeRunReport } from "./write-report.ts";
 
 /**
  * Writes images, tokens, `candidates.jsonl`, `metrics.json`, `best.png`, `sheet.png` and `grid.png` of a finished search.
@@ -68,19 +69,18 @@ export async function writeSearchResults(
       },
     },
   };
-  await folder.metrics({ ...metrics });
+  await folder.metrics({ ...metrics, stages: result.stages });
   if (chosen !== undefined) await folder.file("grid.png", await renderGrid(chosen.map(({ image }) => image)));
-  if (config.sheet !== "none") {
-    const images = new Map(seen.images);
-    const last = planned.generator.stages.length - 1;
-    for (const { id, image } of result.candidates) images.set(sheetKey(last, id), image);
-    const sheet = await renderContactSheet({
-      title: `"${shorten(planned.task.prompt, 70)}"  ${config.strategy.name}, budget ${config.budget}, seed ${config.task.seed}`,
-      history: readHistory(seen.events, reward),
-      stages: planned.generator.stages,
-      images,
-    });
-    await folder.file("sheet.png", withTexts(sheet, textsOf(folder, planned, null)));
+  const images = new Map(seen.images);
+  const last = planned.generator.stages.length - 1;
+  for (const { id, image } of result.candidates) images.set(sheetKey(last, id), image);
+  if (hasPreviews(config)) {
+    const model = modelOfResult(folder, planned, result, seen.events);
+    if (config.sheet !== "none") {
+      const sheet = await renderContactSheet({ model, images });
+      await folder.file("sheet.png", withTexts(sheet, textsOf(folder, planned, null)));
+    }
+    await writeRunReport(folder, config, model, { best: result.best.image, images });
   }
   return summaryOf(folder.dir, config, rows, metrics);
 }
@@ -91,6 +91,8 @@ function filesOf({ config }: PlannedSearch, { candidates }: SearchResult): strin
     ...["candidates.jsonl", "metrics.json", "best.png"],
     ...(config.sheet === "none" ? [] : ["sheet.png"]),
     ...(config.keep === undefined ? [] : ["grid.png"]),
+    ...(hasPreviews(config) ? [PREVIEWS_FILE] : []),
+    ...(config.report === "none" ? [] : [REPORT_FILE]),
     ...candidates.flatMap(({ id, picture }) => [
       `images/${id}.png`,
       ...framesOf(id, picture).map((name) => `images/${name}.png`),
@@ -141,9 +143,4 @@ async function saveFrames(
     paths.push(await folder.image(name, picture.frames[index]!, texts));
   }
   return { frames: paths };
-}
-
-function shorten(text: string, length: number): string {
-  const line = text.replace(/\s+/g, " ").trim();
-  return line.length > length ? `${line.slice(0, length - 3)}...` : line;
 }

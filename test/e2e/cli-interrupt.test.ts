@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-const search = ["search", "-p", "a photo of a dog", "--sheet", "none"];
+const search = ["search", "-p", "a photo of a dog", "--sheet", "none", "--report", "none"];
 
 describe("one signal ends a search while the runtime computes", () => {
   // Where it comes is up to the machine; none of the places may end in SIGABRT.

@@ -15,7 +15,19 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const single = ["search", "-p", "a photo of a dog", "-b", "1", "--strategy", "single", "--sheet", "none"];
+const single = [
+  "search",
+  "-p",
+  "a photo of a dog",
+  "-b",
+  "1",
+  "--strategy",
+  "single",
+  "--sheet",
+  "none",
+  "--report",
+  "none",
+];
 const run = (...argv: string[]) => start(dir, argv).ended;
 const dogRow = '{"tag":"single_object","include":[{"class":"dog","count":1}],"prompt":"a photo of a dog"}\n';
 

@@ -206,6 +206,8 @@ describe("search on the toy generator", () => {
       "candidates.jsonl",
       "images",
       "metrics.json",
+      "previews.jsonl",
+      "report.html",
       "run.json",
       "sheet.png",
       "timing.jsonl",
@@ -362,7 +364,7 @@ describe("search on the embedded models", () => {
   });
 
   it("draws the same pixels with one thread and with two, and in a batch of another size", async () => {
-    const single = ["--strategy", "best-of-n", "--sheet", "none"];
+    const single = ["--strategy", "best-of-n", "--sheet", "none", "--report", "none"];
     const one = JSON.parse(
       (await search(...single, "--budget", "1", "--threads", "1", "--out", "one")).stdout,
     );

@@ -38,7 +38,7 @@ const run = (argv: readonly string[]) => node([program, ...argv]);
 
 const searchArgs = (model: string, ...more: string[]) => [
   ...["search", "-p", "a red car", "--model", model, "--reward", at("my-reward.mjs"), "--strategy"],
-  ...["best-of-n", "-b", "4", "--json", "--quiet", "--sheet", "none", ...more],
+  ...["best-of-n", "-b", "4", "--json", "--quiet", "--sheet", "none", "--report", "none", ...more],
 ];
 const search = async (model: string, out: string, ...more: string[]) => {
   const { code, stdout, stderr } = await runHere(searchArgs(model, "--out", at(out), ...more));

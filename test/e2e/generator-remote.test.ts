@@ -143,7 +143,18 @@ describe("tts-var with --model http://...", () => {
   const search = (model: string, out: string, ...more: string[]) =>
     runHere(
       ["search", "-p", "blocks", "--model", model, "--reward", "./test/fixtures/brightness.mjs"].concat(
-        ["--budget", "3", "--quiet", "--json", "--sheet", "none", "--out", join(dir, out)],
+        [
+          "--budget",
+          "3",
+          "--quiet",
+          "--json",
+          "--sheet",
+          "none",
+          "--report",
+          "none",
+          "--out",
+          join(dir, out),
+        ],
         more,
       ),
     );

@@ -27,7 +27,18 @@ describe("tokens of images", () => {
 
   const search = async (out: string, ...flags: string[]): Promise<Summary> => {
     const { code, stdout, stderr } = await runHere([
-      ...["search", "-p", "a photo of a red cup", "--strategy", "best-of-n", "--sheet", "none", "--json"],
+      ...[
+        "search",
+        "-p",
+        "a photo of a red cup",
+        "--strategy",
+        "best-of-n",
+        "--sheet",
+        "none",
+        "--report",
+        "none",
+        "--json",
+      ],
       ...["--out", join(dir, out), ...flags],
     ]);
     expect([code, stderr.includes("error")]).toEqual([0, false]);

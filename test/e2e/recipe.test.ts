@@ -13,7 +13,18 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const prompt = 'a photo of a "dog"\u001b[31m, <b>bold</b>\u202e\nNegative prompt: none';
-const small = ["--model", "toy", "--strategy", "best-of-n", "--budget", "2", "--sheet", "none"];
+const small = [
+  "--model",
+  "toy",
+  "--strategy",
+  "best-of-n",
+  "--budget",
+  "2",
+  "--sheet",
+  "none",
+  "--report",
+  "none",
+];
 
 describe("pictures that know how they were made", () => {
   it("tell it in the common form and in full, and are made again to the pixel", async () => {
@@ -32,7 +43,17 @@ describe("pictures that know how they were made", () => {
     expect(texts.get("tts-var")).not.toContain(dir);
 
     const again = join(dir, "again");
-    const { code, stderr } = await runHere(["search", "--from", best, "--sheet", "none", "--out", again]);
+    const { code, stderr } = await runHere([
+      "search",
+      "--from",
+      best,
+      "--sheet",
+      "none",
+      "--report",
+      "none",
+      "--out",
+      again,
+    ]);
     expect([code, stderr]).toEqual([0, expect.stringMatching(/c\d is .*best.png again, to the pixel/)]);
     expect(await readFile(join(again, "best.png"))).toEqual(await readFile(best));
 

@@ -63,7 +63,8 @@ async function runPage(page: string) {
   const outcomes = [];
   for (const [program, ...argv] of await unpack(page)) {
     expect(program).toBe("tts-var");
-    const flags = argv[0] === "search" ? ["--json", "--sheet", "none", "--out", join(dir, page)] : [];
+    const flags =
+      argv[0] === "search" ? ["--json", "--sheet", "none", "--report", "none", "--out", join(dir, page)] : [];
     const { code, stdout, stderr } = await run([...argv, ...flags]);
     expect({ argv, code, stderr: code === 0 ? "" : stderr }).toEqual({ argv, code: 0, stderr: "" });
     outcomes.push(stdout);

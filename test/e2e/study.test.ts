@@ -188,7 +188,17 @@ describe("calibrate", { timeout: 180_000 }, () => {
     expect(await readFile(plot, "utf8")).toMatch(/^<svg/);
     for (const strategy of ["halving", "calibrated-stop"]) {
       const search = ["search", "-p", "a photo of a dog", "--budget", "2", "--strategy", strategy];
-      const out = ["--calibration", file, "--sheet", "none", "--out", join(dir, strategy), "--json"];
+      const out = [
+        "--calibration",
+        file,
+        "--sheet",
+        "none",
+        "--report",
+        "none",
+        "--out",
+        join(dir, strategy),
+        "--json",
+      ];
       const { code, stdout } = await runHere([...search, ...out]);
       expect(code).toBe(0);
       expect(JSON.parse(stdout).budget.spent).toBeLessThanOrEqual(2);

@@ -55,7 +55,19 @@ async function traces(): Promise<string[]> {
     .filter((path) => !/^tmp\/(tsx-|node-compile-cache)|^work\/out\//.test(path));
 }
 
-const single = ["--budget", "1", "--strategy", "single", "--sheet", "none", "--out", "out", "--quiet"];
+const single = [
+  "--budget",
+  "1",
+  "--strategy",
+  "single",
+  "--sheet",
+  "none",
+  "--report",
+  "none",
+  "--out",
+  "out",
+  "--quiet",
+];
 
 describe("telemetry of the runtime", { timeout: 240_000 }, () => {
   it("would be seen here", async () => {

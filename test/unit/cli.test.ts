@@ -7,13 +7,7 @@ import { addSearchFlags, resolveFlags } from "../../src/cli/flags.ts";
 import { quantity, table } from "../../src/cli/output.ts";
 import { progressStyle } from "../../src/cli/progress.ts";
 import { buildProgram } from "../../src/cli/run.ts";
-import { FULL_VIEW } from "../../src/core/generator.ts";
-import { compareIds } from "../../src/core/ids.ts";
-import type { TraceEvent } from "../../src/core/trace.ts";
 import { toyDefinition } from "../../src/generators/next-scale/toy/definition.ts";
-import { decodePng } from "../../src/io/png.ts";
-import { renderContactSheet, sheetKey } from "../../src/report/contact-sheet.ts";
-import { readHistory } from "../../src/report/search-history.ts";
 import { orAborted } from "../../src/run/interrupt.ts";
 import { makeNewFolder, runName } from "../../src/run/run-name.ts";
 
@@ -177,86 +171,5 @@ describe("output", () => {
     ];
     expect(table(rows, columns)).toBe("name   n\na      1\nlong  22");
     expect([0, 999, 1234, 5.6e9, 2e15].map(quantity)).toEqual(["0.00", "999", "1.23 k", "5.60 G", "2.00 P"]);
-  });
-});
-
-const step = (stage: number, ids: string[]): TraceEvent => ({
-  ...{ type: "step", population: 0, stage, ids },
-  ...{ tokens: ids, signals: {} },
-});
-const events: TraceEvent[] = [
-  step(0, ["c0", "c1", "c2"]),
-  {
-    type: "scores",
-    population: 0,
-    stage: 0,
-    reward: "r",
-    view: FULL_VIEW,
-    ids: ["c0", "c1", "c2"],
-    raw: [1, 3, 2],
-  },
-  { type: "scores", population: 0, stage: 0, reward: "other", view: FULL_VIEW, ids: ["c0"], raw: [9] },
-  { type: "select", population: 1, from: 0, picks: [1, 1], ids: ["c1", "c1.1"], why: {} },
-  step(1, ["c1", "c1.1"]),
-  {
-    ...{ type: "end", best: "c1.1", finalists: ["c1", "c1.1"] },
-    spending: {
-      total: 1,
-      byKind: { text: 0, transformer: 1, decode: 0, features: 0, reward: 0 },
-      byStage: [1],
-    },
-  },
-];
-
-describe("search history", () => {
-  it("says who lived, who went on and how they scored", () => {
-    const history = readHistory(events, "r");
-    expect(history.ids).toEqual(["c0", "c1", "c1.1", "c2"]);
-    expect(history.best).toBe("c1.1");
-    expect([...history.stages[0]!.kept]).toEqual(["c1", "c1.1"]);
-    expect([...history.stages[0]!.scores]).toEqual([
-      ["c0", 1],
-      ["c1", 3],
-      ["c2", 2],
-    ]);
-    expect(history.stages[1]!.alive).toEqual(["c1", "c1.1"]);
-  });
-
-  it("orders lineages like numbers", () => {
-    expect(["c10", "c2.10", "c2", "c2.2.1", "c2.2"].sort(compareIds)).toEqual([
-      "c2",
-      "c2.2",
-      "c2.2.1",
-      "c2.10",
-      "c10",
-    ]);
-  });
-});
-
-describe("contact sheet", () => {
-  const red = {
-    width: 4,
-    height: 4,
-    data: new Uint8Array(48).fill(0).map((_, index) => (index % 3 === 0 ? 250 : 0)),
-  };
-
-  it("shows pictures where they were seen and frames the answer in gold", async () => {
-    const bytes = await renderContactSheet({
-      title: "a <cup> & more",
-      history: readHistory(events, "r"),
-      stages: [
-        { index: 0, label: "1x1", tokens: 1, final: 1 },
-        { index: 1, label: "2x2", tokens: 4, final: 1 },
-      ],
-      images: new Map([[sheetKey(1, "c1.1"), red]]),
-    });
-    const { width, height, data } = await decodePng(bytes);
-    expect([width, height]).toEqual([92 + 4 * 122 + 10, 46 + 52 + 138 + 10]);
-    const pixel = (x: number, y: number) => [...data.subarray(3 * (y * width + x), 3 * (y * width + x) + 3)];
-    const left = 92 + 2 * 122;
-    const top = 46 + 52;
-    expect(pixel(left + 56, top + 56)).toEqual([250, 0, 0]);
-    expect(pixel(left + 56, top - 1)).toEqual([0xe0, 0xa1, 0x00]);
-    expect(pixel(92 + 56, top + 56)).toEqual([255, 255, 255]);
   });
 });

@@ -21,7 +21,7 @@ const summary: SearchSummary = {
 };
 
 test("people are told which questions the best image answers, and why others fail", () => {
-  const text = describeSearch(summary, false);
+  const text = describeSearch(summary, []);
   expect(text).toContain("yes  1.00  How many dog? at least 1\n");
   expect(text).toContain("no   0.25  How many cat? at least 1\n");
   expect(text).toMatch(/why not\nc1 \*.*expected cat>=1, found 0; no target for dog to be above\nc0/);
@@ -29,5 +29,5 @@ test("people are told which questions the best image answers, and why others fai
 
 test("rewards without questions are told as before", () => {
   const plain = { ...summary, best: candidate("c0", 1, undefined), candidates: [candidate("c0", 1, null)] };
-  expect(describeSearch(plain, false)).not.toMatch(/why not|yes/);
+  expect(describeSearch(plain, [])).not.toMatch(/why not|yes/);
 });

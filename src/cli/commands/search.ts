@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { PlannedSearch } from "../../assemble/open-search.ts";
+import type { SearchConfig } from "../../config/schema.ts";
 import { TtsVarError } from "../../core/errors.ts";
 import type { Progress } from "../../run/progress.ts";
 import { readRecipe } from "../../run/recipe.ts";
@@ -38,7 +39,7 @@ Examples:
 --prompts loads the models once and writes a run folder for each prompt into --out, with results.jsonl, a line each; the same
 command again goes on where the last one ended. Lines are prompts, or {"prompt": ..., "seed": ..., "negativePrompt": ...}.
 --keep K chooses K finished candidates that are good and different (the best-k set), and draws them in grid.png.
-The run folder holds best.png, sheet.png (the search at a glance), images/, run.json, trace.jsonl,
+The run folder holds best.png, report.html (all there is to see), sheet.png, images/, run.json, trace.jsonl,
 candidates.jsonl, metrics.json and timing.jsonl. Equal settings and seed give equal pixels.`;
 
 interface Options {
@@ -89,7 +90,7 @@ async function searchOne(
   const summary = await runPlanned(planned, resolved, signal, progress, { force });
   if (from !== undefined) compareWithPicture(from, resolved.hash, summary, progress);
   if (json) printJson(summary);
-  else printResult(describeSearch(summary, resolved.config.sheet !== "none"));
+  else printResult(describeSearch(summary, pagesOf(resolved.config)));
 }
 
 async function searchMany(
@@ -138,6 +139,11 @@ function parseWhole(text: string, flag: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1) return value;
   throw new TtsVarError("USAGE", `${flag} must be a whole number from 1, not ${text}`);
+}
+
+/** Files of the run to look at, besides the answer. */
+function pagesOf({ report, sheet }: SearchConfig): string[] {
+  return [...(report === "none" ? [] : ["report.html"]), ...(sheet === "none" ? [] : ["sheet.png"])];
 }
 
 /** What is about to happen, in one line: cost, size of the image where there is a choice, memory. */
