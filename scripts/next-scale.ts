@@ -4,9 +4,12 @@
  *     npx tsx scripts/next-scale.ts cache PROMPTS_PER_TAG         # policies of the cache against the whole cache
  *     npx tsx scripts/next-scale.ts commitment PAIRS              # which scale decides class and colour
  *     npx tsx scripts/next-scale.ts code REFINER PROMPTS_PER_TAG  # hand-over to another net, and the reverse order
+ *     npx tsx scripts/next-scale.ts tables                        # the files as tables
  *
  * Files are written after every prompt, so an interrupted run leaves what it has.
  */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { openJudge } from "../src/assemble/open-judge.ts";
 import { FULL_VIEW, type Generator } from "../src/core/generator.ts";
 import type { RgbImage } from "../src/core/image.ts";
@@ -17,7 +20,7 @@ import { tags } from "../src/eval/geneval/vocabulary.ts";
 import { codeDefinition } from "../src/generators/next-scale/code/definition.ts";
 import { infinityDefinition } from "../src/generators/next-scale/infinity/definition.ts";
 import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
-import { writeJsonAtomic } from "../src/io/atomic.ts";
+import { writeFileAtomic, writeJsonAtomic } from "../src/io/atomic.ts";
 
 const folder = "results/next-scale";
 const here = { inProcess: true, threads: 1 };
@@ -231,9 +234,40 @@ async function studyCode(refiner: string, perTag: number): Promise<void> {
   for (const generator of [large, small, forth, back]) await generator[Symbol.asyncDispose]();
 }
 
+type Told = Readonly<Record<string, ReturnType<typeof told> | string>>;
+
+/** A study's file as a table: a row for each configuration, a column for each figure with its interval. */
+async function tabulate(name: string): Promise<void> {
+  const text = await readFile(`${folder}/${name}.json`, "utf8");
+  const { rows, ...more } = JSON.parse(text) as { rows: readonly Told[] } & Record<string, unknown>;
+  const figures = Object.keys(rows[0]!).filter((key) => key !== "label");
+  const beside = Object.entries(more).filter(([, value]) => typeof value === "object") as [
+    string,
+    Record<string, number>,
+  ][];
+  const head = ["", ...beside.map(([key]) => key), ...figures];
+  const lines = rows.map((row) => [
+    String(row["label"]),
+    ...beside.map(([, values]) => String(values[String(row["label"])] ?? "")),
+    ...figures.map((key) => {
+      const { mean: centre, plusMinus } = row[key] as ReturnType<typeof told>;
+      return `${centre} ± ${plusMinus}`;
+    }),
+  ]);
+  const table = [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`);
+  const counts = Object.entries(more).filter(
+    ([key, value]) => typeof value === "number" && key !== "schemaVersion",
+  );
+  const title = `${counts.map(([key, value]) => `${value} ${key}`).join(", ")}; mean and 95 % interval over them.`;
+  await writeFileAtomic(`${folder}/${name}.md`, `${title}\n\n${table.join("\n")}\n`);
+}
+
 const [study, ...given] = process.argv.slice(2);
 if (study === "cache") await studyCache(Number(given[0] ?? 2));
 else if (study === "commitment") await studyCommitment(Number(given[0] ?? 12));
 else if (study === "code") await studyCode(given[0] ?? "small", Number(given[1] ?? 4));
-else throw new Error("name a study: cache, commitment or code");
+else if (study === "tables") {
+  for (const name of ["cache", "commitment", "code"])
+    if (existsSync(`${folder}/${name}.json`)) await tabulate(name);
+} else throw new Error("name a study: cache, commitment or code; or tables");
 await judge[Symbol.asyncDispose]();

@@ -2,6 +2,8 @@
 
     python -m ttsvar.infinity.export --checkpoint checkpoints/generator.pt --vae checkpoints/vae.pt \
         --out ../models/generator
+    python -m ttsvar.infinity.export --checkpoint checkpoints/small.pt --name small --decoder ../models/generator \
+        --out ../zoo/small
 
 All weights are rounded to float16 first and stored that way (computation stays float32), so PyTorch with the rounded
 weights and the exported graphs agree to rounding errors of float32 arithmetic.
@@ -13,6 +15,7 @@ import argparse
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,11 +80,13 @@ def schedule_entry(bundle: Bundle) -> dict:
     }  # fmt: skip
 
 
-def manifest(bundle: Bundle, folder: Path, sampling: Settings, sidecar: dict, tokenizer_files: list[str]) -> dict:
+def manifest(
+    bundle: Bundle, folder: Path, sampling: Settings, sidecar: dict, tokenizer_files: list[str], name: str
+) -> dict:
     """Content of ``manifest.json``."""
     c, vae = bundle.generator.model.config, bundle.vae.config
     return {
-        "schemaVersion": 1, "name": "generator", "family": "infinity", "version": VERSION,
+        "schemaVersion": 1, "name": name, "family": "infinity", "version": VERSION,
         "image": {
             "size": bundle.quantizer.grids[-1][0] * vae.stride, "channels": 3, "stride": vae.stride,
         },
@@ -105,21 +110,30 @@ def manifest(bundle: Bundle, folder: Path, sampling: Settings, sidecar: dict, to
     }  # fmt: skip
 
 
-def export(bundle: Bundle, folder: Path, sampling: Settings) -> dict:
-    """Write everything for ``bundle`` to ``folder``; returns the manifest."""
+def export(
+    bundle: Bundle, folder: Path, sampling: Settings, name: str = "generator", decoder: Path | None = None
+) -> dict:
+    """Write everything for ``bundle`` to ``folder``; returns the manifest.
+
+    decoder: folder whose VAE graphs are copied, for models that share its tokenizer to the byte.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     bundle = round_weights(bundle)
     generator = bundle.generator
     graphs.export_text(generator.text, folder / "text_encoder.onnx")
     graphs.export_condition(generator.model, folder / "condition.onnx")
     graphs.export_step(generator.model, folder / "step.onnx")
-    graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
+    if decoder is None:
+        graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
+    else:
+        for file in ("vae_decode.onnx", "vae_encode.onnx"):
+            shutil.copy(decoder / file, folder / file)
     sidecar = write_sidecar(generator.model.state_dict(), folder / "weights.bin")
     text: TextConfig = generator.text.config
     if text.vocab_size != len(Tokenizer()):
         raise ValueError("the checkpoint was trained with another vocabulary")
     tokenizer_files = write(folder, text.huggingface())
-    content = manifest(bundle, folder, sampling, sidecar, tokenizer_files)
+    content = manifest(bundle, folder, sampling, sidecar, tokenizer_files, name)
     (folder / "manifest.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
 
@@ -129,9 +143,11 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="checkpoints/generator.pt")
     parser.add_argument("--vae", default="checkpoints/vae.pt")
     parser.add_argument("--out", type=Path, default=Path("../models/generator"))
+    parser.add_argument("--name", default="generator")
+    parser.add_argument("--decoder", type=Path, help="copy the VAE's graphs from this folder")
     a = parser.parse_args()
     bundle = load_bundle(a.checkpoint, a.vae)
-    content = export(bundle, a.out, Settings.embedded())
+    content = export(bundle, a.out, Settings.embedded(), a.name, a.decoder)
     for name, entry in content["graphs"].items():
         print(f"{name:14s} {entry['bytes'] / 2**20:6.2f} MiB")
 

@@ -73,5 +73,14 @@ export function resolveHandOver(
 /** Folder of one of the pair. @throws TtsVarError PLUGIN_UNKNOWN, MODEL_NOT_FOUND */
 export async function folderOf(name: string): Promise<string> {
   if (/[/\\]|^\.\.?$/.test(name)) return resolve(name);
-  return embeddedModelPath(name === "embedded" ? "generator" : name);
+  const folder = embeddedModelPath(name === "embedded" ? "generator" : name);
+  if (name !== DEFAULT_PAIR.refiner) return folder;
+  return folder.catch((cause: unknown) => {
+    throw new TtsVarError(
+      "MODEL_NOT_FOUND",
+      `the small partner of the embedded generator is not here (zoo/${name}); train it (training/README.md), ` +
+        "or name another with --set model.options.refiner=NAME or FOLDER",
+      { cause },
+    );
+  });
 }
