@@ -21,6 +21,13 @@ export const rewards: readonly RewardEntry[] = [
     load: async () => (await import("./clip.ts")).clip,
   },
   {
+    name: "classifier",
+    summary:
+      "probability of the class that the prompt names: an image classifier, a detector or a dual encoder",
+    ...facts.classifier,
+    load: async () => (await import("./classifier.ts")).classifier,
+  },
+  {
     name: "geneval",
     summary:
       "dense detector-based score of the prompt's objects, counts, colours and positions; 1 iff GenEval passes",

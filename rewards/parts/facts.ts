@@ -39,6 +39,15 @@ export const facts = {
     source: "Hessel et al. 2021 (CLIPScore); Radford et al. 2021 (CLIP)",
     weights: embedded("dual-encoder"),
   },
+  classifier: {
+    direction: "higher",
+    range: [0, 1],
+    suggestedLambda: 10,
+    flops: 369_725_440,
+    license: "MIT",
+    source:
+      "Tian et al. 2024 (VAR, section 5.1: rejection sampling); Radford et al. 2021 (zero-shot classes)",
+  },
   geneval: {
     direction: "higher",
     range: [0, 1],

@@ -8,7 +8,7 @@ import type {
 } from "../core/generator.ts";
 import type { PromptAt, Task } from "../core/task.ts";
 import { readTokensFile, tokensFor } from "../generators/tokens-file.ts";
-import { decodePng } from "../io/png.ts";
+import { cropToSize, decodePng } from "../io/png.ts";
 
 /** A generator as configured, and what it is to draw. */
 export interface ConfiguredTask {
@@ -36,6 +36,8 @@ export async function configuredTask(
     promptAt,
     label,
     source,
+    mask,
+    maskMode,
     keep: path,
     keepUntil,
   } = task;
@@ -49,6 +51,7 @@ export async function configuredTask(
   const needed = {
     keep: path !== undefined,
     source: source !== undefined,
+    mask: mask !== undefined,
     "negative-prompt": negativePrompt !== undefined,
     "prompt-at": promptAt !== undefined,
   } satisfies Partial<Record<Capability, boolean>>;
@@ -56,6 +59,14 @@ export async function configuredTask(
     if (wanted) expectCapable(generator, capability as keyof typeof needed);
   }
   if (promptAt) checkPromptAt(promptAt, generator);
+  if (mask !== undefined && source === undefined) {
+    throw new TtsVarError("CONFIG_INVALID", "task.mask needs task.source: give the picture with --image");
+  }
+  if (maskMode !== undefined && mask === undefined) {
+    throw new TtsVarError("CONFIG_INVALID", "task.maskMode needs task.mask: give a picture with --mask");
+  }
+  const { width, height } = generator.shape;
+  const picture = async (file: string) => cropToSize(await decodePng(file), width, height);
   return {
     request,
     generator,
@@ -65,7 +76,9 @@ export async function configuredTask(
       ...(negativePrompt === undefined ? {} : { negativePrompt }),
       ...(promptAt === undefined ? {} : { promptAt }),
       ...(label === undefined ? {} : { label }),
-      ...(source === undefined ? {} : { source: await decodePng(source) }),
+      ...(source === undefined ? {} : { source: await picture(source) }),
+      ...(mask === undefined ? {} : { mask: await picture(mask) }),
+      ...(maskMode === undefined ? {} : { maskMode }),
       ...(file && path !== undefined ? { keep: tokensFor(generator, file, path, keepUntil) } : {}),
       metadata,
     },
@@ -75,6 +88,7 @@ export async function configuredTask(
 const TASKS = {
   keep: "take tokens (task.keep)",
   source: "start from an image (task.source)",
+  mask: "draw a part of an image anew (task.mask)",
   "negative-prompt": "be led away from a text (task.negativePrompt)",
   "prompt-at": "change its prompt on the way (task.promptAt)",
 } as const;

@@ -58,6 +58,8 @@ const CONFIG_FLAGS: Readonly<Record<ConfigPath, Flag | null>> = {
   "task.promptAt": { flags: "--prompt-at <stage:text>", parse: promptAt },
   "task.label": { flags: "--label <n>", parse: number },
   "task.source": { flags: "--image <file>", parse: text },
+  "task.mask": { flags: "--mask <file>", parse: text },
+  "task.maskMode": { flags: "--mask-mode <how>", parse: text },
   "task.keep": { flags: "--tokens <file>", parse: text },
   "task.keepUntil": { flags: "--tokens-until <stage>", parse: number },
   "model.ratio": { flags: "--ratio <w:h>", parse: text },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MASK_MODES } from "../core/task.ts";
 
 /**
  * The one description of a search's configuration: validation, defaults, `--help` texts, `configs/schema.json` and the
@@ -47,6 +48,17 @@ const taskShape = {
     .optional()
     .describe("Number of a class, for models that know classes only"),
   source: z.string().min(1).optional().describe("Image to edit or to go on from, for models that can"),
+  mask: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Image of where the source is drawn anew (white); the rest (black) is kept"),
+  maskMode: z
+    .enum(MASK_MODES, { error: 'must be "paste" or "requantise"' })
+    .optional()
+    .describe(
+      "How what is kept gets into a candidate: by the source's tokens (paste), or by those that lead to it from what was drawn (requantise, the default)",
+    ),
   keep: z
     .string()
     .min(1)
@@ -244,4 +256,10 @@ export const PATH_SETTINGS: readonly string[] = [
 /** Value of `calibration` that leaves out the one that comes with the package. */
 export const NO_CALIBRATION = "none";
 /** Places that always hold a path. */
-export const FILE_SETTINGS: readonly string[] = ["calibration", "out", "task.keep", "task.source"];
+export const FILE_SETTINGS: readonly string[] = [
+  "calibration",
+  "out",
+  "task.keep",
+  "task.source",
+  "task.mask",
+];

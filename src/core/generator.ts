@@ -86,7 +86,7 @@ export function shareOf(shape: Shape, view: View): number {
  * What a model can do beyond drawing: take given tokens (`keep`), turn an image into tokens (`encode`), draw uncertain
  * tokens of the latest stage again (`refine`), go back to an earlier stage (`rewind`), tell the probability of what it
  * drew (`log-prob`), be led away from a text (`negative-prompt`), be given another text from a stage on (`prompt-at`),
- * start from an image (`source`).
+ * start from an image (`source`), draw only a part of one anew (`mask`).
  */
 export type Capability =
   | "keep"
@@ -96,7 +96,8 @@ export type Capability =
   | "log-prob"
   | "negative-prompt"
   | "prompt-at"
-  | "source";
+  | "source"
+  | "mask";
 
 /** FLOPs (2 per multiply-accumulate) for the traits' shape and settings, at a nominal length of the prompt. */
 export interface GeneratorCost {

@@ -50,6 +50,9 @@ const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>(
     "discrete-diffusion",
     async (dir) => (await import("./discrete-diffusion/definition.ts")).discreteDiffusionDefinition(dir),
   ],
+  ["varedit", async (dir) => (await import("./next-scale/varedit/definition.ts")).editorDefinition(dir)],
+  ["flexvar", async (dir) => (await import("./next-scale/flexvar/definition.ts")).flexvarDefinition(dir)],
+  ["var", async (dir) => (await import("./next-scale/var/definition.ts")).varDefinition(dir)],
 ]);
 
 /**

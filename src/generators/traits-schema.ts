@@ -47,7 +47,17 @@ export const traitsSchema = z
     ]),
     looks: z.array(lookSchema).min(1),
     can: z.array(
-      z.enum(["keep", "encode", "refine", "rewind", "log-prob", "negative-prompt", "prompt-at", "source"]),
+      z.enum([
+        "keep",
+        "encode",
+        "refine",
+        "rewind",
+        "log-prob",
+        "negative-prompt",
+        "prompt-at",
+        "source",
+        "mask",
+      ]),
     ),
     cost: z.object({
       prompt: flops,

@@ -120,7 +120,9 @@ async function beginFolder(
     versions: versions(),
     models: {},
   };
-  const inputs = [config.task.keep, config.task.source].filter((path) => path !== undefined);
+  const inputs = [config.task.keep, config.task.source, config.task.mask].filter(
+    (path) => path !== undefined,
+  );
   return RunFolder.create(dir, start, { force, inputs });
 }
 

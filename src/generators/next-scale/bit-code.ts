@@ -1,4 +1,8 @@
-import { type Grid, resizeBilinear } from "./resize.ts";
+import type { RngStream } from "../../core/rng.ts";
+import type { TokenKind } from "../../core/tokens.ts";
+import { type DrawSettings, drawBits } from "./draw-bits.ts";
+import { type Grid, reduceArea, resizeBilinear } from "./resize.ts";
+import type { DrawnTokens, TokenCode } from "./token-code.ts";
 
 /** What the arithmetic between bits and latents depends on. */
 export interface CodeLayout {
@@ -17,7 +21,7 @@ export interface CodeLayout {
  * quantisation with one sign per channel). Latents are [channels, h, w] at the full grid and never changed in place, so
  * candidates may share them.
  */
-export class BitCode {
+export class BitCode implements TokenCode {
   readonly #layout: CodeLayout;
   /** Full latent grid. */
   readonly latent: Grid;
@@ -28,6 +32,10 @@ export class BitCode {
     this.#layout = layout;
     this.latent = this.grid(layout.scales.length - 1);
     this.tokenChannels = layout.channels * (layout.patchify ? 4 : 1);
+  }
+
+  get kind(): TokenKind {
+    return { kind: "bits", width: this.tokenChannels };
   }
 
   /** Number of scales. */
@@ -44,6 +52,11 @@ export class BitCode {
     const [h, w] = this.#layout.scales[scale]!;
     const factor = this.#layout.patchify ? 2 : 1;
     return { h: h * factor, w: w * factor };
+  }
+
+  tokenGrid(scale: number): Grid {
+    const [h, w] = this.#layout.scales[scale]!;
+    return { h, w };
   }
 
   tokens(scale: number): number {
@@ -108,6 +121,28 @@ export class BitCode {
       bits[token * this.tokenChannels + tokenChannel] = values[channel * h * w + cell]! > 0 ? 1 : 0;
     });
     return bits;
+  }
+
+  /** A smaller view is decoded from the averaged code (decision record 0004). */
+  view(code: Float32Array, _scale: number, grid: Grid): Float32Array {
+    return reduceArea(code, this.channels, this.latent, grid);
+  }
+
+  towards(latent: Float32Array, code: Float32Array | null, scale: number): Uint8Array {
+    const missing = code ? latent.map((value, at) => value - code[at]!) : latent;
+    return this.signs(reduceArea(missing, this.channels, this.latent, this.grid(scale)), scale);
+  }
+
+  draw(
+    cond: Float32Array,
+    uncond: Float32Array | null,
+    how: DrawSettings,
+    stream: RngStream,
+    _scale: number,
+    kept?: Uint8Array,
+  ): DrawnTokens {
+    const { bits, ...signals } = drawBits(cond, uncond, how, stream, kept);
+    return { data: bits, ...signals };
   }
 
   /**

@@ -1,10 +1,12 @@
 import type { Generator, GeneratorTraits } from "../../core/generator.ts";
 import type { RgbImage } from "../../core/image.ts";
+import type { Task } from "../../core/task.ts";
 import type { Tokens } from "../../core/tokens.ts";
-import type { BitCode } from "./bit-code.ts";
 import type { Network } from "./network.ts";
+import type { Reference } from "./reference.ts";
 import { startSession } from "./session.ts";
 import type { SamplingSettings } from "./settings.ts";
+import type { TokenCode } from "./token-code.ts";
 
 /** A model under one set of settings. */
 export interface UnderSettings<State> {
@@ -15,13 +17,15 @@ export interface UnderSettings<State> {
   readonly passes?: readonly (readonly number[])[];
 }
 
-/** Open networks that draw the bits of one code. */
+/** Open networks that draw the tokens of one code. */
 export interface BitModel<State> {
-  readonly code: BitCode;
+  readonly code: TokenCode;
   /** @throws TtsVarError CONFIG_INVALID for settings that the model does not have */
   under(given: unknown): Promise<UnderSettings<State>>;
   /** Tokens of an image; absent if the model has no encoder. */
   readonly encode?: (image: RgbImage) => Promise<Tokens[]>;
+  /** What a task's source keeps of its tokens; absent if the model has no encoder. */
+  readonly reference?: (task: Task) => Promise<Reference | null>;
   close(): Promise<void>;
 }
 
@@ -32,7 +36,10 @@ export async function bitGenerator<State>(model: BitModel<State>, given: unknown
     const { traits, ...drawing } = await model.under(asked);
     return {
       traits,
-      start: (task, ids) => startSession({ ...drawing, code, traits }, task, ids),
+      start: async (task, ids) => {
+        const reference = (await model.reference?.(task)) ?? null;
+        return startSession({ ...drawing, code, traits }, task, ids, reference);
+      },
       ...(encode ? { encode } : {}),
       withSettings: (others) => under(others, async () => undefined),
       [Symbol.asyncDispose]: dispose,

@@ -5,6 +5,7 @@ import type { Tokens } from "../../core/tokens.ts";
 import type { OrtSession } from "../../inference/runtime/ort-session.ts";
 import type { BitCode } from "./bit-code.ts";
 import { reduceArea } from "./resize.ts";
+import type { TokenCode } from "./token-code.ts";
 
 /**
  * Residual quantisation of a latent (Infinity section 3.1, `BSQ` over scales): at every scale the signs of what is still
@@ -25,15 +26,16 @@ export function quantise(code: BitCode, features: Float32Array): Uint8Array[] {
 }
 
 /**
- * From images to tokens through a model's encoder graph, which is opened when first used.
+ * From images to latents, [channels, h, w] at the full grid, through a model's encoder graph, which is opened when first
+ * used.
  *
  * @param stride pixels per latent cell
  */
-export function createEncoder(
+export function latentEncoder(
   open: () => Promise<OrtSession>,
-  code: BitCode,
+  code: TokenCode,
   stride: number,
-): (image: RgbImage) => Promise<Tokens[]> {
+): (image: RgbImage) => Promise<Float32Array> {
   let opening: Promise<OrtSession> | undefined;
   const [width, height] = [code.latent.w * stride, code.latent.h * stride];
   return async (image) => {
@@ -45,8 +47,19 @@ export function createEncoder(
     }
     opening ??= open();
     const { features } = await (await opening).run({ image: toTensor(image) }, ["features"]);
-    return quantise(code, features!.data).map((data, scale) => ({ count: code.tokens(scale), data }));
+    return features!.data;
   };
+}
+
+/** From images to tokens, as `latentEncoder` and `quantise` do. */
+export function createEncoder(
+  open: () => Promise<OrtSession>,
+  code: BitCode,
+  stride: number,
+): (image: RgbImage) => Promise<Tokens[]> {
+  const latent = latentEncoder(open, code, stride);
+  return async (image) =>
+    quantise(code, await latent(image)).map((data, scale) => ({ count: code.tokens(scale), data }));
 }
 
 /** [1, 3, height, width] in [-1, 1]. */

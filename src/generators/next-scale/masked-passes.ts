@@ -1,10 +1,10 @@
 import type { CandidateId } from "../../core/ids.ts";
 import type { Rng, RngStream } from "../../core/rng.ts";
 import { rowOf, type Tensor } from "../../core/tensor.ts";
-import type { BitCode } from "./bit-code.ts";
 import { drawBits } from "./draw-bits.ts";
 import type { Network } from "./network.ts";
 import type { SamplingSettings } from "./settings.ts";
+import type { TokenCode } from "./token-code.ts";
 
 /** A candidate's tokens of a stage that may still be drawn again. */
 export interface Draft {
@@ -19,7 +19,7 @@ export interface Draft {
 /** What masked passes need of a session. */
 export interface MaskedContext<State> {
   readonly network: Network<State>;
-  readonly code: BitCode;
+  readonly code: TokenCode;
   readonly settings: SamplingSettings;
   readonly rng: Rng;
 }
@@ -72,7 +72,7 @@ export async function redraw<State>(
   masks.forEach((mask, row) => {
     for (const token of mask) masked[row * tokens + token] = 1;
   });
-  const values = stacked(drafts.map(({ bits }) => code.values(bits, stage)));
+  const values = stacked(drafts.map(({ bits }) => code.values!(bits, stage)));
   const delta = await network.revise!(state, {
     stage,
     width: drafts.length,
@@ -100,7 +100,7 @@ export async function redraw<State>(
   });
 }
 
-function inputOf(code: BitCode, stage: number, drafts: readonly Draft[]): Tensor | null {
+function inputOf(code: TokenCode, stage: number, drafts: readonly Draft[]): Tensor | null {
   if (stage === 0) return null;
   const size = code.tokens(stage) * code.tokenChannels;
   const data = new Float32Array(drafts.length * size);

@@ -12,16 +12,16 @@ import type { CandidateId } from "../../core/ids.ts";
 import { createRng, type Rng } from "../../core/rng.ts";
 import type { Task } from "../../core/task.ts";
 import { rowOf, type Tensor } from "../../core/tensor.ts";
-import { type TokenKind, type Tokens, tokenHash } from "../../core/tokens.ts";
+import { type Tokens, tokenHash } from "../../core/tokens.ts";
 import { checkKept } from "../check-kept.ts";
 import { checkView } from "../check-view.ts";
-import type { BitCode } from "./bit-code.ts";
-import { type Drawn, drawBits } from "./draw-bits.ts";
 import { type Draft, leastCertain, redraw, settle } from "./masked-passes.ts";
 import type { Network } from "./network.ts";
-import { type Grid, reduceArea } from "./resize.ts";
+import type { Reference } from "./reference.ts";
+import type { Grid } from "./resize.ts";
 import type { SamplingSettings } from "./settings.ts";
 import { toImage } from "./to-image.ts";
+import type { DrawnTokens, TokenCode } from "./token-code.ts";
 import { viewsAtOnce } from "./views-at-once.ts";
 
 /** A candidate. Nothing in it is ever changed, so copies share everything. */
@@ -30,7 +30,7 @@ interface Row {
   readonly code: Float32Array | null;
   /** The latest stage as it can be drawn again; absent for models that cannot. */
   readonly draft?: Draft;
-  readonly tokens: readonly (Tokens & { readonly data: Uint8Array })[];
+  readonly tokens: readonly Tokens[];
 }
 
 interface Progress<State> {
@@ -42,7 +42,7 @@ interface Progress<State> {
 /** What all sessions of one `start` have in common. */
 export interface SessionContext<State> {
   readonly network: Network<State>;
-  readonly code: BitCode;
+  readonly code: TokenCode;
   readonly traits: GeneratorTraits;
   readonly settings: SamplingSettings;
   /** Tokens that are settled in each pass, by stage, for models with masked passes. */
@@ -52,34 +52,39 @@ export interface SessionContext<State> {
 interface Drawing<State> extends SessionContext<State> {
   readonly task: Task;
   readonly rng: Rng;
-}
-
-/** What the bits of a code are to everybody else. */
-export function tokenKindOf(code: BitCode): TokenKind {
-  return { kind: "bits", width: code.tokenChannels };
+  readonly reference: Reference | null;
 }
 
 /**
- * Begins a population over any bitwise next-scale model.
+ * Begins a population over any next-scale model.
  *
+ * @param reference picture whose tokens are kept where its mask says so; they are drawn all the same, so that the draws of
+ *   a candidate do not depend on the mask
  * @throws TtsVarError CONFIG_INVALID for kept tokens that do not fit the scales
  */
 export async function startSession<State>(
   context: SessionContext<State>,
   task: Task,
   ids: readonly CandidateId[],
+  reference: Reference | null = null,
 ): Promise<Session> {
   const { code } = context;
   const counts = Array.from({ length: code.stages }, (_, scale) => code.tokens(scale));
-  checkKept(tokenKindOf(code), counts, task.keep);
+  checkKept(code.kind, counts, task.keep);
   const rows = ids.map((id) => ({ id, code: null, tokens: [] }));
   const rng = createRng(task.seed, task.prompt);
   const state = await context.network.begin(task);
-  return new BitSession({ ...context, task, rng }, { stage: 0, rows, state });
+  return new ScaleSession({ ...context, task, rng, reference }, { stage: 0, rows, state });
 }
 
-/** A population of bitwise next-scale candidates; see `Session`. */
-class BitSession<State> implements Session {
+/** Tokens of a candidate that a stage ends with. */
+interface Taken {
+  readonly data: DrawnTokens["data"];
+  readonly vectors?: DrawnTokens["vectors"];
+}
+
+/** A population of next-scale candidates; see `Session`. */
+class ScaleSession<State> implements Session {
   /** Present where the model has it. */
   readonly refine?: NonNullable<Session["refine"]>;
   readonly #context: Drawing<State>;
@@ -120,12 +125,11 @@ class BitSession<State> implements Session {
       guidanceGap: values("guidanceGap"),
     };
     if (!network.revise) {
-      const bits = drawn.map((candidate) => candidate.bits);
-      return this.#take(stage, rows, after, bits, signals);
+      return this.#take(stage, rows, after, drawn, signals);
     }
     const drafts = rows.map(({ id, code: before }, index) => {
-      const { bits, byToken } = drawn[index]!;
-      return { id, before, bits, confidence: byToken };
+      const { data, byToken } = drawn[index]!;
+      return { id, before, bits: data as Uint8Array, confidence: byToken! };
     });
     const own = passes?.[stage] ?? [];
     const settled =
@@ -138,11 +142,12 @@ class BitSession<State> implements Session {
   }
 
   async branch(picks: readonly Pick[]): Promise<Session> {
-    return new BitSession(this.#context, this.#picked(picks));
+    return new ScaleSession(this.#context, this.#picked(picks));
   }
 
   async view(rows: readonly number[], view: View): Promise<Picture[]> {
     const { code, network } = this.#context;
+    const last = this.stage - 1;
     const size = this.#gridOf(view);
     const block = viewsAtOnce(size);
     const pictures: Picture[] = [];
@@ -153,7 +158,7 @@ class BitSession<State> implements Session {
       part.forEach((index, at) => {
         const { code: cumulative } = this.#row(index);
         if (!cumulative) throw new RangeError("there is nothing to look at before the first stage");
-        data.set(reduceArea(cumulative, code.channels, code.latent, size), at * stride);
+        data.set(code.view(cumulative, last, size), at * stride);
       });
       const latents = { dims: [part.length, code.channels, size.h, size.w], data };
       const decoded = await network.decode(latents, view.quality ?? "full");
@@ -213,8 +218,8 @@ class BitSession<State> implements Session {
     const logProb = Float64Array.from(drafts, ({ confidence }) =>
       confidence.reduce((sum, each) => sum + each, 0),
     );
-    const bits = drafts.map((draft) => draft.bits);
-    return this.#take(stage, rows, state, bits, { ...signals, logProb }, drafts);
+    const drawn = drafts.map(({ bits }) => ({ data: bits }));
+    return this.#take(stage, rows, state, drawn, { ...signals, logProb }, drafts);
   }
 
   /** Puts what was drawn in a stage onto rows that are before it. */
@@ -222,17 +227,19 @@ class BitSession<State> implements Session {
     stage: number,
     rows: readonly Row[],
     state: State,
-    bits: readonly Uint8Array[],
+    drawn: readonly Taken[],
     values: StageSignals["values"],
     drafts: readonly Draft[] = [],
   ): StageSignals {
-    const { code } = this.#context;
+    const { code, reference } = this.#context;
     const next = rows.map(({ id, code: before, tokens }, index): Row => {
-      const own = { count: code.tokens(stage), data: bits[index]! };
+      const { data, vectors } = drawn[index]!;
+      const kept = reference ? reference.apply(code, stage, before, data, vectors) : { data, vectors };
+      const own = { count: code.tokens(stage), data: kept.data };
       const draft = drafts[index];
       return {
         id,
-        code: code.add(before, own.data, stage),
+        code: code.add(before, own.data, stage, kept.vectors),
         tokens: [...tokens, own],
         ...(draft ? { draft } : {}),
       };
@@ -281,8 +288,8 @@ class BitSession<State> implements Session {
     return { dims: [rows.length, code.tokens(stage), code.tokenChannels], data };
   }
 
-  #draw(delta: Tensor, stage: number, row: Row, index: number): Drawn {
-    const { task, settings, rng } = this.#context;
+  #draw(delta: Tensor, stage: number, row: Row, index: number): DrawnTokens {
+    const { code, task, settings, rng } = this.#context;
     const [groups, shared] = delta.dims as [number, number];
     const at = shared === 1 ? 0 : index;
     const flat: Tensor = { dims: [groups * shared, delta.data.length / (groups * shared)], data: delta.data };
@@ -298,13 +305,7 @@ class BitSession<State> implements Session {
     const stream = rng.stream("token", row.id, stage);
     try {
       const uncond = groups === 2 ? rowOf(flat, shared + at) : null;
-      return drawBits(
-        rowOf(flat, at),
-        uncond,
-        how,
-        stream,
-        task.keep?.[stage]?.data as Uint8Array | undefined,
-      );
+      return code.draw(rowOf(flat, at), uncond, how, stream, stage, task.keep?.[stage]?.data);
     } catch (cause) {
       throw new TtsVarError(
         "MODEL_RUNTIME",

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
+import { MASK_MODES } from "../../core/task.ts";
 import { traitsSchema, viewSchema } from "../traits-schema.ts";
 
 /**
@@ -115,6 +116,8 @@ const task = z.strictObject({
     .optional(),
   label: z.int().min(0).optional(),
   source: image.optional(),
+  mask: image.optional(),
+  maskMode: z.enum(MASK_MODES).optional(),
   keep: z.array(z.strictObject(tokens.shape)).max(MOST_STAGES).optional(),
   metadata: z.record(z.string(), z.unknown()).optional(),
 });

@@ -234,10 +234,11 @@ function served(session: Session, traits: GeneratorTraits): Served {
 }
 
 /** A task that asks for more than the model can do must not be done in part. */
-function checkTask({ keep, source, negativePrompt, promptAt }: Task, { can }: GeneratorTraits): void {
+function checkTask({ keep, source, mask, negativePrompt, promptAt }: Task, { can }: GeneratorTraits): void {
   const asked = {
     keep,
     source,
+    mask,
     "negative-prompt": negativePrompt,
     "prompt-at": promptAt,
   } satisfies Partial<Record<Capability, unknown>>;

@@ -8,19 +8,20 @@ import type { WireTask, WireTokens } from "./protocol.ts";
 
 // The contract's values as JSON and bytes, and back.
 
-export function wireTask(kind: TokenKind, { source, keep, seed, ...plain }: Task): WireTask {
+export function wireTask(kind: TokenKind, { source, mask, keep, seed, ...plain }: Task): WireTask {
   return {
     ...plain,
     metadata: { ...plain.metadata },
     seed,
     ...(source === undefined ? {} : { source: wireImage(source) }),
+    ...(mask === undefined ? {} : { mask: wireImage(mask) }),
     ...(keep === undefined ? {} : { keep: keep.map((tokens) => wireTokens(kind, tokens)) }),
   };
 }
 
 export function taskOf(
   kind: TokenKind,
-  { source, keep, negativePrompt, promptAt, label, metadata, ...plain }: WireTask,
+  { source, mask, maskMode, keep, negativePrompt, promptAt, label, metadata, ...plain }: WireTask,
 ): Task {
   return {
     ...plain,
@@ -29,6 +30,8 @@ export function taskOf(
     ...(label === undefined ? {} : { label }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(source === undefined ? {} : { source: imageOf(source) }),
+    ...(mask === undefined ? {} : { mask: imageOf(mask) }),
+    ...(maskMode === undefined ? {} : { maskMode }),
     ...(keep === undefined ? {} : { keep: keep.map((tokens, stage) => keptOf(kind, tokens, stage)) }),
   };
 }

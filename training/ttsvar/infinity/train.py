@@ -33,6 +33,7 @@ from ttsvar.infinity.latents import TAG_MIXES, LatentPool
 from ttsvar.infinity.model import InfinityConfig
 from ttsvar.infinity.schedule import Schedule
 from ttsvar.infinity.train_vae import load_vae
+from ttsvar.infinity.vae import Vae
 from ttsvar.text.encoder import TextConfig
 from ttsvar.text.tokenizer import Tokenizer
 from ttsvar.world import World, world_config
@@ -87,7 +88,7 @@ class Trainer:
         sides = [h for h, _ in self.quantizer.grids]
         self.schedule = Schedule.square(sides)
         text = TextConfig(vocab_size=len(Tokenizer()), d_model=recipe.transformer.text_channels)
-        self.generator = Generator(recipe.transformer, text).to(self.device)
+        self.generator = self.build(recipe.transformer, text).to(self.device)
         cos, sin = self.schedule.rope_all(recipe.transformer.head_dim)
         mask = block_diagonal_mask(self.schedule) if arguments.markov else self.schedule.block_mask()
         self.tables = tuple(t.to(self.device) for t in (cos, sin, mask.bfloat16()))
@@ -108,7 +109,7 @@ class Trainer:
         self.before = {"step": 0, "images": 0, "minutes": 0.0}
         if arguments.init:
             start = load_checkpoint(arguments.init)
-            self.generator.load_state_dict(start["state"])
+            self.generator.load_state_dict(self.initial(start["state"]))
             self.before |= {key: start[key] for key in self.before}
             self.ema = Ema(self.generator)
         if arguments.text_init:
@@ -120,15 +121,27 @@ class Trainer:
         if arguments.resume:
             self._resume()
         world = World(world_config(recipe.size, recipe.world), arguments.seed + 2)
-        shares = TAG_MIXES[arguments.mix]
+        held_out = World(world_config(recipe.size, recipe.world), VALIDATION_SEED)
         start = self.step // 4 + arguments.pool_start // 128 if arguments.resume else 0
-        self.pool = LatentPool(vae, world, arguments.pool, start=start, shares=shares)
-        held_out = LatentPool(vae, World(world_config(recipe.size, recipe.world), VALIDATION_SEED), 256)
-        while not held_out.full:
-            held_out.grow()
+        self.pool, held_out = self.pools(vae, world, held_out, start)
         torch.manual_seed(1)
         self.validation = [self._sample(held_out, 64) for _ in range(4)]
         torch.manual_seed(arguments.seed)
+
+    def build(self, transformer: InfinityConfig, text: TextConfig) -> Generator:
+        return Generator(transformer, text)
+
+    def initial(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of ``--init``, as this model takes them."""
+        return state
+
+    def pools(self, vae: Vae, world: World, held_out: World, start: int):  # noqa: ANN201
+        """What is trained on, and what is validated on."""
+        validation = LatentPool(vae, held_out, 256)
+        while not validation.full:
+            validation.grow()
+        pool = LatentPool(vae, world, self.arguments.pool, start=start, shares=TAG_MIXES[self.arguments.mix])
+        return pool, validation
 
     def _sample(self, pool: LatentPool, size: int) -> tuple[Tensor, ...]:
         """Latents and ids of ``size`` scenes, on the device."""
@@ -257,8 +270,11 @@ class Trainer:
         self.save(averaged)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(
+    trainer: type[Trainer], about: str | None, out: str = "checkpoints/generator.pt", curve: str = "curves/generator.jsonl"
+) -> None:
+    """The command line of a trainer of this kind."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", choices=sorted(RECIPES), default="cpu")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--steps", type=int, default=0)
@@ -289,12 +305,16 @@ def main() -> None:
     parser.add_argument("--markov", action="store_true", help="no history and HMAR's loss weights: a scale sees itself only")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--vae", default="checkpoints/vae.pt")
-    parser.add_argument("--out", default="checkpoints/generator.pt")
-    parser.add_argument("--curve", default="curves/generator.jsonl")
+    parser.add_argument("--out", default=out)
+    parser.add_argument("--curve", default=curve)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    Trainer(arguments).run()
+    trainer(arguments).run()
+
+
+def main() -> None:
+    run(Trainer, __doc__)
 
 
 if __name__ == "__main__":

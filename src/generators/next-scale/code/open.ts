@@ -38,6 +38,7 @@ export async function loadPair(
         };
       },
       ...(drafter.encode ? { encode: drafter.encode } : {}),
+      ...(drafter.reference ? { reference: drafter.reference } : {}),
       close: () => owned[Symbol.asyncDispose](),
     };
     return bitGenerator(model, settings);

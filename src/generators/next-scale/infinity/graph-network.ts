@@ -38,6 +38,8 @@ interface Prompt {
 }
 
 export interface InfinityState {
+  /** The past holds more than the prompt's: the first stage is not that of other tasks with this prompt. */
+  readonly alone?: boolean;
   /** By rising stage, the first from stage 0. */
   readonly prompts: readonly { readonly stage: number; readonly prompt: Prompt }[];
   readonly past: PastCache;
@@ -85,6 +87,10 @@ export class GraphNetwork implements Network<InfinityState> {
   async run(state: InfinityState, input: Pass): Promise<PassOutput<InfinityState>> {
     const groups = input.guided ? 2 : 1;
     if (input.stage > 0) return this.#compute(state, input, groups);
+    if (state.alone) {
+      const { delta, state: after } = await this.#compute(state, { ...input, width: 1 }, groups);
+      return { delta, state: { ...after, past: after.past.select(new Array(input.width).fill(0)) } };
+    }
     const known = promptAt(state, 0).first;
     let first = known.get(groups);
     if (!first) {
@@ -111,6 +117,17 @@ export class GraphNetwork implements Network<InfinityState> {
     const graph = quality === "draft" ? draftDecoder : decoder;
     if (!graph) throw new TtsVarError("CONFIG_INVALID", "this model has no draft decoder");
     return (await graph.run({ latent: latents }, ["image"]))["image"]!;
+  }
+
+  /**
+   * Keys and values of tokens that are no scale of the picture but come before all of them, at the last scale's grid and
+   * level; they see themselves and the text only.
+   *
+   * @param z [1, tokens, channels]
+   */
+  async prefill(state: InfinityState, z: Tensor): Promise<KvChunk> {
+    const last = this.#schedule.scales.length - 1;
+    return (await this.#block({ ...state, past: new KvCache() }, last, z, 2, true)).chunk!;
   }
 
   #empty(): PastCache {
@@ -165,6 +182,7 @@ export class GraphNetwork implements Network<InfinityState> {
     stage: number,
     z: Tensor,
     groups: number,
+    keepAll = false,
   ): Promise<{ delta: Tensor; chunk: KvChunk | null }> {
     const { depth, embedDim, heads } = this.#parts.manifest.architecture;
     const { past } = state;
@@ -186,7 +204,7 @@ export class GraphNetwork implements Network<InfinityState> {
     }
     const layers = Array.from({ length: depth }, (_, layer) => layer);
     // After the last stage nobody reads keys and values, so they are not fetched.
-    const last = stage === this.#schedule.scales.length - 1;
+    const last = stage === this.#schedule.scales.length - 1 && !keepAll;
     const kept = last ? [] : layers.flatMap((layer) => [`new_k_${layer}`, `new_v_${layer}`]);
     const { session, queries } = this.#parts.step;
     const output = await session.run(feeds, ["delta", ...kept, ...(last ? [] : queries)]);

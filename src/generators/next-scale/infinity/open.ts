@@ -10,6 +10,7 @@ import {
   SPECIFICATION_VERSION,
 } from "../../../core/generator.ts";
 import type { RgbImage } from "../../../core/image.ts";
+import type { Task } from "../../../core/task.ts";
 import type { Tokens } from "../../../core/tokens.ts";
 import { type ModelFolder, openModelFolder } from "../../../inference/folder/model-folder.ts";
 import { tapQueries } from "../../../inference/runtime/graph-taps.ts";
@@ -20,8 +21,8 @@ import { bitGenerator } from "../bit-generator.ts";
 import { readClasses } from "../cache/classes.ts";
 import type { Seen } from "../cache/identify.ts";
 import { type CachePolicy, keepAll } from "../cache/settings.ts";
-import { createEncoder } from "../encode.ts";
-import { tokenKindOf } from "../session.ts";
+import { latentEncoder, quantise } from "../encode.ts";
+import { type Reference, referenceOf } from "../reference.ts";
 import { infinityCost } from "./cost.ts";
 import { GraphNetwork, type InfinityParts, type StepGraph } from "./graph-network.ts";
 import {
@@ -42,6 +43,8 @@ export interface InfinityOptions extends Pick<GeneratorHost, "threads" | "rowsAt
   readonly policy?: CachePolicy | null;
   /** Told of every head after every scale; keeps everything. */
   readonly observe?: (seen: Seen) => void;
+  /** What the manifest must name; default: `infinity`. */
+  readonly family?: string;
 }
 
 /** A model folder read as far as planning needs. */
@@ -59,9 +62,10 @@ export async function readInfinity(
   dir: string,
   shape: ShapeWish = {},
   verify = false,
+  family = "infinity",
 ): Promise<InfinityModel> {
   const folder = await openModelFolder(dir, { verify });
-  const manifest = infinityManifest(folder);
+  const manifest = infinityManifest(folder, family);
   return { folder, manifest, schedule: findSchedule(manifest, shape), classes: await readClasses(folder) };
 }
 
@@ -77,7 +81,7 @@ export function infinityTraits(model: InfinityModel, given?: unknown): Generator
     version: folder.modelId,
     shape: { id, width, height, frames: 1, grain: manifest.image.stride },
     stages: schedule.scales.map(([h, w], index) => ({ index, label: `${h}x${w}`, tokens: h * w, final: 1 })),
-    tokens: tokenKindOf(createCode(manifest, schedule)),
+    tokens: createCode(manifest, schedule).kind,
     looks: ["now"],
     can: [
       "keep",
@@ -86,7 +90,7 @@ export function infinityTraits(model: InfinityModel, given?: unknown): Generator
       "log-prob",
       "negative-prompt",
       "prompt-at",
-      ...(manifest.graphs.vae_encode === undefined ? [] : (["encode"] as const)),
+      ...(manifest.graphs.vae_encode === undefined ? [] : (["encode", "source", "mask"] as const)),
     ],
     cost: infinityCost(manifest, schedule, settings, budgets),
     memory: infinityMemory(manifest, schedule, settings, budgets),
@@ -116,6 +120,10 @@ export interface OpenNetwork {
   withPolicy(policy: CachePolicy | null): Promise<GraphNetwork>;
   /** Tokens of an image of the schedule's size; absent if the folder has no encoder. */
   readonly encode?: (image: RgbImage) => Promise<Tokens[]>;
+  /** Latent that they are quantised from. */
+  readonly latent?: (image: RgbImage) => Promise<Float32Array>;
+  /** What a task's source keeps of its tokens. */
+  readonly reference?: (task: Task) => Promise<Reference | null>;
   close(): Promise<void>;
 }
 
@@ -129,10 +137,45 @@ export async function openNetwork(
   shape: ShapeWish = {},
   options: InfinityOptions = {},
 ): Promise<OpenNetwork> {
-  const model = await readInfinity(dir, shape, true);
-  const { folder, manifest, schedule } = model;
+  const model = await readInfinity(dir, shape, true, options.family);
+  const { manifest, schedule } = model;
+  const { networkOf, open, close } = await openGraphs(model, options);
+  const code = createCode(manifest, schedule);
+  const encoder = manifest.graphs.vae_encode;
+  const latent = encoder && latentEncoder(() => open(encoder), code, manifest.image.stride);
+  const tokens = (features: Float32Array): Tokens[] =>
+    quantise(code, features).map((data, scale) => ({ count: code.tokens(scale), data }));
+  const policy = options.policy ?? (options.observe ? keepAll(manifest.architecture.depth) : null);
+  return {
+    model,
+    network: await networkOf(schedule, policy),
+    withPolicy: (other) => networkOf(schedule, other),
+    code,
+    ...(latent
+      ? {
+          latent,
+          encode: async (image) => tokens(await latent(image)),
+          reference: (task) => referenceOf(task, latent, tokens),
+        }
+      : {}),
+    close,
+  };
+}
+
+/** The graphs of a model folder, which networks of any schedule and policy share; closed together. */
+export interface OpenGraphs {
+  networkOf(schedule: Schedule, policy: CachePolicy | null): Promise<GraphNetwork>;
+  /** One more of its graphs. */
+  open(graph: { readonly file: string }): Promise<OrtSession>;
+  close(): Promise<void>;
+}
+
+/** Loads the weights that drawing needs, on the calling thread. @throws TtsVarError MODEL_INVALID, MODEL_RUNTIME */
+export async function openGraphs(
+  { folder, manifest }: Pick<InfinityModel, "folder" | "manifest">,
+  { threads, profile, rowsAtOnce, observe }: InfinityOptions = {},
+): Promise<OpenGraphs> {
   const disposal = new Disposal();
-  const { threads, profile } = options;
   const open = async ({ file }: { readonly file: string }, graph?: Uint8Array): Promise<OrtSession> => {
     const session = await openOrtSession(join(folder.dir, file), {
       ...(graph === undefined ? {} : { graph }),
@@ -150,18 +193,12 @@ export async function openNetwork(
     const { bytes: graph, queries } = tapQueries(bytes, architecture.depth);
     return { session: await open(graphs.step, graph), queries };
   });
-  const withPolicy = async (policy: CachePolicy | null): Promise<GraphNetwork> => {
-    const step = await disposal.during(policy ? tapped : plain);
-    return new GraphNetwork({ ...parts, step }, schedule, options.rowsAtOnce, policy, options.observe);
-  };
-  const code = createCode(manifest, schedule);
-  const encoder = manifest.graphs.vae_encode;
   return {
-    model,
-    network: await withPolicy(options.policy ?? (options.observe ? keepAll(architecture.depth) : null)),
-    withPolicy,
-    code,
-    ...(encoder ? { encode: createEncoder(() => open(encoder), code, manifest.image.stride) } : {}),
+    async networkOf(schedule, policy) {
+      const step = await disposal.during(policy ? tapped : plain);
+      return new GraphNetwork({ ...parts, step }, schedule, rowsAtOnce, policy, observe);
+    },
+    open: (graph) => open(graph),
     close: () => disposal[Symbol.asyncDispose](),
   };
 }
@@ -176,7 +213,7 @@ export async function loadInfinity(
   const read = await readInfinity(dir, shape);
   infinityTraits(read, settings);
   const { policy = resolveInfinity(read, settings).cache.policy } = options;
-  const { model, network, withPolicy, code, encode, close } = await openNetwork(dir, shape, {
+  const { model, network, withPolicy, code, encode, reference, close } = await openNetwork(dir, shape, {
     ...options,
     policy,
   });
@@ -192,6 +229,7 @@ export async function loadInfinity(
           network: same ? network : await withPolicy(cache.policy),
         };
       },
+      ...(reference ? { reference } : {}),
       ...(encode ? { encode } : {}),
       close,
     },

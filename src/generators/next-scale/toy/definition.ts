@@ -6,7 +6,6 @@ import {
 } from "../../../core/generator.ts";
 import { chooseShape } from "../../choose-shape.ts";
 import { bitGenerator } from "../bit-generator.ts";
-import { tokenKindOf } from "../session.ts";
 import { resolveSettings } from "../settings.ts";
 import { TOY_SCALES, TOY_STRIDE, ToyModel, toyCode } from "./toy-model.ts";
 
@@ -33,7 +32,7 @@ function configure(given: unknown) {
       tokens: rows * columns,
       final: 1,
     })),
-    tokens: tokenKindOf(code),
+    tokens: code.kind,
     looks: ["now"],
     can: ["keep", "rewind", "log-prob"],
     cost: {

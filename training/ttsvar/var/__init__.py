@@ -1,0 +1,1 @@
+"""VAR: class-conditional next-scale prediction over a residual vector quantiser (Tian et al., 2024)."""
