@@ -22,7 +22,7 @@ import { type GenevalMetadata, officialOptions } from "../src/eval/geneval/rules
 import { writeJsonAtomic } from "../src/io/atomic.ts";
 import { decodePng } from "../src/io/png.ts";
 import { loadReward } from "../src/plugins/load-reward.ts";
-import { bootstrapIntervals } from "./support/paired-interval.ts";
+import { bootstrapIntervals, type EditCell } from "./support/paired-interval.ts";
 
 interface Row {
   readonly index: number;
@@ -87,7 +87,7 @@ function outside(a: RgbImage, b: RgbImage, mask: RgbImage): number {
 }
 
 const ids = Array.from({ length: width }, (_, index) => `c${index}`);
-const cells = [];
+const cells: EditCell[] = [];
 for (const { index, kind, instruction, metadata } of rows) {
   const file = (side: string) =>
     decodePng(join(values.pairs, `${String(index).padStart(3, "0")}-${side}.png`));

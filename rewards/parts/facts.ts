@@ -47,6 +47,7 @@ export const facts = {
     license: "MIT",
     source:
       "Tian et al. 2024 (VAR, section 5.1: rejection sampling); Radford et al. 2021 (zero-shot classes)",
+    weights: embedded("dual-encoder"),
   },
   geneval: {
     direction: "higher",

@@ -1,6 +1,9 @@
 import { createRng } from "../../src/core/rng.ts";
 
-interface Cell {
+/** An edit: success and PSNR outside the mask, of a candidate on average and of the chosen one. */
+export interface EditCell {
+  readonly index: number;
+  readonly kind: string;
   readonly one: number;
   readonly best: number;
   readonly outsideOne: number;
@@ -8,7 +11,7 @@ interface Cell {
 }
 
 /** Means with 95 % intervals over edits (percentile bootstrap, paired), and what search adds. */
-export function bootstrapIntervals(cells: readonly Cell[], draws = 10_000) {
+export function bootstrapIntervals(cells: readonly EditCell[], draws = 10_000) {
   const stream = createRng("edit-study", "bootstrap").stream("stats", "edits", 0);
   const columns = {
     one: cells.map(({ one }) => one),

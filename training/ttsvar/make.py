@@ -81,6 +81,29 @@ def _detector(name: str, config: str) -> list[str]:
     ]
 
 
+def _small(name: str) -> list[str]:
+    """Models for ``zoo/``, from the embedded generator's weights (``ttsvar.infinity.restore`` makes checkpoints of them)."""
+    fine_tuned = "--init checkpoints/generator.pt --lr 1e-3 --muon-lr 0.004 --warmup 30 --minutes 60"
+    return [
+        "ttsvar.infinity.restore",
+        *{
+            "var": [
+                "ttsvar.var.train_tokenizer --minutes 6 --vocabulary 512",
+                "ttsvar.var.train --minutes 60 --depth 3 --batch 32",
+                "ttsvar.var.embedded --out ../zoo/var",
+            ],
+            "flexvar": [
+                f"ttsvar.flexvar.train {fine_tuned} --batch 32 --pool-start 1024",
+                "ttsvar.flexvar.export --out ../zoo/flexvar",
+            ],
+            "varedit": [
+                f"ttsvar.varedit.train {fine_tuned} --batch 32 --pool-start 512 --flip 0.1",
+                "ttsvar.varedit.export --out ../zoo/varedit",
+            ],
+        }[name],
+    ]
+
+
 def recipe(model: str, config: str, publish: bool = False) -> list[str]:
     """Modules with their arguments, in order; ``publish``: only those after the generator's training."""
     if publish:
@@ -90,11 +113,14 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
         "dual-encoder": lambda: _dual_encoder(config),
         "detector-a": lambda: _detector("a", config),
         "detector-b": lambda: _detector("b", config),
+        "var": lambda: _small("var"),
+        "flexvar": lambda: _small("flexvar"),
+        "varedit": lambda: _small("varedit"),
     }[model]()
     return [_WORLD, *steps]
 
 
-MODELS = ("generator", "dual-encoder", "detector-a", "detector-b")
+MODELS = ("generator", "dual-encoder", "detector-a", "detector-b", "var", "flexvar", "varedit")
 
 
 def main() -> None:
