@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ttsvar.flexvar.bits import encode, magnitudes
-from ttsvar.infinity.train_vae import world_config
+from ttsvar.world import world_config
 from ttsvar.var.model import Var, block_mask
 from ttsvar.var.quantiser import PHI_OF_TEN, phi_table
 from ttsvar.var.tiny import CONFIG, make_vae, randomise, record
