@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { rejecting } from "../../search/parts/rejecting.ts";
 import { memoryLimit } from "../config/memory-limit.ts";
 import type { SearchRecipe } from "../config/schema.ts";
 import type { Calibration } from "../core/calibration.ts";
@@ -87,6 +88,7 @@ async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugin
     registry: strategyRegistry,
     baseDir: host.baseDir,
   });
+  const search = rejecting(strategy.search, config.reject ?? []);
   const found = await findGenerator(config.model.name, host.baseDir);
   const rewriter = config.rewrite === undefined ? null : await loadRewriter(config.rewrite, host.baseDir);
   const configured = await configuredTask(config, found.definition);
@@ -115,7 +117,7 @@ async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugin
   }
   const planInput: PlanInput = {
     generator,
-    strategy: strategy.search,
+    strategy: search,
     rewards: { [config.reward.name]: reward },
     primaryReward: config.reward.name,
     features: await featureCost(config.features, { ...host, kept }),
@@ -134,7 +136,7 @@ async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugin
     found,
     request,
     task,
-    strategy: strategy.search,
+    strategy: search,
     strategyOptions: strategy.options,
     rewriter,
     versions: {

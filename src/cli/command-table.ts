@@ -25,6 +25,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./commands/report.ts"),
   },
   {
+    name: "studio",
+    summary: "search in the browser: start, watch, compare and take up searches",
+    load: () => import("./commands/studio.ts"),
+  },
+  {
     name: "plan",
     summary: "print what a search would cost, before any model loads",
     load: () => import("./commands/plan.ts"),

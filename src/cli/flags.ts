@@ -80,6 +80,7 @@ const CONFIG_FLAGS: Readonly<Record<ConfigPath, Flag | null>> = {
   "model.options": null,
   "strategy.options": null,
   "reward.options": null,
+  reject: null,
   "features.reduction": null,
   "features.options": null,
 };
@@ -113,10 +114,14 @@ const SETTING_FLAGS: readonly (Flag & { readonly setting: string; readonly help:
   },
 ];
 
-/** Adds the flags that describe a search (used by `search`, `plan` and everything that searches). */
-export function addSearchFlags(command: Command): Command {
+/**
+ * Adds the flags that describe a search (used by `search`, `plan` and everything that searches).
+ *
+ * @param without settings that the command decides itself
+ */
+export function addSearchFlags(command: Command, without: readonly ConfigPath[] = []): Command {
   for (const [path, flag] of Object.entries(CONFIG_FLAGS)) {
-    if (flag !== null) {
+    if (flag !== null && !without.includes(path as ConfigPath)) {
       const option = new Option(flag.flags, helpOf(path));
       command.addOption(flag.parse ? option.argParser(flag.parse) : option);
     }
@@ -178,7 +183,8 @@ export async function resolveRecipeFlags(
   return resolveRecipe({ ...sources, flags: [...(sources.flags ?? []), ...own] });
 }
 
-async function sourcesOf(command: Command): Promise<ConfigSources> {
+/** What a parsed command gives of a configuration, for those who merge it themselves. */
+export async function sourcesOf(command: Command): Promise<ConfigSources> {
   const given = command.opts<Record<string, unknown>>();
   const named = [
     ...Object.entries(CONFIG_FLAGS).flatMap(([path, flag]) =>

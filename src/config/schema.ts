@@ -133,6 +133,17 @@ const recipeShape = {
     .describe(
       "Says the prompt otherwise before it is drawn: ./file.mjs, npm:package or http://host:port; rewards go by the original",
     ),
+  reject: z
+    .array(
+      z.strictObject({
+        candidate: z.string().regex(/^c\d+(\.\d+)*$/, "must be a candidate's id, such as c3 or c3.1"),
+        stage: z.int("must be a whole number from 0").min(0, "must be a whole number from 0"),
+      }),
+    )
+    .optional()
+    .describe(
+      "Candidates that shall not go on after a stage, whatever the strategy finds (`tts-var studio`)",
+    ),
   features: z
     .strictObject({
       model: z.string().min(1).default("dual-encoder").describe("Encoder whose tokens are clustered"),

@@ -55,6 +55,13 @@ export function claimFile(path: string, command: string): Claim {
   return claim(join(dirname(path), `.${basename(path)}.${LOCK}`), path, command);
 }
 
+/** Whether somebody writes into a folder right now. */
+export function isFolderClaimed(dir: string): boolean {
+  const lock = join(dir, `.${LOCK}`);
+  const holder = readHolder(lock);
+  return holder != null && isAlive(holder, lock, Date.now());
+}
+
 export interface WaitOptions {
   /** What the others are told about who holds it. */
   readonly command: string;

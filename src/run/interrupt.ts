@@ -1,9 +1,9 @@
-/** Thrown through a command when the user interrupts it. */
+/** Thrown through a command when the user interrupts it, or through a search that somebody else has stopped. */
 export class Interrupted extends Error {
   readonly signal: "SIGINT" | "SIGTERM";
 
-  constructor(signal: "SIGINT" | "SIGTERM") {
-    super(`interrupted by ${signal}`);
+  constructor(signal: "SIGINT" | "SIGTERM", message = `interrupted by ${signal}`) {
+    super(message);
     this.name = "Interrupted";
     this.signal = signal;
   }

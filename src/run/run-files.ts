@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
+import type { CandidateId } from "../core/ids.ts";
 import { parsedOrUndefined } from "../io/ownership.ts";
 
 /** Files that every run begins with. */
@@ -14,8 +15,22 @@ const RESULTS = [
   "previews.jsonl",
   "report.html",
 ];
-/** Files by candidate; clips have an image of each frame besides. */
-const PER_CANDIDATE = { images: /^c\d+(\.\d+)*(-\d+)?\.png$/, tokens: /^c\d+(\.\d+)*\.json$/ } as const;
+/** Files by candidate; clips have an image of each frame besides, previews one of each stage. */
+const PER_CANDIDATE = {
+  images: /^c\d+(\.\d+)*(-\d+)?\.png$/,
+  tokens: /^c\d+(\.\d+)*\.json$/,
+  previews: /^\d+-c\d+(\.\d+)*\.png$/,
+} as const;
+
+/** File with a candidate's tokens, as far as it has come. */
+export function tokensName(id: CandidateId): string {
+  return `tokens/${id}.json`;
+}
+
+/** File with the picture of a candidate after a stage. */
+export function previewName(stage: number, id: CandidateId): string {
+  return `previews/${stage}-${id}.png`;
+}
 
 /** Files of an earlier run in the folder, its `run.json` included; none if there was none. */
 export function earlierFiles(dir: string): string[] {
@@ -30,7 +45,7 @@ export function earlierFiles(dir: string): string[] {
 function isResultName(name: unknown): name is string {
   if (typeof name !== "string") return false;
   const [folder = "", file = ""] = name.split("/");
-  if (folder === "images" || folder === "tokens")
+  if (folder === "images" || folder === "tokens" || folder === "previews")
     return name.split("/").length === 2 && PER_CANDIDATE[folder].test(file);
   return [...STREAMS, ...RESULTS].includes(name);
 }

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type OpenSearch, openSearch, type PlannedSearch } from "../assemble/open-search.ts";
 import type { ResolvedConfig } from "../config/resolve.ts";
 import { TtsVarError } from "../core/errors.ts";
+import type { Generator } from "../core/generator.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { ProgressEvent, SearchTimer } from "../engine/observer.ts";
@@ -21,11 +22,24 @@ import { writeSearchResults } from "./write-results.ts";
 /** How long an interrupted search may take to stop by itself, so that no file is left half-written. */
 const ABORT_MS = 200;
 
+/** Somebody who looks on while a search runs. */
+export interface Onlooker {
+  /** The run has its folder; until `ending` has settled, further files may be put there. */
+  begun(folder: RunFolder): void;
+  /** Every event of the trace, in order. */
+  event(event: TraceEvent): void;
+  /** Looks on at the generator's work. */
+  watch(generator: Generator): Generator;
+  /** The search is over, however it ended. */
+  ending(): Promise<void>;
+}
+
 export interface RunOptions {
   /** Replace files of others in the run folder. */
   readonly force?: boolean;
   /** Told after every action. */
   readonly onProgress?: (event: ProgressEvent) => void;
+  readonly onlooker?: Onlooker;
 }
 
 /** What a run found, and where it lies. */
@@ -85,9 +99,12 @@ async function inFolder<T>(
 ): Promise<T> {
   signal.throwIfAborted();
   const folder = await beginFolder(planned, resolved, options);
+  const { onlooker } = options;
+  onlooker?.begun(folder);
   const work = run(folder);
   try {
     const found = await orAborted(work, signal);
+    await onlooker?.ending();
     await folder.finish("done");
     return found;
   } catch (error) {
@@ -95,6 +112,7 @@ async function inFolder<T>(
     if (aborted) await Promise.race([work.catch(() => undefined), pause(ABORT_MS)]);
     const message = error instanceof Error ? error.message : String(error);
     const code = aborted ? "INTERRUPTED" : error instanceof TtsVarError ? error.code : "INTERNAL";
+    await onlooker?.ending().catch(() => undefined);
     // A full disk may refuse this too; the first error is the one to report.
     await folder.finish(aborted ? "aborted" : "failed", { code, message }).catch(() => undefined);
     throw error;
@@ -132,7 +150,7 @@ async function search(
   folder: RunFolder,
   signal: AbortSignal,
   progress: Progress,
-  { onProgress }: RunOptions,
+  { onProgress, onlooker }: RunOptions,
 ): Promise<FinishedRun> {
   const { config, plan } = planned;
   const { generator, reward, features } = open;
@@ -145,10 +163,12 @@ async function search(
   const started = stopwatch();
   const result = await open.run(planned.task, {
     units: config.budget,
-    watch: (plain) => recordPreviews(plain, images, { full: config.sheet === "full" }),
+    watch: (plain) =>
+      recordPreviews(onlooker?.watch(plain) ?? plain, images, { full: config.sheet === "full" }),
     trace: {
       event(event) {
         folder.trace.event(event);
+        onlooker?.event(event);
         if (shown) events.push(event);
       },
     },

@@ -13,6 +13,7 @@ import { renderGrid } from "../report/grid.ts";
 import { PREVIEWS_FILE } from "../report/previews.ts";
 import { answersOf } from "./answers.ts";
 import { type Recipe, recipeOf, recipeTexts } from "./recipe.ts";
+import { tokensName } from "./run-files.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { type CandidateRow, type RunMetrics, type SearchSummary, summaryOf } from "./summary.ts";
 import { hasPreviews, modelOfResult, REPORT_FILE, writeRunReport } from "./write-report.ts";
@@ -96,7 +97,7 @@ function filesOf({ config }: PlannedSearch, { candidates }: SearchResult): strin
     ...candidates.flatMap(({ id, picture }) => [
       `images/${id}.png`,
       ...framesOf(id, picture).map((name) => `images/${name}.png`),
-      `tokens/${id}.json`,
+      tokensName(id),
     ]),
   ];
 }
@@ -112,7 +113,7 @@ async function saveTokens(
   id: string,
   tokens: readonly Tokens[],
 ): Promise<string> {
-  const path = `tokens/${id}.json`;
+  const path = tokensName(id);
   await folder.file(path, `${JSON.stringify(packTokens(generator, tokens), null, 1)}\n`);
   return path;
 }

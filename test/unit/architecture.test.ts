@@ -91,8 +91,9 @@ const ZONES: Readonly<Record<string, Zone>> = {
       "src/eval",
       "src/run",
       "src/assemble",
+      "src/generators",
     ],
-    packages: ["hono", "@hono/node-server", "zod", ANY_NODE],
+    packages: ["hono", "@hono/node-server", "fflate", "yaml", "zod", ANY_NODE],
   },
   "src/study": {
     sees: ["src/core", "src/engine", "src/io", "src/config", "src/eval", "src/eval/statistics"],

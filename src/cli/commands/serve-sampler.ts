@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import type { Command } from "commander";
-import { TtsVarError } from "../../core/errors.ts";
 import { watchInterrupts } from "../interrupt.ts";
 import { printNote, printResult } from "../output.ts";
+import { wholeNumber } from "../whole-number.ts";
 
 const EXAMPLES = `
 Examples:
@@ -41,20 +41,20 @@ export function register(program: Command): void {
     .option("--size <size>", "Megapixels (0.25M) or pixels (512x512) (default: the model's)")
     .option("--shape <id>", "Ratio and size by the model's own name for them")
     .option("--host <address>", "Address to listen on", "127.0.0.1")
-    .option("--port <n>", "Port; 0 takes any free one", whole("--port", 0, 65_535), 8710)
-    .option("--threads <n>", "Inference threads (default: all cores)", whole("--threads", 1))
-    .option("--max-rows <n>", "Candidates per session", whole("--max-rows", 1), 64)
-    .option("--max-sessions <n>", "Sessions at a time", whole("--max-sessions", 1), 64)
+    .option("--port <n>", "Port; 0 takes any free one", wholeNumber("--port", 0, 65_535), 8710)
+    .option("--threads <n>", "Inference threads (default: all cores)", wholeNumber("--threads", 1))
+    .option("--max-rows <n>", "Candidates per session", wholeNumber("--max-rows", 1), 64)
+    .option("--max-sessions <n>", "Sessions at a time", wholeNumber("--max-sessions", 1), 64)
     .option(
       "--max-request-bytes <n>",
       "Length of a request; images come in requests",
-      whole("--max-request-bytes", 1),
+      wholeNumber("--max-request-bytes", 1),
       8 * 2 ** 20,
     )
     .option(
       "--idle-seconds <n>",
       "Drop sessions that their client forgot after this long",
-      whole("--idle-seconds", 1, 86_400),
+      wholeNumber("--idle-seconds", 1, 86_400),
       900,
     )
     .addHelpText("after", EXAMPLES)
@@ -89,13 +89,4 @@ async function serve(options: Options): Promise<void> {
   } finally {
     interrupts.stop();
   }
-}
-
-function whole(flag: string, least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
-    throw new TtsVarError("USAGE", `${flag} must be a whole number ${range}, not ${text}`);
-  };
 }
