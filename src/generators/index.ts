@@ -53,6 +53,12 @@ const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>(
   ["varedit", async (dir) => (await import("./next-scale/varedit/definition.ts")).editorDefinition(dir)],
   ["flexvar", async (dir) => (await import("./next-scale/flexvar/definition.ts")).flexvarDefinition(dir)],
   ["var", async (dir) => (await import("./next-scale/var/definition.ts")).varDefinition(dir)],
+  [
+    "ordered-groups",
+    async (dir) => (await import("./ordered/nar/definition.ts")).orderedGroupsDefinition(dir),
+  ],
+  ["masked-set", async (dir) => (await import("./masked-set/definition.ts")).maskedSetDefinition(dir)],
+  ["block-flow", async (dir) => (await import("./block-flow/definition.ts")).blockFlowDefinition(dir)],
 ]);
 
 /**

@@ -4,66 +4,88 @@ import { describe, expect, it } from "vitest";
 import { FULL_VIEW } from "../../src/core/generator.ts";
 import { framesHash } from "../../src/core/image.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
+import { flowStep } from "../../src/generators/block-flow/flow.ts";
+import { runCells } from "../../src/generators/block-flow/network.ts";
 import { posterior } from "../../src/generators/discrete-diffusion/schedule.ts";
 import { generatorOfFolder } from "../../src/generators/index.ts";
-import { openOrtSession } from "../../src/inference/runtime/ort-session.ts";
+import { denoise } from "../../src/generators/masked-set/diffusion.ts";
+import { normalLevels } from "../../src/generators/masked-set/levels.ts";
+import { stagesOf } from "../../src/generators/ordered/nar/groups.ts";
+import { type OrtSession, openOrtSession } from "../../src/inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../src/inference/runtime/tokenizer.ts";
 import { describeSampler } from "../../src/testing/generator-contract.ts";
 
-// Folders with random weights that the exporters wrote: training/ttsvar/discrete_diffusion/export.py.
+// Folders with random weights that the exporters wrote: training/ttsvar/{discrete_diffusion,ordered,masked_set,block_flow}/export.py.
 const models = new URL("../fixtures/models/canvas-tiny/", import.meta.url);
 const folder = (name: string) => fileURLToPath(new URL(name, models));
 const prompts = ["a photo of a dog", "a photo of two red cars"] as const;
 const here = { inProcess: true, threads: 1 };
 
-describeSampler(
-  "discrete diffusion",
-  async () => (await generatorOfFolder(folder("vq-ddm"))).open({}, here),
-  {
-    prompts,
-    otherSettings: { temperature: 2 },
-  },
-);
+const open = async (name: string) => (await generatorOfFolder(folder(name))).open({}, here);
+
+const otherSettings = { guidance: 1 };
+describeSampler("discrete diffusion", () => open("vq-ddm"), { prompts, otherSettings });
+describeSampler("anti-diagonals", () => open("nar"), { prompts, otherSettings });
+describeSampler("raster", () => open("raster"), { prompts, otherSettings: { temperature: 3 } });
+describeSampler("flow by cells", () => open("xar"), { prompts, otherSettings });
+describeSampler("masked set", () => open("mar"), { prompts, otherSettings: { order: "raster" } });
+describeSampler("masked set, channel by channel", () => open("tokenbridge"), { prompts, otherSettings });
 
 interface Recorded {
   readonly shape: readonly number[];
   readonly values: readonly number[];
 }
 
-describe("discrete diffusion against PyTorch", () => {
-  const golden = JSON.parse(readFileSync(new URL("vq-ddm/golden.json", models), "utf8")) as {
-    readonly prompt: string;
-    readonly ids: readonly number[];
-    readonly time: number;
-    readonly target: number;
-  } & Record<"codes" | "text" | "none" | "clean" | "posterior" | "latent", Recorded>;
-  const worst = (found: ArrayLike<number>, expected: readonly number[]): number =>
-    expected.reduce((most, value, at) => Math.max(most, Math.abs(value - found[at]!)), 0);
+type Golden<Name extends string> = { readonly prompt: string; readonly ids: readonly number[] } & {
+  readonly [name in Name]: Recorded;
+};
+const goldenOf = <Recording>(name: string): Recording =>
+  JSON.parse(readFileSync(new URL(`${name}/golden.json`, models), "utf8")) as Recording;
+const worst = (found: ArrayLike<number>, expected: readonly number[]): number =>
+  expected.reduce((most, value, at) => Math.max(most, Math.abs(value - found[at]!)), 0);
+const integers = ({ values }: Recorded) => BigInt64Array.from(values, BigInt);
 
-  it("computes the recorded logits and draws from the recorded posterior", async () => {
-    const tokenizer = await loadTokenizer(folder("vq-ddm"), 32);
-    const ids = tokenizer.encode(golden.prompt);
-    expect(ids).toEqual(golden.ids);
-    const [prompt, step] = await Promise.all(
-      ["prompt", "step"].map((name) => openOrtSession(folder(`vq-ddm/${name}.onnx`), { threads: 1 })),
-    );
-    const both = await prompt!.run({
-      input_ids: { dims: [1, ids.length], data: BigInt64Array.from(ids, BigInt) },
-    });
-    for (const [group, expected] of [golden.text, golden.none].entries()) {
-      const own: Record<string, Tensor> = {};
-      for (const [name, { dims, data }] of Object.entries(both)) {
+/** Graphs of a folder with a prompt's conditioning in both groups, closed when the work is done. */
+async function withGraphs(
+  name: string,
+  { prompt, ids }: Golden<never>,
+  graphs: readonly string[],
+  work: (groups: readonly Record<string, Tensor>[], ...open: OrtSession[]) => Promise<void>,
+): Promise<void> {
+  expect((await loadTokenizer(folder(name), 32)).encode(prompt)).toEqual(ids);
+  const [reader, ...others] = await Promise.all(
+    ["prompt", ...graphs].map((graph) => openOrtSession(folder(`${name}/${graph}.onnx`), { threads: 1 })),
+  );
+  const both = await reader!.run({
+    input_ids: { dims: [1, ids.length], data: BigInt64Array.from(ids, BigInt) },
+  });
+  const groups = [0, 1].map((group) =>
+    Object.fromEntries(
+      Object.entries(both).map(([key, { dims, data }]) => {
         const half = data.length / 2;
-        own[name] = { dims: [1, ...dims.slice(1)], data: data.slice(group * half, (group + 1) * half) };
+        return [key, { dims: [1, ...dims.slice(1)], data: data.slice(group * half, (group + 1) * half) }];
+      }),
+    ),
+  );
+  await work(groups, ...others);
+  await Promise.all([reader!, ...others].map((graph) => graph[Symbol.asyncDispose]()));
+}
+
+describe("canvas families against PyTorch", () => {
+  it("discrete diffusion: logits of both groups, and the posterior", async () => {
+    const golden = goldenOf<
+      Golden<"codes" | "text" | "none" | "clean" | "posterior"> & Record<"time" | "target", number>
+    >("vq-ddm");
+    await withGraphs("vq-ddm", golden, ["step"], async (groups, step) => {
+      for (const [group, expected] of [golden.text, golden.none].entries()) {
+        const { logits } = await step!.run({
+          codes: { dims: [2, 64], data: integers(golden.codes) },
+          time: { dims: [1], data: Float32Array.of(golden.time) },
+          ...groups[group]!,
+        });
+        expect(worst(logits!.data, expected.values)).toBeLessThan(1e-4);
       }
-      const { logits } = await step!.run({
-        codes: { dims: [2, 64], data: BigInt64Array.from(golden.codes.values, BigInt) },
-        time: { dims: [1], data: Float32Array.of(golden.time) },
-        ...own,
-      });
-      expect(worst(logits!.data, expected.values)).toBeLessThan(1e-4);
-    }
-    await Promise.all([prompt, step].map((graph) => graph![Symbol.asyncDispose]()));
+    });
     const [tokens, entries] = golden.clean.shape as [number, number];
     for (let token = 0; token < tokens; token++) {
       const at = [token * entries, (token + 1) * entries] as const;
@@ -72,6 +94,119 @@ describe("discrete diffusion against PyTorch", () => {
       posterior(clean, golden.codes.values[token]!, golden.time, golden.target, out);
       expect(worst(out, golden.posterior.values.slice(...at))).toBeLessThan(1e-12);
     }
+  });
+
+  it.each(["nar", "raster"] as const)("%s: a pass over what is known, averaged over heads", async (name) => {
+    const golden = goldenOf<Golden<"codes" | "order" | "positions" | "logits">>(name);
+    const groups = stagesOf(name === "nar" ? "diagonal" : "raster", 8).flat();
+    const order = groups.flatMap(({ positions }) => positions);
+    expect(order).toEqual(golden.order.values);
+    const entries = golden.logits.shape[1]!;
+    await withGraphs(name, golden, ["step"], async ([text], step) => {
+      for (const [index, position] of golden.positions.values.entries()) {
+        const group = groups.find(({ positions }) => positions.includes(position))!;
+        const sources = group.sources[group.positions.indexOf(position)]!;
+        const known = order.slice(0, order.indexOf(group.positions[0]!));
+        const codes = [entries, ...known.map((at) => golden.codes.values[at]!)];
+        const at = sources.map((place) => Math.max(0, place));
+        const { logits } = await step!.run({
+          codes: { dims: [1, codes.length], data: BigInt64Array.from(codes, BigInt) },
+          at: { dims: [at.length], data: BigInt64Array.from(at, BigInt) },
+          ...text!,
+        });
+        const heads = [...sources.keys()].filter((head) => sources[head]! >= 0);
+        const mean = Array.from({ length: entries }, (_, entry) =>
+          heads.reduce((sum, head) => sum + logits!.data[(head * at.length + head) * entries + entry]!, 0),
+        ).map((sum) => sum / heads.length);
+        const expected = golden.logits.values.slice(index * entries, (index + 1) * entries);
+        expect(worst(mean, expected)).toBeLessThan(1e-4);
+      }
+    });
+  });
+
+  it("masked set: the decoder's vectors, noise of a token, a step of its diffusion", async () => {
+    const golden = goldenOf<
+      Golden<"tokens" | "known" | "vectors" | "x" | "fresh" | "noise" | "after"> &
+        Record<"time" | "target" | "temperature", number>
+    >("mar");
+    const floats = ({ shape, values }: Recorded) => ({ dims: shape, data: Float32Array.from(values) });
+    await withGraphs("mar", golden, ["step", "head"], async ([text], step, head) => {
+      const inputs = { tokens: floats(golden.tokens), known: floats(golden.known), ...text! };
+      const { vectors } = await step!.run(inputs);
+      expect(worst(vectors!.data, golden.vectors.values)).toBeLessThan(1e-4);
+      const width = golden.vectors.shape[1]!;
+      const time = { dims: [1], data: Float32Array.of(golden.time) };
+      const vector = { dims: [4, width], data: vectors!.data.slice(0, 4 * width) };
+      const { noise } = await head!.run({ x: floats(golden.x), time, vector });
+      expect(worst(noise!.data, golden.noise.values)).toBeLessThan(1e-4);
+    });
+    const x = Float64Array.from(golden.x.values);
+    const fresh = (at: number) => golden.temperature * golden.fresh.values[at]!;
+    denoise(x, golden.noise.values, golden.time, golden.target, fresh);
+    expect(worst(x, golden.after.values)).toBeLessThan(1e-9);
+  });
+});
+
+describe("a masked set channel by channel", () => {
+  it("computes the recorded logits of the next channel, and tells log-probabilities", async () => {
+    const golden = goldenOf<Golden<"vectors" | "read" | "logits">>("tokenbridge");
+    const head = await openOrtSession(folder("tokenbridge/head.onnx"), { threads: 1 });
+    const width = golden.vectors.shape[1]!;
+    const { logits } = await head.run({
+      levels: { dims: golden.read.shape, data: integers(golden.read) },
+      vector: { dims: [4, width], data: Float32Array.from(golden.vectors.values.slice(0, 4 * width)) },
+    });
+    expect(worst(logits!.data, golden.logits.values)).toBeLessThan(1e-4);
+    await head[Symbol.asyncDispose]();
+    const generator = await open("tokenbridge");
+    const session = await generator.start({ prompt: prompts[0], seed: 1 }, ["c0", "c1"]);
+    const { values } = await session.step();
+    expect([...values["logProb"]!].every((value) => value < 0)).toBe(true);
+    const [tokens] = await session.tokens([0], 0);
+    const levels = normalLevels(4).map(Math.fround);
+    for (const [at, value] of tokens!.data.entries()) if (at % 5 < 4) expect(levels).toContain(value);
+    await generator[Symbol.asyncDispose]();
+  });
+});
+
+describe("flow by cells", () => {
+  it("computes the recorded velocities after a finished cell, and both kinds of step", async () => {
+    const golden = goldenOf<
+      Golden<"first" | "second" | "velocity" | "fresh" | "stochastic" | "plain"> &
+        Record<"time" | "target", number>
+    >("xar");
+    await withGraphs("xar", golden, ["step"], async ([text], step) => {
+      const graph = { step: step!, depth: 2, heads: 2, headDim: 16, tokens: 16, values: 4 };
+      const first = { tokens: golden.first.values, past: [] };
+      const [closed] = await runCells(graph, [first], 0, 0, text!, true);
+      const second = { tokens: golden.second.values, past: [closed!.memory] };
+      const [found] = await runCells(graph, [second], 1, golden.time, text!);
+      expect(worst(found!.velocity, golden.velocity.values)).toBeLessThan(1e-4);
+    });
+    for (const [expected, fresh] of [
+      [golden.stochastic, (at: number) => golden.fresh.values[at]!],
+      [golden.plain, null],
+    ] as const) {
+      const x = Float64Array.from(golden.second.values);
+      flowStep(x, golden.velocity.values, golden.time, golden.target, fresh);
+      expect(worst(x, expected.values)).toBeLessThan(1e-12);
+    }
+  });
+
+  it("parts copies under a deterministic solver by the noise of the next cell alone", async () => {
+    const definition = await generatorOfFolder(folder("xar"));
+    const generator = await definition.open({ settings: { solver: "ode" } }, here);
+    const session = await generator.start({ prompt: prompts[0], seed: 1 }, ["c0"]);
+    await session.step();
+    await session.select([
+      { parent: 0, id: "c0" },
+      { parent: 0, id: "c0.1" },
+    ]);
+    await session.step();
+    const [one, two] = await session.tokens([0, 1], 1);
+    expect(one!.data).not.toEqual(two!.data);
+    expect((await session.tokens([0, 1], 0))[0]).toEqual((await session.tokens([1], 0))[0]);
+    await generator[Symbol.asyncDispose]();
   });
 });
 
@@ -112,5 +247,29 @@ describe("discrete diffusion's moves", () => {
     await expect(describe({ region: [0.5, 0, 0.5, 1] })).rejects.toMatchObject({ code: "CONFIG_INVALID" });
     await expect(describe({ step: 3 })).rejects.toThrow(/did you mean "steps"/);
     expect((await describe({ steps: 5, guidance: 1 })).stages).toHaveLength(5);
+  });
+});
+
+describe("a masked set's moves", () => {
+  it("masks a part of the latest set again, and guesses at the end from its start", async () => {
+    const generator = await open("mar");
+    const session = await generator.start({ prompt: prompts[0], seed: 1 }, ["c0"]);
+    await session.step();
+    await session.step();
+    const before = (await session.tokens([0], 1))[0]!;
+    const [guess] = await session.view([0], { size: 1, look: "ahead" });
+    const [now] = await session.view([0], FULL_VIEW);
+    expect([guess!.coverage, now!.coverage < 0.5]).toEqual([1, true]);
+    expect(framesHash(guess!.frames)).not.toBe(framesHash(now!.frames));
+    await session.refine!(0.5, ["c0.1"]);
+    const after = (await session.tokens([0], 1))[0]!;
+    const width = 5;
+    const changed = Array.from({ length: before.count }, (_, token) => token).filter((token) =>
+      after.data
+        .slice(token * width, (token + 1) * width)
+        .some((value, at) => value !== before.data[token * width + at]),
+    );
+    expect(changed).toHaveLength(Math.ceil(before.count / 2));
+    await generator[Symbol.asyncDispose]();
   });
 });

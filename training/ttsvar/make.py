@@ -104,6 +104,36 @@ def _small(name: str) -> list[str]:
     ]
 
 
+def _canvas(*families: str) -> list[str]:
+    """Narrow latents over the shipped generator, and families that start from its weights."""
+    shared = [
+        "ttsvar.infinity.restore",
+        "ttsvar.latent.pool --scenes 65536",
+        "ttsvar.latent.train narrow --steps 1200",
+        "ttsvar.latent.train codebook --steps 600 --entries 512",
+    ]
+    own = {
+        "vq-ddm": ["ttsvar.discrete_diffusion.train --minutes 55", "ttsvar.discrete_diffusion.export --out ../zoo/vq-ddm"],
+        "nar": ["ttsvar.ordered.train --minutes 55", "ttsvar.ordered.export --out ../zoo/nar"],
+        "raster": [
+            "ttsvar.ordered.train --grouping raster --minutes 55 --out checkpoints/raster.pt",
+            "ttsvar.ordered.export --checkpoint checkpoints/raster.pt --guidance 1 --temperature 1 --min-p 0.03"
+            " --out ../zoo/raster",
+        ],
+        "mar": ["ttsvar.masked_set.train --minutes 55", "ttsvar.masked_set.export --out ../zoo/mar"],
+        "tokenbridge": [
+            "ttsvar.masked_set.train --levels 16 --minutes 55 --out checkpoints/tokenbridge.pt",
+            "ttsvar.masked_set.export --checkpoint checkpoints/tokenbridge.pt --out ../zoo/tokenbridge",
+        ],
+        "xar": ["ttsvar.block_flow.train --minutes 55", "ttsvar.block_flow.export --out ../zoo/xar"],
+        "acdit": [
+            "ttsvar.block_flow.train --context clean --minutes 55 --out checkpoints/acdit.pt",
+            "ttsvar.block_flow.export --checkpoint checkpoints/acdit.pt --out ../zoo/acdit",
+        ],
+    }  # fmt: skip
+    return [*shared, *(command for family in families for command in own[family])]
+
+
 def recipe(model: str, config: str, publish: bool = False) -> list[str]:
     """Modules with their arguments, in order; ``publish``: only those after the generator's training."""
     if publish:
@@ -116,11 +146,13 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
         "var": lambda: _small("var"),
         "flexvar": lambda: _small("flexvar"),
         "varedit": lambda: _small("varedit"),
+        **{family: lambda family=family: _canvas(family) for family in CANVAS},
     }[model]()
     return [_WORLD, *steps]
 
 
-MODELS = ("generator", "dual-encoder", "detector-a", "detector-b", "var", "flexvar", "varedit")
+CANVAS = ("vq-ddm", "nar", "raster", "mar", "tokenbridge", "xar", "acdit")
+MODELS = ("generator", "dual-encoder", "detector-a", "detector-b", "var", "flexvar", "varedit", *CANVAS)
 
 
 def main() -> None:

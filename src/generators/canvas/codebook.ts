@@ -1,3 +1,32 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod";
+import { TtsVarError } from "../../core/errors.ts";
+import type { CanvasManifest } from "./manifest.ts";
+import type { CanvasModel } from "./open.ts";
+
+/** A manifest's codebook: float32 [entries, values of a token]. */
+export const codebookEntry = z.looseObject({
+  file: z.string(),
+  sha256: z.string(),
+  entries: z.int().min(2),
+});
+
+/** Reads a folder's codebook. @throws TtsVarError MODEL_INVALID if it is not of the size that the manifest says */
+export async function readCodebook(
+  { folder, manifest }: CanvasModel<CanvasManifest>,
+  { file, entries }: z.output<typeof codebookEntry>,
+): Promise<Codebook> {
+  const path = join(folder.dir, file);
+  const bytes = Uint8Array.from(await readFile(path));
+  const needed = 4 * entries * manifest.tokenChannels;
+  if (bytes.length === needed) return new Codebook(new Float32Array(bytes.buffer), entries);
+  throw new TtsVarError(
+    "MODEL_INVALID",
+    `${path} has ${bytes.length} bytes, not the ${needed} of ${entries} entries of ${manifest.tokenChannels} values`,
+  );
+}
+
 /** A codebook over token space: entries of a few values each. */
 export class Codebook {
   readonly entries: number;

@@ -1,14 +1,11 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import * as z from "zod";
-import { TtsVarError } from "../../core/errors.ts";
 import {
   type GeneratorDefinition,
   type GeneratorTraits,
   SPECIFICATION_VERSION,
 } from "../../core/generator.ts";
 import { batchGenerator } from "../batches.ts";
-import { Codebook } from "../canvas/codebook.ts";
+import { type Codebook, codebookEntry, readCodebook } from "../canvas/codebook.ts";
 import { canvasSchema, canvasShape, sideOf } from "../canvas/manifest.ts";
 import { type CanvasFamily, type CanvasModel, type CanvasParts, canvasDefinition } from "../canvas/open.ts";
 import { DiffusionModel } from "./model.ts";
@@ -17,8 +14,7 @@ import { diffusionSampling, diffusionSettings } from "./settings.ts";
 const schema = canvasSchema.extend({
   family: z.literal("discrete-diffusion"),
   sampling: diffusionSampling,
-  /** float32 [entries, tokenChannels] */
-  codebook: z.looseObject({ file: z.string(), sha256: z.string(), entries: z.int().min(2) }),
+  codebook: codebookEntry,
 });
 
 type Manifest = z.output<typeof schema>;
@@ -71,24 +67,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
 const family: CanvasFamily<Manifest, Loaded> = {
   schema,
   traits: traitsOf,
-  async load(parts) {
-    const { folder, manifest } = parts;
-    const bytes = await readFile(join(folder.dir, manifest.codebook.file));
-    const { entries } = manifest.codebook;
-    if (bytes.length !== 4 * entries * manifest.tokenChannels) {
-      throw new TtsVarError(
-        "MODEL_INVALID",
-        `${join(folder.dir, manifest.codebook.file)} has ${bytes.length} bytes, not those of ${entries} entries of ${manifest.tokenChannels}`,
-      );
-    }
-    return {
-      parts,
-      codebook: new Codebook(
-        new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)),
-        entries,
-      ),
-    };
-  },
+  load: async (parts) => ({ parts, codebook: await readCodebook(parts, parts.manifest.codebook) }),
   create({ parts, codebook }, traits, given) {
     const settings = diffusionSettings(parts.manifest.sampling, given);
     return batchGenerator(traits, new DiffusionModel(parts, codebook, settings));

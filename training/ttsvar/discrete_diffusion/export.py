@@ -11,33 +11,14 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ttsvar.discrete_diffusion.model import DiscreteDiffusion, load
 from ttsvar.discrete_diffusion.sample import posterior
-from ttsvar.infinity.model import InfinityConfig
-from ttsvar.latent.export import Family, export_family, halve, recording, write_floats
+from ttsvar.latent.export import PROMPT, Family, export_family, halve, randomise, recording, tiny_trunk, write_floats
 from ttsvar.latent.model import Codebook, Narrow, load_codebook, load_narrow
-from ttsvar.latent.trunk import Prompt, Trunk
-from ttsvar.text.encoder import TextConfig
+from ttsvar.latent.trunk import Prompt
 from ttsvar.text.tokenizer import Tokenizer
-
-PROMPT = "a photo of a red apple and a blue car"
-
-
-def tiny_trunk() -> Trunk:
-    """Random, and as small as the shapes allow."""
-    text = TextConfig(vocab_size=len(Tokenizer()), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
-    return Trunk(InfinityConfig(2, 32, 2, 16, 32, 8, 2, 8.0), text)
-
-
-@torch.no_grad()
-def randomise(module: nn.Module, scale: float = 0.3) -> None:
-    """Values everywhere, also where training starts from zero."""
-    for name, parameter in module.named_parameters():
-        if parameter.abs().max() == 0:
-            parameter.normal_(0, scale)
-
 
 def family(model: DiscreteDiffusion, book: Codebook, narrow: Narrow, sampling: dict, out: Path, **more) -> Family:  # noqa: ANN003
     out.mkdir(parents=True, exist_ok=True)

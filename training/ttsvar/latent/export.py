@@ -18,11 +18,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from ttsvar.infinity.export import digest
 from ttsvar.infinity.flops import NOMINAL_TOKENS
 from ttsvar.infinity.graphs import export_graph, pair_names
+from ttsvar.infinity.model import InfinityConfig
 from ttsvar.latent.model import Narrow
 from ttsvar.latent.trunk import SIDE, Prompt, Trunk
-from ttsvar.text.tokenizer import write
+from ttsvar.text.encoder import TextConfig
+from ttsvar.text.tokenizer import Tokenizer, write
 
 LICENSE = "MIT"
+#: What recorded values are computed for.
+PROMPT = "a photo of a red apple and a blue car"
 
 
 class PromptGraph(nn.Module):
@@ -44,10 +48,21 @@ class StepGraph(nn.Module):
         super().__init__()
         self.owner, self.run, self.own = owner, run, own
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         rest = inputs[self.own :]
         memory = [(rest[i], rest[i + 1]) for i in range(1, len(rest), 2)]
         return self.run(*inputs[: self.own], Prompt(rest[0], memory, None))
+
+
+class Widen(nn.Module):
+    """Narrow latents to latents of the autoencoder."""
+
+    def __init__(self, narrow: Narrow):
+        super().__init__()
+        self.narrow = narrow
+
+    def forward(self, token: Tensor) -> Tensor:
+        return self.narrow.decode(token)
 
 
 class Call(nn.Module):
@@ -72,7 +87,7 @@ class Family:
     owner: nn.Module
     run: Callable[..., Tensor]
     inputs: dict[str, Tensor]
-    output: str
+    output: str | list[str]
     dynamic: dict[str, dict[int, str]]
     #: token ``[n, c, h, w]`` -> latent
     widen: nn.Module
@@ -81,6 +96,8 @@ class Family:
     extra: dict = field(default_factory=dict)
     sampling: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
+    #: Inputs of the pass whose FLOPs count; default: one row of ``inputs``.
+    nominal: list[Tensor] | None = None
     version: str = "1.0.0"
 
 
@@ -120,7 +137,7 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
     one = Prompt(both.sos[:1], [(k[:1], v[:1]) for k, v in both.memory], None)
     tensors = dict(zip(memory_names(depth), [one.sos, *(t for pair in one.memory for t in pair)]))
     export_graph(
-        StepGraph(f.run, f.owner, len(f.inputs)), {**f.inputs, **tensors}, [f.output],
+        StepGraph(f.run, f.owner, len(f.inputs)), {**f.inputs, **tensors}, [f.output] if isinstance(f.output, str) else f.output,
         {**prompt_axes(depth), **f.dynamic}, out / "step.onnx",
     )  # fmt: skip
     spatial = {0: "B", 2: "h", 3: "w"}
@@ -133,7 +150,7 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
     tokenizer_files = write(out, f.trunk.text.config.huggingface())
     autoencoder = json.loads((base / "manifest.json").read_text())
     nominal = torch.ones(1, NOMINAL_TOKENS, dtype=torch.long)
-    single = {k: v[:1] for k, v in f.inputs.items()}
+    single = f.nominal or [v[:1] for v in f.inputs.values()]
     c = f.trunk.body.config
     content = {
         "schemaVersion": 1, "name": f.name, "family": f.family, "version": f.version,
@@ -147,7 +164,7 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
         "sampling": f.sampling,
         "graphs": {name: {"file": f"{name}.onnx", **digest(out / f"{name}.onnx")} for name in graphs},
         "flops": {
-            "prompt": count(lambda: f.trunk.both(nominal)), "pass": count(lambda: f.run(*single.values(), one)),
+            "prompt": count(lambda: f.trunk.both(nominal)), "pass": count(lambda: f.run(*single, one)),
             "view": count(lambda: f.widen(token[:1])) + round(autoencoder["flops"]["decodePerLatentCell"] * SIDE * SIDE),
         },
         "tokenizer": {"files": {name: digest(out / name)["sha256"] for name in tokenizer_files}},
@@ -166,3 +183,17 @@ def write_floats(values: Tensor, path: Path) -> dict:
 def recording(arrays: dict[str, np.ndarray]) -> dict:
     """Arrays as JSON: shape and values, for small fixtures."""
     return {k: {"shape": list(v.shape), "values": [float(x) for x in v.ravel()]} for k, v in arrays.items()}
+
+
+def tiny_trunk(depth: int = 2) -> Trunk:
+    """Random, and as small as the shapes allow: for fixtures."""
+    text = TextConfig(vocab_size=len(Tokenizer()), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    return Trunk(InfinityConfig(depth, 32, 2, 16, 32, 8, depth, 8.0), text)
+
+
+@torch.no_grad()
+def randomise(module: nn.Module, scale: float = 0.3) -> None:
+    """Values everywhere, also where training starts from zero."""
+    for parameter in module.parameters():
+        if parameter.abs().max() == 0:
+            parameter.normal_(0, scale)

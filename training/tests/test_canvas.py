@@ -1,0 +1,123 @@
+"""Families over the canvas: schedules, masks and what may see what, on tiny random nets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ttsvar.block_flow.model import BlockFlow, cells, masks
+from ttsvar.block_flow.sample import sample as sample_cells
+from ttsvar.block_flow.sample import solver_step, times
+from ttsvar.discrete_diffusion.model import DiscreteDiffusion, keep_share
+from ttsvar.discrete_diffusion.sample import posterior
+from ttsvar.infinity.generator import pad
+from ttsvar.latent.export import randomise, tiny_trunk
+from ttsvar.latent.model import Codebook, Narrow
+from ttsvar.latent.train import cluster
+from ttsvar.latent.trunk import Prompt
+from ttsvar.masked_set.model import MaskedSet, reveals
+from ttsvar.masked_set.train import mask_ratio
+from ttsvar.ordered.model import GROUPINGS, Ordered, sequence
+from ttsvar.text.tokenizer import Tokenizer
+
+
+def prompt(trunk, texts=("a red car", "two dogs and a cat")) -> Prompt:  # noqa: ANN001
+    return trunk.prompt(pad([Tokenizer().encode(text) for text in texts]))
+
+
+def test_schedules_are_those_of_the_papers() -> None:
+    assert [round(float(keep_share(t)), 3) for t in (0.1, 0.25, 0.5, 0.75, 0.9, 1)] == [0.986, 0.92, 0.703, 0.38, 0.155, 0]
+    assert reveals(64, 8) == [2, 3, 6, 8, 10, 11, 12, 12]
+    assert reveals(64, 12) == [1, 2, 2, 4, 5, 5, 7, 6, 8, 8, 8, 8]
+    counts = torch.bincount(sequence("diagonal")[1]).tolist()
+    assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert times(4) == pytest.approx([1, 0.68, 0.36, 0.04, 0])
+    ratio = mask_ratio(500)
+    assert ratio.min() >= 0.7 and ratio.max() <= 1
+
+
+def test_a_strided_posterior_is_the_chain_of_small_steps() -> None:
+    clean = torch.zeros(1, 5, dtype=torch.float64)
+    clean[0, 2] = 1
+
+    def step(noisy: int, a: float, b: float) -> torch.Tensor:
+        weights = posterior(clean, torch.tensor([noisy]), a, b)
+        return weights[0] / weights.sum()
+
+    direct = step(4, 0.8, 0.3)
+    chained = sum(step(4, 0.8, 0.5)[middle] * step(middle, 0.5, 0.3) for middle in range(5))
+    torch.testing.assert_close(chained, direct, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_ordered_groups_see_earlier_groups_only(grouping: str) -> None:
+    torch.manual_seed(0)
+    model = Ordered(12, grouping, tiny_trunk(3 if grouping == "diagonal" else 2)).eval()
+    randomise(model)
+    text, codes = prompt(model.trunk), torch.randint(0, 12, (2, 64))
+    changed = codes.clone()
+    changed[:, 27] = (changed[:, 27] + 1) % 12
+    with torch.no_grad():
+        moved = (model.teacher(codes, text) - model.teacher(changed, text)).abs().amax((0, 2)) > 1e-6
+    order, group = sequence(grouping)
+    of = torch.empty(64, dtype=torch.long)
+    of[order] = group
+    assert not moved[of <= of[27]].any()
+    assert moved.any()
+
+
+def test_the_encoder_of_masked_sets_reads_known_tokens_only() -> None:
+    torch.manual_seed(0)
+    model = MaskedSet(4, tiny_trunk(3), 16).eval()
+    randomise(model)
+    text = prompt(model.trunk)
+    tokens, known = torch.randn(2, 1, 64, 4), (torch.rand(2, 1, 64) < 0.5).float()
+    other = tokens + torch.randn_like(tokens) * (1 - known[..., None])
+    with torch.no_grad():
+        torch.testing.assert_close(model(tokens, known, text), model(other, known, text))
+
+
+@pytest.mark.parametrize("context", ["noisy", "clean"])
+def test_cells_see_no_later_ones(context: str) -> None:
+    mask = masks(context)[-64:]
+    cell = torch.arange(64) // 16
+    own = mask[:, -64:] == 0
+    if context == "clean":
+        before = mask[:, :64] == 0
+        assert torch.equal(before, cell[:, None] > cell[None])
+        assert torch.equal(own, cell[:, None] == cell[None])
+    else:
+        assert torch.equal(own, cell[:, None] >= cell[None])
+    assert sorted(cells().flatten().tolist()) == list(range(64))
+
+
+def test_cells_are_drawn_one_after_the_other() -> None:
+    torch.manual_seed(0)
+    model = BlockFlow(4, "noisy", tiny_trunk()).eval()
+    randomise(model)
+    both = model.trunk.both(torch.tensor([Tokenizer().encode("a red car")]))
+    groups = [Prompt(both.sos[g : g + 1], [(k[g : g + 1], v[g : g + 1]) for k, v in both.memory], None) for g in (0, 1)]
+    drawn = sample_cells(model, groups, 2, 3, 2.0, True, 1)
+    assert drawn.shape == (2, 64, 4) and drawn.isfinite().all()
+    x = torch.tensor([1.0])
+    assert solver_step(x, torch.tensor([0.5]), 0.5, 0.3, None).item() == pytest.approx(0.9)
+
+
+def test_a_codebook_leaves_no_entry_unused() -> None:
+    torch.manual_seed(0)
+    points = torch.cat([torch.randn(50, 3), torch.randn(50, 3) + 9])
+    centres = cluster(points, 16, 10)
+    assert torch.cdist(points, centres).argmin(1).unique().numel() == 16
+    book, narrow = Codebook(16, 3, 8), Narrow(3, 8)
+    book.entries.copy_(centres)
+    codes = torch.randint(0, 16, (2, 64))
+    assert torch.equal(book.nearest(book.vectors(codes)), codes)
+    assert narrow.encode(torch.randn(2, 32, 8, 8)).shape == (2, 3, 8, 8)
+
+
+def test_discrete_diffusion_starts_as_a_coin_of_all_codes() -> None:
+    torch.manual_seed(0)
+    model = DiscreteDiffusion(12, tiny_trunk()).eval()
+    with torch.no_grad():
+        logits = model(torch.randint(0, 12, (2, 1, 64)), torch.tensor([0.3, 0.9]), prompt(model.trunk))
+    assert logits.shape == (2, 1, 64, 12) and logits.abs().max() == 0

@@ -1,0 +1,1 @@
+"""Masked sets of vectors with a diffusion head (MAR)."""

@@ -1,0 +1,59 @@
+"""Score MAR's mini with a detector under GenEval's rules.
+
+    python -m ttsvar.masked_set.evaluate --judge ../models/detector-b --per-tag 10 --candidates 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from ttsvar.infinity.sample import save_grid
+from ttsvar.latent.judge import judged
+from ttsvar.latent.model import load_narrow
+from ttsvar.masked_set.model import load
+from ttsvar.masked_set.sample import sample
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--checkpoint", default="checkpoints/mar.pt")
+    p.add_argument("--narrow", default="checkpoints/narrow.pt")
+    p.add_argument("--judge", type=Path, default=Path("../models/detector-b"))
+    p.add_argument("--per-tag", type=int, default=10)
+    p.add_argument("--candidates", type=int, default=8)
+    p.add_argument("--stages", type=int, default=8)
+    p.add_argument("--head-steps", type=int, default=25)
+    p.add_argument("--guidance", type=float, default=3.0)
+    p.add_argument("--temperature", type=float, default=0.9)
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--picture", default="")
+    p.add_argument("--out", type=Path)
+    a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    model, info = load(a.checkpoint)
+    narrow = load_narrow(a.narrow)
+
+    def draw(prompts: list[str], seed: int) -> torch.Tensor:
+        tokens = sample(model, prompts, a.candidates, a.stages, a.head_steps, a.guidance, a.temperature, seed)
+        canvas = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, (8, 8))
+        return narrow.decode(canvas).unflatten(0, tokens.shape[:2])
+
+    with torch.no_grad():
+        result, first = judged(draw, a.judge, a.per_tag, a.candidates)
+    record = {
+        "stages": a.stages, "headSteps": a.head_steps, "guidance": a.guidance, "temperature": a.temperature,
+        "images": info["images"], "judge": a.judge.name, "prompts": 6 * a.per_tag, "candidates": a.candidates, **result,
+    }  # fmt: skip
+    print(json.dumps(record), flush=True)
+    if a.picture:
+        save_grid(a.picture, first, 10)
+    if a.out:
+        a.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
