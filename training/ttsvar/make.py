@@ -112,26 +112,29 @@ def _canvas(*families: str) -> list[str]:
         "ttsvar.latent.train narrow --steps 1200",
         "ttsvar.latent.train codebook --steps 600 --entries 512",
     ]
+    judge = "--judge ../models/detector-b --per-tag 25 --candidates 8"
     own = {
-        "vq-ddm": ["ttsvar.discrete_diffusion.train --minutes 55", "ttsvar.discrete_diffusion.export --out ../zoo/vq-ddm"],
-        "nar": ["ttsvar.ordered.train --minutes 55", "ttsvar.ordered.export --out ../zoo/nar"],
-        "raster": [
-            "ttsvar.ordered.train --grouping raster --minutes 55 --out checkpoints/raster.pt",
-            "ttsvar.ordered.export --checkpoint checkpoints/raster.pt --guidance 1 --temperature 1 --min-p 0.03"
-            " --out ../zoo/raster",
-        ],
-        "mar": ["ttsvar.masked_set.train --minutes 55", "ttsvar.masked_set.export --out ../zoo/mar"],
-        "tokenbridge": [
-            "ttsvar.masked_set.train --levels 16 --minutes 55 --out checkpoints/tokenbridge.pt",
-            "ttsvar.masked_set.export --checkpoint checkpoints/tokenbridge.pt --out ../zoo/tokenbridge",
-        ],
-        "xar": ["ttsvar.block_flow.train --minutes 55", "ttsvar.block_flow.export --out ../zoo/xar"],
-        "acdit": [
-            "ttsvar.block_flow.train --context clean --minutes 55 --out checkpoints/acdit.pt",
-            "ttsvar.block_flow.export --checkpoint checkpoints/acdit.pt --out ../zoo/acdit",
-        ],
-    }  # fmt: skip
-    return [*shared, *(command for family in families for command in own[family])]
+        "vq-ddm": ("discrete_diffusion", "", ""),
+        "nar": ("ordered", "", ""),
+        "raster": ("ordered", "--grouping raster", "--guidance 1 --temperature 1"),
+        "mar": ("masked_set", "", ""),
+        "tokenbridge": ("masked_set", "--levels 16", ""),
+        "xar": ("block_flow", "", ""),
+        "acdit": ("block_flow", "--context clean", ""),
+    }
+
+    def commands(name: str) -> list[str]:
+        package, training, sampling = own[name]
+        checkpoint, out = f"checkpoints/{name}.pt", f"../zoo/{name}"
+        return [
+            " ".join(f"ttsvar.{package}.train {training} --minutes 55 --out {checkpoint}".split()),
+            " ".join(f"ttsvar.{package}.export --checkpoint {checkpoint} {sampling} --out {out}".split()),
+            " ".join(f"ttsvar.{package}.evaluate --checkpoint {checkpoint} {sampling} {judge} --out {out}/evaluation.json".split()),
+            f"ttsvar.latent.card {out}",
+        ]
+
+    return [*shared, *(command for family in families for command in commands(family))]
+
 
 
 def recipe(model: str, config: str, publish: bool = False) -> list[str]:
