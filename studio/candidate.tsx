@@ -1,5 +1,13 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { CandidateView, Rejection, Request, RunView, StageView } from "../src/studio/api-types.ts";
+import type {
+  CandidateView,
+  Region,
+  Rejection,
+  Request,
+  RunView,
+  StageView,
+} from "../src/studio/api-types.ts";
+import { RegionPicker } from "./region.tsx";
 import { describe, pictureOf } from "./stages.tsx";
 
 /** A candidate after a stage, as it was chosen. */
@@ -34,6 +42,10 @@ export function CandidateDialog({ run, choice, onTakeUp, onReject, onClose }: Pr
     });
     dialog.current?.close();
   };
+  const redraw = (region: Region): void => {
+    onTakeUp({ settings: run.settings, redraw: { run: run.id, candidate: candidate.id, region } });
+    dialog.current?.close();
+  };
   return (
     <dialog ref={dialog} onClose={onClose} aria-labelledby="candidate">
       <h3 id="candidate">
@@ -41,6 +53,9 @@ export function CandidateDialog({ run, choice, onTakeUp, onReject, onClose }: Pr
       </h3>
       {picture !== null && <img src={picture} alt={`${candidate.id} after stage ${stage.stage + 1}`} />}
       <p>{describe(candidate)}</p>
+      {run.redraws &&
+        run.files.includes(`images/${candidate.id}.png`) &&
+        stage.stage === run.stages.length - 1 && <RegionPicker picture={picture ?? ""} onChoose={redraw} />}
       <div class="buttons">
         {kept && (
           <button type="button" class="main" onClick={pin}>

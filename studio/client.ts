@@ -33,8 +33,13 @@ export const startRun = (request: Request): Promise<RunSummary> => post("runs", 
 export const cancelRun = (id: string): Promise<void> => post(`runs/${encodeURIComponent(id)}/cancel`);
 
 /** What would repeat a run. */
-export function requestOf({ settings, from, reject }: RunView): Request {
-  return { settings, ...(from ? { from } : {}), ...(reject.length > 0 ? { reject } : {}) };
+export function requestOf({ settings, from, reject, redraw }: RunView): Request {
+  return {
+    settings,
+    ...(from ? { from } : {}),
+    ...(reject.length > 0 ? { reject } : {}),
+    ...(redraw ? { redraw } : {}),
+  };
 }
 
 export function errorText(error: unknown): string {

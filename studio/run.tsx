@@ -59,7 +59,7 @@ export function Run({ id, pulse, runs, onTakeUp }: Props) {
 }
 
 function Heading({ run }: { run: RunView }) {
-  const { strategy, budget, seed, model, reward, from, reject } = run;
+  const { strategy, budget, seed, model, reward, from, reject, redraw } = run;
   return (
     <header>
       <h2>
@@ -76,6 +76,11 @@ function Heading({ run }: { run: RunView }) {
             without {candidate} from stage {stage + 1} on
           </span>
         ))}
+        {redraw && (
+          <span>
+            redraws a region of <a href={`#/run/${encodeURIComponent(redraw.run)}`}>{redraw.candidate}</a>
+          </span>
+        )}
         {from && (
           <span>
             from{" "}

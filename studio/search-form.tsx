@@ -22,7 +22,8 @@ export function SearchForm({ fields, draft, onReset }: Props) {
   const [error, setError] = useState<string | null>(null);
   const from = draft?.from;
   const reject = draft?.reject;
-  const request: Request = { settings: settingsOf(fields, values), from, reject };
+  const redraw = draft?.redraw;
+  const request: Request = { settings: settingsOf(fields, values), from, reject, redraw };
   const { plan, problem } = usePlan(request);
   const set = (path: string, value: string): void => setValues({ ...values, [path]: value });
   const start = async (requests: readonly Request[]): Promise<void> => {
@@ -67,7 +68,12 @@ export function SearchForm({ fields, draft, onReset }: Props) {
           {from.stages === 1 ? "stage" : `${from.stages} stages`} kept.
         </p>
       )}
-      {(from || reject) && (
+      {redraw && (
+        <p class="from">
+          Redraws a region of <strong>{redraw.candidate}</strong>.
+        </p>
+      )}
+      {(from || reject || redraw) && (
         <p>
           <button type="button" class="quiet" onClick={onReset}>
             Start afresh

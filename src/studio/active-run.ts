@@ -8,7 +8,7 @@ import type { Progress } from "../run/progress.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { type Onlooker, runPlanned } from "../run/run-planned.ts";
 import { watchSessions } from "../run/watch-sessions.ts";
-import type { Origin, RunState, RunSummary, RunView, Settings } from "./api-types.ts";
+import type { Origin, Redrawing, RunState, RunSummary, RunView, Settings } from "./api-types.ts";
 import { Keepsakes } from "./keepsakes.ts";
 import { SearchStory } from "./search-story.ts";
 
@@ -18,6 +18,7 @@ export interface WantedRun {
   readonly resolved: ResolvedConfig;
   readonly settings: Settings;
   readonly from: Origin | null;
+  readonly redraw: Redrawing | null;
 }
 
 /** A run of this studio from the moment it was asked for. */
@@ -30,6 +31,7 @@ export class ActiveRun {
   readonly #controller = new AbortController();
   readonly #warnings: string[] = [];
   #labels: readonly { readonly label: string }[] = [];
+  #redraws = false;
   #state: RunState = "queued";
   #status = "waiting";
   #error: string | null = null;
@@ -66,6 +68,7 @@ export class ActiveRun {
       const log: PluginHost["log"] = (level, message) => level === "warn" && this.#warnings.push(message);
       const planned = await planConfig(resolved.config, { ...host, log });
       this.#labels = planned.generator.stages;
+      this.#redraws = planned.generator.can.includes("mask");
       const onlooker = this.#onlooker(planned);
       const { signal } = this.#controller;
       const onProgress = ({ spent }: ProgressEvent): void => {
@@ -115,6 +118,8 @@ export class ActiveRun {
       settings: this.wanted.settings,
       from: this.wanted.from,
       reject: this.wanted.resolved.config.reject ?? [],
+      redraw: this.wanted.redraw,
+      redraws: this.#redraws,
       stages: this.#story.view(this.#labels),
       best: this.#story.best,
       status: this.#status,

@@ -29,11 +29,27 @@ export interface Rejection {
   readonly stage: number;
 }
 
+/** A part of a picture, its sides in whole percent of it. */
+export interface Region {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+/** A finished picture of another run, a region of which is drawn anew. */
+export interface Redrawing {
+  readonly run: string;
+  readonly candidate: string;
+  readonly region: Region;
+}
+
 /** What the page asks for. */
 export interface Request {
   readonly settings: Settings;
   readonly from?: Origin | undefined;
   readonly reject?: readonly Rejection[] | undefined;
+  readonly redraw?: Redrawing | undefined;
 }
 
 /** What a search would cost, before it starts. */
@@ -113,6 +129,9 @@ export interface RunView extends RunSummary {
   readonly settings: Settings;
   readonly from: Origin | null;
   readonly reject: readonly Rejection[];
+  readonly redraw: Redrawing | null;
+  /** Whether its model can draw a region of a picture anew. */
+  readonly redraws: boolean;
   readonly stages: readonly StageView[];
   readonly best: string | null;
   /** What it is doing, for people. */

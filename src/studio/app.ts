@@ -16,6 +16,7 @@ const MAX_BODY = 512 * 1024;
 const PULSE_MS = 250;
 
 const candidate = z.string().regex(/^c\d+(\.\d+)*$/);
+const percent = z.int().min(0).max(100);
 const requestSchema = z.strictObject({
   settings: z.record(z.string(), z.union([z.string(), z.number()])),
   from: z
@@ -28,6 +29,14 @@ const requestSchema = z.strictObject({
   reject: z
     .array(z.strictObject({ candidate, stage: z.int().min(0) }))
     .max(1000)
+    .optional(),
+  redraw: z
+    .strictObject({
+      run: z.string().max(255),
+      candidate,
+      region: z.strictObject({ left: percent, top: percent, right: percent, bottom: percent }),
+    })
+    .refine(({ region: { left, top, right, bottom } }) => left < right && top < bottom, "must have a region")
     .optional(),
 });
 

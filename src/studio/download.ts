@@ -7,15 +7,19 @@ import { FILE_SETTINGS, NO_CALIBRATION, PATH_SETTINGS } from "../config/schema.t
 import type { RunRecord } from "../run/run-folder.ts";
 import type { RunsFolder } from "./runs-folder.ts";
 
-/** Where the tokens that a run went on from lie in its archive. */
-const KEPT = "kept-tokens.json";
+/** Where the files that a run read lie in its archive. */
+const INPUTS = {
+  "task.keep": "kept-tokens.json",
+  "task.source": "source.png",
+  "task.mask": "mask.png",
+} as const;
 
 /**
  * The configuration of a run for `tts-var search --config`, which repeats it to the pixel. Paths are absolute.
  *
- * @param keep path of the kept tokens, if they travel with the file
+ * @param inputs names of the files that travel with it, by setting
  */
-export function configFile({ config }: RunRecord, keep?: string): string {
+export function configFile({ config }: RunRecord, inputs: Readonly<Record<string, string>> = {}): string {
   const tree = structuredClone(config) as ConfigTree;
   deletePath(tree, "out");
   for (const path of [...FILE_SETTINGS, ...PATH_SETTINGS]) {
@@ -23,7 +27,9 @@ export function configFile({ config }: RunRecord, keep?: string): string {
     if (typeof value !== "string" || isAbsolute(value) || value === NO_CALIBRATION) continue;
     if (FILE_SETTINGS.includes(path) || /^\.\.?\//.test(value)) setPath(tree, path, resolve(value));
   }
-  if (keep !== undefined && getPath(tree, "task.keep") !== undefined) setPath(tree, "task.keep", keep);
+  for (const [path, name] of Object.entries(inputs)) {
+    if (getPath(tree, path) !== undefined) setPath(tree, path, `./${name}`);
+  }
   return `# repeat it: tts-var search --config FILE\n${stringify(tree)}`;
 }
 
@@ -35,9 +41,11 @@ export async function zipOf(folder: RunsFolder, id: string): Promise<Uint8Array>
     const bytes = await folder.file(id, name).catch(() => null);
     if (bytes) entries[`${id}/${name}`] = bytes;
   }
-  const keep = getPath(record.config as ConfigTree, "task.keep");
-  if (typeof keep === "string") entries[`${id}/${KEPT}`] = await readFile(keep);
-  entries[`${id}/search.yaml`] = Buffer.from(configFile(record, `./${KEPT}`));
+  for (const [path, name] of Object.entries(INPUTS)) {
+    const file = getPath(record.config as ConfigTree, path);
+    if (typeof file === "string") entries[`${id}/${name}`] = await readFile(file);
+  }
+  entries[`${id}/search.yaml`] = Buffer.from(configFile(record, INPUTS));
   return new Promise((done, fail) => {
     // Pictures are compressed already.
     zip(entries, { level: 1 }, (error, data) => (error ? fail(error) : done(data)));

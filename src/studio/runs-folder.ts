@@ -1,11 +1,13 @@
 import { lstat, readdir, readFile, realpath } from "node:fs/promises";
-import { join, relative, resolve, sep } from "node:path";
+import { join, parse, relative, resolve, sep } from "node:path";
+import { findGenerator } from "../assemble/find-generator.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { isFolderClaimed } from "../io/claim.ts";
 import { tokensName } from "../run/run-files.ts";
 import { type RunRecord, readRunRecord, readTrace } from "../run/run-folder.ts";
-import type { Origin, Rejection, RunState, RunSummary, RunView } from "./api-types.ts";
+import type { Origin, Redrawing, Rejection, RunState, RunSummary, RunView } from "./api-types.ts";
 import type { Form } from "./form.ts";
+import { regionOf } from "./masks.ts";
 import { SearchStory } from "./search-story.ts";
 
 /** Longest list of former runs; the newest are shown. */
@@ -50,6 +52,8 @@ export class RunsFolder {
       settings: this.#form.settingsOf(record.config),
       from: this.#originOf(record),
       reject: configOf(record).reject ?? [],
+      redraw: this.#redrawingOf(record),
+      redraws: await canRedraw(configOf(record).model.name),
       stages: story.view([]),
       best: story.best,
       status: "",
@@ -61,6 +65,11 @@ export class RunsFolder {
 
   /** A file that the run has listed. @throws TtsVarError USAGE when it has none of that name */
   async file(id: string, name: string): Promise<Uint8Array> {
+    return readFile(await this.path(id, name));
+  }
+
+  /** Where a file lies that the run has listed. @throws TtsVarError USAGE when it has none of that name */
+  async path(id: string, name: string): Promise<string> {
     const { files } = await this.record(id);
     const parts = name.split("/");
     // The list is a file too, which may have been edited; and what it lists may have become a link.
@@ -68,7 +77,7 @@ export class RunsFolder {
     const real = known ? await realpath(join(this.dir, id, ...parts)).catch(() => null) : null;
     const expected = join(await realpath(this.dir), id, ...parts);
     if (real !== expected) throw missing(`${id} has no file ${name}`);
-    return readFile(real);
+    return real;
   }
 
   /** @throws TtsVarError USAGE when there is no such run */
@@ -83,18 +92,30 @@ export class RunsFolder {
 
   /** The file with a candidate's tokens, for a search that goes on from it. @throws TtsVarError USAGE */
   async tokens({ run, candidate }: Origin): Promise<string> {
-    const name = tokensName(candidate);
-    await this.file(run, name);
-    return join(this.dir, run, name);
+    return this.path(run, tokensName(candidate));
   }
 
   /** The candidate that a run went on from, if it is one of this folder. */
   #originOf(record: RunRecord): Origin | null {
     const { keep, keepUntil } = configOf(record).task;
     if (keep === undefined) return null;
-    const [run = "", folder, file = "", ...more] = relative(this.dir, resolve(keep)).split(sep);
-    if (run === ".." || folder !== "tokens" || more.length > 0) return null;
-    return { run, candidate: file.replace(/\.json$/, ""), stages: keepUntil ?? 0 };
+    const place = this.#placeOf(keep, "tokens");
+    return place && { ...place, stages: keepUntil ?? 0 };
+  }
+
+  /** The picture that a run drew a region of anew, if it is one of this folder. */
+  #redrawingOf(record: RunRecord): Redrawing | null {
+    const { source, mask } = configOf(record).task;
+    const region = mask === undefined ? null : regionOf(mask);
+    const place = source === undefined ? null : this.#placeOf(source, "images");
+    return place && region && { ...place, region };
+  }
+
+  /** Run and candidate of a file in one of a run's folders. */
+  #placeOf(path: string, kind: "tokens" | "images"): { run: string; candidate: string } | null {
+    const [run = "", folder, file = "", ...more] = relative(this.dir, resolve(path)).split(sep);
+    if (run === ".." || folder !== kind || more.length > 0) return null;
+    return { run, candidate: parse(file).name };
   }
 
   async #summary(id: string): Promise<RunSummary> {
@@ -129,7 +150,13 @@ function stateOf({ status }: RunRecord, dir: string): RunState {
 }
 
 interface RecordedConfig {
-  readonly task: { readonly prompt: string; readonly keep?: string; readonly keepUntil?: number };
+  readonly task: {
+    readonly prompt: string;
+    readonly keep?: string;
+    readonly keepUntil?: number;
+    readonly source?: string;
+    readonly mask?: string;
+  };
   readonly strategy: { readonly name: string };
   readonly model: { readonly name: string };
   readonly reward: { readonly name: string };
@@ -151,6 +178,16 @@ async function readMetrics(path: string): Promise<Metrics | null> {
     return JSON.parse(await readFile(path, "utf8")) as Metrics;
   } catch {
     return null;
+  }
+}
+
+/** Models that are gone cannot. */
+async function canRedraw(model: string): Promise<boolean> {
+  try {
+    const { definition } = await findGenerator(model);
+    return (await definition.describe({})).can.includes("mask");
+  } catch {
+    return false;
   }
 }
 

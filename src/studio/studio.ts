@@ -10,6 +10,7 @@ import { runName } from "../run/run-name.ts";
 import { ActiveRun } from "./active-run.ts";
 import type { PlanAnswer, Pulse, Request, RunSummary, RunView } from "./api-types.ts";
 import { Form } from "./form.ts";
+import { writeMask } from "./masks.ts";
 import { RunQueue } from "./queue.ts";
 import { RunsFolder } from "./runs-folder.ts";
 
@@ -79,7 +80,8 @@ export class Studio {
     const { config, hash } = await this.#resolve(request);
     const id = this.#newName(runName(new Date(), config.task.prompt, hash));
     const resolved = await this.#resolve(request, { out: join(this.folder.dir, id) });
-    const run = new ActiveRun({ id, resolved, settings: request.settings, from: request.from ?? null });
+    const { settings, from = null, redraw = null } = request;
+    const run = new ActiveRun({ id, resolved, settings, from, redraw });
     this.#runs.set(id, run);
     this.#queue.add(run);
     return run.summary();
@@ -124,10 +126,15 @@ export class Studio {
   }
 
   async #resolve(
-    { settings, from, reject = [] }: Request,
+    { settings, from, redraw, reject = [] }: Request,
     own: Readonly<Record<string, unknown>> = {},
   ): Promise<ResolvedConfig> {
-    const decided = { ...own, ...(reject.length > 0 ? { reject } : {}) };
+    const decided: Record<string, unknown> = { ...own, ...(reject.length > 0 ? { reject } : {}) };
+    if (redraw) {
+      const source = await this.folder.path(redraw.run, `images/${redraw.candidate}.png`);
+      decided["task.source"] = source;
+      decided["task.mask"] = await writeMask(this.folder.dir, source, redraw.region);
+    }
     if (!from) return this.form.resolve(settings, decided);
     await this.#runs.get(from.run)?.keep(from.candidate);
     const keep = { "task.keep": await this.folder.tokens(from), "task.keepUntil": from.stages };

@@ -90,6 +90,14 @@ describe("what is let in", () => {
     ["too much", { settings: { "task.prompt": "x".repeat(600_000) } }, /^413/],
     ["other folders", { settings: cup, from: { run: "..", candidate: "c0", stages: 1 } }, /^400 .*no run/],
     [
+      "regions of nothing",
+      {
+        settings: cup,
+        redraw: { run: "x", candidate: "c0", region: { left: 5, top: 0, right: 5, bottom: 9 } },
+      },
+      /^400 .*must have a region/,
+    ],
+    [
       "other files",
       { settings: cup, from: { run: "x", candidate: "../c0", stages: 1 } },
       /^400 .*not understood/,
