@@ -17,6 +17,7 @@ from torch import Tensor
 from ttsvar.common.stream import prefetch
 from ttsvar.infinity import train as base
 from ttsvar.infinity.generator import Generator, pad
+from ttsvar.infinity.schedule import Schedule
 from ttsvar.infinity.vae import to_float
 from ttsvar.text.encoder import TextConfig
 from ttsvar.varedit.model import EditInfinity, masks
@@ -94,7 +95,7 @@ class EditTrainer(base.Trainer):
         self.edit_tables = {a: (cos, sin, first[a], rest[a]) for a in (True, False)}
         return PairPool(vae, world, self.arguments.seed + 300, start), validation
 
-    def losses(self, latent: Tensor, ids: Tensor, training: bool) -> Tensor:
+    def losses(self, latent: Tensor, ids: Tensor, training: bool, schedule: Schedule) -> Tensor:
         source = latent[:, 0].flatten(2).transpose(1, 2)
         inputs, bits = self.targets(latent[:, 1], training)
         drop = torch.rand(len(ids)) < 0.1 if training else torch.zeros(len(ids), dtype=torch.bool)
@@ -103,7 +104,7 @@ class EditTrainer(base.Trainer):
         with torch.autocast("cpu", torch.bfloat16):
             states, bias = self.generator.states(ids)
             states = torch.where(drop[:, None, None], model.unconditional(ids.shape[1]), states)
-            delta = model.edit(states, bias, source, inputs, self.schedule, self.edit_tables[aligned], aligned)
+            delta = model.edit(states, bias, source, inputs, schedule, self.edit_tables[aligned], aligned)
         return F.binary_cross_entropy_with_logits(delta.float(), bits, reduction="none").mean((0, 2))
 
     def validate(self) -> list[float]:
