@@ -18,7 +18,7 @@ describe("hmar", () => {
   let generator: Generator;
   beforeAll(async () => {
     generator = await hmarDefinition(tiny).open({}, here);
-  });
+  }, 120_000);
   afterAll(async () => generator?.[Symbol.asyncDispose]());
 
   const bits = async (session: Session, stage: number) =>

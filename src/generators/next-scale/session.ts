@@ -196,7 +196,10 @@ class ScaleSession<State> implements Session {
   async #refine(share: number, ids: readonly CandidateId[]): Promise<StageSignals> {
     const { stage, rows, state } = this.#alive();
     if (stage === 0) throw new RangeError("there is nothing to refine before the first stage");
-    const drafts = rows.map(({ draft }, index) => ({ ...draft!, id: ids[index]! }));
+    const drafts = rows.map(({ draft }, index) => {
+      if (!draft) throw new RangeError("the latest stage was not drawn here: draw one before refining");
+      return { ...draft, id: ids[index]! };
+    });
     const count = Math.ceil(share * this.#context.code.tokens(stage - 1));
     const masks = drafts.map((draft) => leastCertain(draft, [...draft.confidence.keys()], count));
     const settled = await redraw(this.#context, state, stage - 1, 0, drafts, masks);

@@ -79,6 +79,11 @@ export class HmarNetwork implements Network<HmarState> {
     return state;
   }
 
+  /** Nothing is carried from stage to stage, so there is nothing to cut. */
+  rewind(state: HmarState): HmarState {
+    return state;
+  }
+
   async decode(latents: Tensor): Promise<Tensor> {
     return (await this.#parts.decoder.run({ latent: latents }, ["image"]))["image"]!;
   }

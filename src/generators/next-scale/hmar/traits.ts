@@ -29,6 +29,7 @@ export function hmarTraits(model: HmarModel, given?: unknown): GeneratorTraits {
       "negative-prompt",
       "prompt-at",
       "refine",
+      "rewind",
       ...(manifest.graphs.vae_encode === undefined ? [] : (["encode"] as const)),
     ],
     cost: costOf(model, settings),
