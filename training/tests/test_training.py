@@ -67,7 +67,10 @@ def test_recipes_use_commands_and_flags_that_exist(model: str, config: str) -> N
     for command in recipe(model, config):
         module, *words = shlex.split(command)
         source = Path(importlib.util.find_spec(module).origin).read_text()
-        if "ttsvar.latent.fit" in source:  # the options that all canvas trainers share
-            source += Path(importlib.util.find_spec("ttsvar.latent.fit").origin).read_text()
+        # Trainers that share the options of another one.
+        shared = {"from ttsvar.latent.fit import": "ttsvar.latent.fit", "from ttsvar.infinity import train as base": "ttsvar.infinity.train"}
+        for line, other in shared.items():
+            if line in source:
+                source += Path(importlib.util.find_spec(other).origin).read_text()
         for flag in (word for word in words if word.startswith("--")):
             assert re.search(rf'"{flag}"', source), f"{module} has no {flag}"

@@ -66,7 +66,7 @@ def main() -> None:
     p.add_argument("--narrow", default="checkpoints/narrow.pt")
     p.add_argument("--guidance", type=float, default=2.0)
     p.add_argument("--temperature", type=float, default=0.7)
-    p.add_argument("--min-p", type=float, default=0.0)
+    p.add_argument("--min-p", type=float, help="default: .03 for raster (X-Omni's), none for diagonals")
     p.add_argument("--out", type=Path, default=Path("../zoo/nar"))
     p.add_argument("--tiny", type=Path)
     a = p.parse_args()
@@ -84,7 +84,8 @@ def main() -> None:
             (out / "golden.json").write_text(json.dumps(golden(model)) + "\n")
         return
     model, info = load(a.checkpoint)
-    sampling = {"guidance": a.guidance, "temperature": a.temperature, "minP": a.min_p}
+    least = a.min_p if a.min_p is not None else 0.03 if model.grouping == "raster" else 0.0
+    sampling = {"guidance": a.guidance, "temperature": a.temperature, "minP": least}
     training = {k: info[k] for k in ("images", "minutes", "validation")}
     chosen = family(
         model, load_codebook(a.codebook), load_narrow(a.narrow), sampling, a.out, name=a.out.name, training=training
