@@ -41,12 +41,34 @@ def _generator(config: str) -> list[str]:
         f"{train} --steps 2149 --resume --mix late --pool-start 12288",
         f"{vae} --decoder-only --large-decoder --flip 0.05 --reduced 0.2 --steps 776 --batch 48 --lr 1e-3"
         " --nested 0.2 --seed 20 --init checkpoints/vae.pt",
+        *_DRAFT,
+    ]
+
+
+# Two cycles, since the first one still improved when it ended.
+_DRAFT = [
+    "ttsvar.infinity.train_draft --steps 2351 --batch 32",
+    "ttsvar.infinity.train_draft --steps 1468 --batch 32 --lr 1.5e-3 --seed 31 --init checkpoints/draft.pt",
+]
+
+
+def _wide_generator() -> list[str]:
+    """The 128-px generator of a wider world for two cores: a day's work, of which `--minutes` and `--resume` make pieces."""
+    vae, out = "checkpoints/vae-128.pt", "checkpoints/generator-128.pt"
+    files = f"--vae {vae} --out {out} --curve curves/generator-128.jsonl"
+    return [
+        f"ttsvar.infinity.train_vae --config wide --steps 6000 --batch 24 --nested 0.35 --nested-from 2 --out {vae}"
+        " --curve curves/vae-128.jsonl",
+        f"ttsvar.infinity.train --config wide --compile --mix wide --first-flip 0.5 0.35 --cut 7 --cut-share 0.8"
+        f" --pool 100000 --steps 16000 {files}",
+        f"ttsvar.infinity.train_draft --world wide --vae {vae} --out checkpoints/draft-128.pt",
     ]
 
 
 def _publish_generator() -> list[str]:
     return [
         "ttsvar.infinity.export --out ../models/generator",
+        "ttsvar.infinity.add_draft --model ../models/generator",
         "ttsvar.infinity.golden --out ../test/fixtures/golden",
         "ttsvar.infinity.evaluate_vae --picture ../models/generator/reconstructions.png",
         "ttsvar.infinity.evaluate --ceiling --judge ../models/detector-b --per-tag 80"
@@ -142,6 +164,7 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
     if publish:
         return _publish_generator()
     steps = {
+        "generator-128": _wide_generator,
         "generator": lambda: _generator(config) + _publish_generator(),
         "dual-encoder": lambda: _dual_encoder(config),
         "detector-a": lambda: _detector("a", config),
@@ -155,7 +178,7 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
 
 
 CANVAS = ("vq-ddm", "nar", "raster", "mar", "tokenbridge", "xar", "acdit")
-MODELS = ("generator", "dual-encoder", "detector-a", "detector-b", "var", "flexvar", "varedit", *CANVAS)
+MODELS = ("generator", "generator-128", "dual-encoder", "detector-a", "detector-b", "var", "flexvar", "varedit", *CANVAS)
 
 
 def main() -> None:
