@@ -1,6 +1,6 @@
 /**
  * What the draft decoder loses on finished images: how often the judge says the same of a draft as of the full picture,
- * and how far their pixels are apart. Writes `results/drafts/README.md`.
+ * and how far their pixels are apart. Writes `results/draft-agreement/README.md`.
  *
  *     npx tsx scripts/draft-agreement.ts                                      # the embedded model
  *     npx tsx scripts/draft-agreement.ts --model ../my-model --prompts 60     # any folder with drafts
@@ -22,7 +22,7 @@ const { values } = parseArgs({
     prompts: { type: "string", default: "240" },
     seed: { type: "string", default: "report-drafts" },
     samples: { type: "string", default: "4" },
-    out: { type: "string", default: "results/drafts" },
+    out: { type: "string", default: "results/draft-agreement" },
   },
 });
 

@@ -13,7 +13,6 @@ const PUBLISHED: ReadonlyMap<string, string> = new Map([
   ["bcd4a3a555f173e1", "ec0f0b80213b7974"], // detector-a
   ["93fbf7adda181d6d", "6db817da63081cda"], // detector-b
   ["8bf7811f0c2c7659", "ec0021b419194711"], // dual-encoder
-  ["e1356471382e7d72", "774b997d02193701"], // generator
 ]);
 
 /**
