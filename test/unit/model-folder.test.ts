@@ -177,6 +177,7 @@ describe("the embedded models", () => {
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
       "generator@774b997d02193701",
+      "nanodet@b6eb989e68f8527e",
     ]);
   });
 });
