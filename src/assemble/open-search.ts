@@ -89,7 +89,7 @@ async function planWith(config: SearchRecipe, host: PluginHost, kept: KeptPlugin
     baseDir: host.baseDir,
   });
   const search = rejecting(strategy.search, config.reject ?? []);
-  const found = await findGenerator(config.model.name, host.baseDir);
+  const found = await findGenerator(config.model.name, host, config.model.options);
   const rewriter = config.rewrite === undefined ? null : await loadRewriter(config.rewrite, host.baseDir);
   const configured = await configuredTask(config, found.definition);
   const { request, task } = configured;

@@ -157,13 +157,14 @@ export interface GeneratorTraits {
 
 /**
  * Leading stages that a task computes once, whatever the width: as long as nothing was drawn, all candidates are one. Kept
- * tokens put off the first draw.
+ * tokens put off the first draw; the stage with it is shared where a stage is computed before its draws, and not where its
+ * tokens follow from each other (a model that shares no stage of its own).
  */
 export function sharedStages(
   { cost, stages }: { readonly cost: GeneratorCost; readonly stages: readonly Stage[] },
   keep = 0,
 ): number {
-  return Math.min(stages.length, Math.max(cost.shared, keep > 0 ? keep + 1 : 0));
+  return Math.min(stages.length, keep > 0 ? keep + Math.min(1, cost.shared) : cost.shared);
 }
 
 /** A kept row and the id under which it continues. */

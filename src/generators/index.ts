@@ -1,5 +1,8 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
 import type { GeneratorDefinition } from "../core/generator.ts";
+import type { PluginHost } from "../core/plugin.ts";
 import { type Listing, unknownName } from "../core/registry.ts";
 
 /** A built-in generator: what `tts-var list generators` shows, and its lazily imported definition. */
@@ -61,13 +64,67 @@ const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>(
   ["block-flow", async (dir) => (await import("./block-flow/definition.ts")).blockFlowDefinition(dir)],
 ]);
 
+/** Systems whose folders come from a hub, without a manifest of ours, by `model_type` of their config.json. */
+const HUB_TYPES = new Map<string, HubFamily>([["multi_modality", janusFamily()]]);
+
+interface HubFamily {
+  define(dir: string): Promise<GeneratorDefinition>;
+  /** Files of a repository that a generator with these settings needs. */
+  files(paths: readonly string[], settings: unknown, where: string): Promise<readonly string[]>;
+}
+
+function janusFamily(): HubFamily {
+  return {
+    define: async (dir) => (await import("./ordered/janus/definition.ts")).janusDefinition(dir),
+    async files(paths, settings, where) {
+      const [{ chooseGraphs, filesOf }, { parseJanusSettings }] = await Promise.all([
+        import("./ordered/janus/files.ts"),
+        import("./ordered/janus/settings.ts"),
+      ]);
+      return filesOf(chooseGraphs(paths, parseJanusSettings(settings).dtype ?? null, where), paths);
+    },
+  };
+}
+
+/** @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID for a model of a hub that is no generator */
+async function hubFamilyOf(dir: string): Promise<HubFamily> {
+  const { readJson } = await import("../inference/folder/read-json.ts");
+  const { model_type: type } = await readJson(join(dir, "config.json"));
+  const family = HUB_TYPES.get(String(type));
+  if (family) return family;
+  throw new TtsVarError(
+    "MODEL_INVALID",
+    `${dir} holds a model of type ${String(type)} (config.json), which is no generator that this version knows; it knows ${[...HUB_TYPES.keys()].join(", ")}, and exported folders with a manifest.json`,
+  );
+}
+
 /**
- * The generator of a model folder, by the family that its manifest names.
+ * A generator's folder from a model hub, by its id `owner/name[@revision]`: from the cache, or fetched if that is allowed.
+ *
+ * @param settings `model.options`; they decide which files are needed
+ * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID, CONFIG_INVALID, OUTPUT_UNWRITABLE; see `hubFolder`
+ */
+export async function generatorFolderOfHub(id: string, settings: unknown, host: PluginHost): Promise<string> {
+  const { hubFolder, hubPaths } = await import("../inference/folder/hub.ts");
+  const { allowDownload } = host;
+  const log = (level: "info" | "warn", message: string): void => host.log(level, message);
+  // config.json says what it is, and so which files of many are needed.
+  const first = await hubFolder({ id, allowDownload, log, wanted: (path) => path === "config.json" });
+  const family = await hubFamilyOf(first);
+  const paths = await hubPaths(first);
+  const wanted = new Set(await family.files(paths, settings, id));
+  return hubFolder({ id, allowDownload, log, wanted: (path) => wanted.has(path) });
+}
+
+/**
+ * The generator of a model folder, by the family that its manifest names, or by what a hub's config.json says.
  *
  * @throws TtsVarError MODEL_NOT_FOUND, MODEL_INVALID when it holds something else, PLUGIN_UNKNOWN for a family that this
  *   version does not have
  */
 export async function generatorOfFolder(dir: string): Promise<GeneratorDefinition> {
+  const bare = !existsSync(join(dir, "manifest.json")) && existsSync(join(dir, "config.json"));
+  if (bare) return (await hubFamilyOf(dir)).define(dir);
   const { openModelFolder } = await import("../inference/folder/model-folder.ts");
   const { name, manifest } = await openModelFolder(dir, { verify: false });
   const { family, kind } = manifest as { family?: unknown; kind?: unknown };

@@ -5,7 +5,8 @@ import type { PluginHost } from "../../core/plugin.ts";
 import { hubFolder } from "./hub.ts";
 import { embeddedModelPath } from "./model-folder.ts";
 
-const hubId = /^[\w.-]+\/[\w.-]+(?:@[\w./-]+)?$/;
+/** A model on a hub: `owner/name`, optionally with `@revision`. */
+export const hubId = /^[\w.-]+\/[\w.-]+(?:@[\w./-]+)?$/;
 const needed = /(^[^/]+\.json$)|(^onnx\/(text_model|vision_model|model)\.onnx(_data(_\d+)?)?$)/;
 
 /**

@@ -12,8 +12,8 @@ import { type ModelFile, verifyFile } from "./model-files.ts";
 export interface HubRequest {
   /** `owner/name`, optionally with `@revision` (branch, tag or commit; default main). */
   readonly id: string;
-  /** Which of the repository's files are needed. */
-  readonly wanted: (path: string) => boolean;
+  /** Which of the repository's files are needed; `paths` are all that it has. */
+  readonly wanted: (path: string, paths: readonly string[]) => boolean;
   readonly allowDownload: boolean;
   log(level: "info" | "warn", message: string): void;
   readonly signal?: AbortSignal;
@@ -27,6 +27,8 @@ const recordSchema = z.object({
   revision: z.string(),
   license: z.string(),
   files: z.array(z.object({ path: z.string(), sha256: z.string(), bytes: z.number() })),
+  /** All files that the repository has at this revision; absent in records of older versions. */
+  listed: z.array(z.string()).optional(),
 });
 type HubRecord = z.output<typeof recordSchema>;
 
@@ -51,7 +53,7 @@ export async function hubFolder(request: HubRequest): Promise<string> {
     throw new TtsVarError("MODEL_NOT_FOUND", `"${revision}" is no revision of ${id}`);
   }
   const folder = join(cacheRoot(), "hub", id.replace("/", "--"), revision);
-  const state = await examine(folder, id);
+  const state = await examine(folder, id, request);
   if (state === "whole") return folder;
   if (!request.allowDownload) {
     if (state !== "absent") throw state;
@@ -61,14 +63,14 @@ export async function hubFolder(request: HubRequest): Promise<string> {
       { details: { id: request.id, folder } },
     );
   }
-  if (state !== "absent") request.log("warn", state.message);
+  if (state !== "absent" && state.code === "MODEL_INVALID") request.log("warn", state.message);
   try {
     makeFolder(folder);
     return await whileClaimed(
       join(folder, ".claim"),
       async () => {
         // Whoever held the claim before may have fetched it.
-        if ((await examine(folder, id)) !== "whole") await download(id, revision, folder, request);
+        if ((await examine(folder, id, request)) !== "whole") await download(id, revision, folder, request);
         return folder;
       },
       {
@@ -82,8 +84,18 @@ export async function hubFolder(request: HubRequest): Promise<string> {
   }
 }
 
+/** All files that the repository of a cached folder has. */
+export async function hubPaths(folder: string): Promise<readonly string[]> {
+  const { listed, files } = recordSchema.parse(JSON.parse(await readFile(join(folder, recordName), "utf8")));
+  return listed ?? files.map(({ path }) => path);
+}
+
 /** Whether the cache has the model; if it has a damaged one, the error that says what is wrong with it. */
-async function examine(folder: string, id: string): Promise<"whole" | "absent" | TtsVarError> {
+async function examine(
+  folder: string,
+  id: string,
+  { wanted }: Pick<HubRequest, "wanted">,
+): Promise<"whole" | "absent" | TtsVarError> {
   const path = join(folder, recordName);
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return "absent";
@@ -94,7 +106,28 @@ async function examine(folder: string, id: string): Promise<"whole" | "absent" |
     return new TtsVarError("MODEL_INVALID", `${path} is not valid JSON; ${REFETCH}`, { cause });
   }
   if (record?.id !== id) return "absent";
+  const { files, listed = [] } = record;
+  const have = new Set(files.map((file) => file.path));
+  const lacking = listed.filter((each) => !have.has(each) && each !== recordName && wanted(each, listed));
+  if (lacking.length > 0) {
+    const named = lacking.slice(0, 3).join(", ");
+    return new TtsVarError(
+      "MODEL_NOT_FOUND",
+      `${folder} lacks ${named}, which ${id} has on the hub; add --allow-download to fetch what is missing`,
+      { details: { id, folder, lacking } },
+    );
+  }
   return (await findDamage(folder, record.files)) ?? "whole";
+}
+
+/** Files that an earlier request fetched: they stay, brought to the same revision. */
+async function recorded(folder: string, id: string): Promise<ReadonlySet<string>> {
+  try {
+    const record = recordSchema.parse(JSON.parse(await readFile(join(folder, recordName), "utf8")));
+    return new Set(record.id === id ? record.files.map(({ path }) => path) : []);
+  } catch {
+    return new Set();
+  }
 }
 
 async function findDamage(folder: string, files: readonly ModelFile[]): Promise<TtsVarError | null> {
@@ -109,11 +142,15 @@ async function findDamage(folder: string, files: readonly ModelFile[]): Promise<
 
 async function download(id: string, revision: string, folder: string, request: HubRequest): Promise<void> {
   const listing = await fetchListing(id, revision, request);
-  const files = listing.files.filter(({ path }) => path !== recordName && request.wanted(path));
+  const listed = listing.files.map(({ path }) => path);
+  const before = await recorded(folder, id);
+  const files = listing.files.filter(
+    ({ path }) => path !== recordName && (before.has(path) || request.wanted(path, listed)),
+  );
   if (files.length === 0) {
     throw new TtsVarError(
       "MODEL_NOT_FOUND",
-      `${id} has none of the files that this reward needs; it has ${listing.files.map(({ path }) => path).join(", ")}`,
+      `${id} has none of the files that are needed; it has ${listing.files.map(({ path }) => path).join(", ")}`,
     );
   }
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
@@ -128,7 +165,7 @@ async function download(id: string, revision: string, folder: string, request: H
     request.log("info", `${file.path}: ${file.bytes} bytes, sha256 ${sha256}`);
     fetched.push({ path: file.path, sha256, bytes: file.bytes });
   }
-  const record = { id, revision: listing.sha, license: listing.license, files: fetched };
+  const record = { id, revision: listing.sha, license: listing.license, files: fetched, listed };
   await writeJsonAtomic(join(folder, recordName), record);
 }
 

@@ -142,6 +142,16 @@ async function openBareFolder(dir: string): Promise<ModelFolder> {
   return { dir, name, version: "", kind: "", manifest: {}, files, modelId: filesIdentity(name, files) };
 }
 
+/** Identity of a folder without a manifest by the given files: those that a loader reads. */
+export async function identityOf(dir: string, name: string, paths: readonly string[]): Promise<string> {
+  const files: ModelFile[] = [];
+  for (const path of paths) {
+    await refusePointer(join(dir, path));
+    files.push({ path, sha256: await hashFile(join(dir, path)) });
+  }
+  return filesIdentity(name, files);
+}
+
 /** Folder of this package; found from the sources as well as from compiled files. */
 function packageDir(): string {
   let dir = dirname(fileURLToPath(import.meta.url));

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { TtsVarError } from "../../core/errors.ts";
 import { sizeOf, type Tensor } from "../../core/tensor.ts";
+import { fromHalf, toHalf } from "./half.ts";
 import { importOnnxRuntime } from "./native.ts";
 
 /** Token ids and the like; only inputs have them. */
@@ -11,7 +12,19 @@ export interface IntTensor {
   readonly data: BigInt64Array;
 }
 
-export type Feeds = Readonly<Record<string, Tensor | IntTensor>>;
+/** Bits of half-precision numbers, as a graph gave them: passed on, never computed with. */
+export interface HalfTensor {
+  readonly dims: readonly number[];
+  readonly data: Uint16Array;
+}
+
+/** One byte each, 0 or 1; only inputs are such. */
+export interface BoolTensor {
+  readonly dims: readonly number[];
+  readonly data: Uint8Array;
+}
+
+export type Feeds = Readonly<Record<string, Tensor | IntTensor | HalfTensor | BoolTensor>>;
 
 /** One ONNX graph on the CPU. `run` computes on the calling thread, which stands still meanwhile. */
 export interface OrtSession extends AsyncDisposable {
@@ -22,11 +35,17 @@ export interface OrtSession extends AsyncDisposable {
    * @param fetches outputs to return (default: all); what is not asked for is not copied
    */
   run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
+  /** Like `run`, but half-precision outputs stay what they are. Caches go back as they came. */
+  runRaw(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor | HalfTensor>>;
+  /** Type of an input: `float32`, `float16`, `int64`, ... Numbers are narrowed for half-precision inputs. */
+  typeOf(input: string): string | null;
 }
 
 export interface OrtOptions {
   /** Threads of one operator. Results do not depend on it (see decision record 0003). */
   readonly threads?: number;
+  /** Graphs of others may give different axes one name: only types and numbers of axes are compared. */
+  readonly looseAxes?: boolean;
   /** Write shapes and times of all operators to a file with this prefix when the session is closed. */
   readonly profile?: string;
   /** The graph itself, in place of the file's content; weights beside the file are found as if it were. */
@@ -69,22 +88,31 @@ export async function openOrtSession(file: string, options: OrtOptions = {}): Pr
   } catch (cause) {
     throw new TtsVarError("MODEL_RUNTIME", `onnxruntime cannot load ${file}: ${messageOf(cause)}`, { cause });
   }
+  const types = new Map(
+    session.inputMetadata.map((input) => [input.name, input.isTensor ? input.type : null]),
+  );
+  const runRaw: OrtSession["runRaw"] = async (feeds, fetches = session.outputNames) => {
+    checkFeeds(session.inputMetadata, feeds, file, options.looseAxes);
+    const inputs: Record<string, OrtTensor> = {};
+    for (const name of session.inputNames) inputs[name] = toOrt(ort.Tensor, feeds[name]!, types.get(name));
+    let outputs: InferenceSession.OnnxValueMapType;
+    try {
+      outputs = await session.run(inputs, fetches as string[]);
+    } catch (cause) {
+      throw new TtsVarError("MODEL_RUNTIME", `${file} failed: ${messageOf(cause)}`, { cause });
+    }
+    const result: Record<string, Tensor | HalfTensor> = {};
+    for (const name of fetches) result[name] = fromOrt(outputs[name] as OrtTensor, name, file);
+    return result;
+  };
   return {
     inputs: session.inputNames,
     outputs: session.outputNames,
-    async run(feeds, fetches = session.outputNames) {
-      checkFeeds(session.inputMetadata, feeds, file);
-      const inputs: Record<string, OrtTensor> = {};
-      for (const name of session.inputNames) inputs[name] = toOrt(ort.Tensor, feeds[name]!);
-      let outputs: InferenceSession.OnnxValueMapType;
-      try {
-        outputs = await session.run(inputs, fetches as string[]);
-      } catch (cause) {
-        throw new TtsVarError("MODEL_RUNTIME", `${file} failed: ${messageOf(cause)}`, { cause });
-      }
-      const result: Record<string, Tensor> = {};
-      for (const name of fetches) result[name] = fromOrt(outputs[name] as OrtTensor, name, file);
-      return result;
+    runRaw,
+    typeOf: (input) => types.get(input) ?? null,
+    async run(feeds, fetches) {
+      const outputs = await runRaw(feeds, fetches);
+      return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, widened(tensor)]));
     },
     async [Symbol.asyncDispose]() {
       if (options.profile !== undefined) session.endProfiling();
@@ -100,20 +128,34 @@ function besideFile(options: InferenceSession.SessionOptions, file: string): Inf
   return { ...options, extra: { ...extra, session: { ...extra.session, ...folder } } };
 }
 
-function toOrt(TensorClass: typeof OrtTensor, { dims, data }: Tensor | IntTensor): OrtTensor {
-  return data instanceof Float32Array
-    ? new TensorClass("float32", data, dims)
-    : new TensorClass("int64", data, dims);
+function toOrt(
+  TensorClass: typeof OrtTensor,
+  { dims, data }: Feeds[string],
+  type: string | null | undefined,
+): OrtTensor {
+  if (data instanceof BigInt64Array) return new TensorClass("int64", data, dims);
+  if (data instanceof Uint8Array) return new TensorClass("bool", data, dims);
+  if (data instanceof Uint16Array) return new TensorClass("float16", data, dims);
+  if (type === "float16") return new TensorClass("float16", toHalf(data), dims);
+  return new TensorClass("float32", data, dims);
 }
 
-function fromOrt(tensor: OrtTensor, name: string, file: string): Tensor {
-  if (!(tensor.data instanceof Float32Array)) {
-    throw new TtsVarError(
-      "MODEL_RUNTIME",
-      `output ${name} of ${file} is ${tensor.type}; export the graph with float32 outputs`,
-    );
+function fromOrt(tensor: OrtTensor, name: string, file: string): Tensor | HalfTensor {
+  const { type, dims, data } = tensor;
+  if (data instanceof Float32Array) return { dims, data };
+  if (type === "float16") {
+    // Newer Nodes have an array of their own for it.
+    const view = data as Uint16Array;
+    return { dims, data: new Uint16Array(view.buffer, view.byteOffset, view.length) };
   }
-  return { dims: tensor.dims, data: tensor.data };
+  throw new TtsVarError(
+    "MODEL_RUNTIME",
+    `output ${name} of ${file} is ${type}; export the graph with float32 outputs`,
+  );
+}
+
+function widened({ dims, data }: Tensor | HalfTensor): Tensor {
+  return { dims, data: data instanceof Uint16Array ? fromHalf(data) : data };
 }
 
 /**
@@ -125,6 +167,7 @@ export function checkFeeds(
   metadata: readonly InferenceSession.ValueMetadata[],
   feeds: Feeds,
   file: string,
+  looseAxes = false,
 ): void {
   const axes = new Map<string, { size: number; input: string }>();
   const fail: (message: string) => never = (message) => {
@@ -142,6 +185,7 @@ export function checkFeeds(
     if (data.length !== sizeOf(dims)) {
       fail(`input ${input.name} has ${data.length} values, which do not make the shape ${shape}`);
     }
+    if (looseAxes) continue;
     input.shape.forEach((declared, axis) => {
       const size = dims[axis]!;
       if (typeof declared === "number") {

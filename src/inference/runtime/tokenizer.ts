@@ -6,6 +6,12 @@ import { readJson } from "../folder/read-json.ts";
 export interface Tokenizer {
   /** Ids including the special tokens, at most `maxLength`. */
   encode(text: string): number[];
+  /** Ids of a text without any special tokens around it, uncut. */
+  encodePlain(text: string): number[];
+  /** Id of a token by its text; null if there is none. */
+  idOf(token: string): number | null;
+  /** Id of the token that begins a text; null if the folder names none. */
+  readonly begin: number | null;
   /** Id that stands for what has no token; null if everything has one. */
   readonly unknown: number | null;
   /** Id of the token that fills up short texts; null if the folder names none. */
@@ -29,10 +35,12 @@ export async function loadTokenizer(dir: string, maxLength?: number): Promise<To
   const limit = maxLength ?? (typeof declared === "number" && declared < 1e6 ? declared : 512);
   return {
     unknown: unknownId(definition, config, tokenizer),
-    padding: paddingId(config, tokenizer),
+    padding: namedId(config["pad_token"], tokenizer),
+    begin: namedId(config["bos_token"], tokenizer),
+    idOf: (token) => tokenizer.token_to_id(token) ?? null,
+    encodePlain: (text) => tokenizer.encode(shortened(text), { add_special_tokens: false }).ids,
     encode(text) {
-      // Patterns such as \s*,\s* of a normalizer take quadratic time on blanks; more than these say nothing to a model.
-      const { ids } = tokenizer.encode(text.replace(/\s{65,}/g, (blanks) => blanks.slice(0, 64)));
+      const { ids } = tokenizer.encode(shortened(text));
       return ids.length <= limit ? ids : [...ids.slice(0, limit - 1), ids.at(-1)!];
     },
   };
@@ -50,9 +58,13 @@ function unknownId(
   return typeof token === "string" ? (tokenizer.token_to_id(token) ?? null) : null;
 }
 
-function paddingId({ pad_token }: Record<string, unknown>, tokenizer: HuggingFaceTokenizer): number | null {
+/** Patterns such as \s*,\s* of a normalizer take quadratic time on blanks; more than these say nothing to a model. */
+function shortened(text: string): string {
+  return text.replace(/\s{65,}/g, (blanks) => blanks.slice(0, 64));
+}
+
+function namedId(named: unknown, tokenizer: HuggingFaceTokenizer): number | null {
   // Older folders write added tokens as objects.
-  const token =
-    typeof pad_token === "object" ? (pad_token as { content?: unknown } | null)?.content : pad_token;
+  const token = typeof named === "object" ? (named as { content?: unknown } | null)?.content : named;
   return typeof token === "string" ? (tokenizer.token_to_id(token) ?? null) : null;
 }
