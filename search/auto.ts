@@ -24,7 +24,7 @@ export const autoCandidates: readonly AutoCandidate[] = [
   candidate(bestOfN),
   candidate(draftAndCommit),
   candidate(spread),
-  candidate(spread, { drafts: false }),
+  candidate(spread, { drafts: true }),
   candidate(halving),
   candidate(calibratedStop),
 ];

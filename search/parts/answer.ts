@@ -23,7 +23,7 @@ export function* answerBest(
 
 export const draftsSchema = z
   .boolean()
-  .default(true)
+  .default(false)
   .describe("compare finished images by their drafts, where the model has them; answers are decoded in full");
 
 /** How finished candidates are compared, and what each answer costs beyond that. */

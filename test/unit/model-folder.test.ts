@@ -176,7 +176,7 @@ describe("the embedded models", () => {
       "detector-a@ec0f0b80213b7974",
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
-      "generator@774b997d02193701",
+      "generator@0e83e2db81b74cee",
       "nanodet@b6eb989e68f8527e",
     ]);
   });

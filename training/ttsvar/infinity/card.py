@@ -13,7 +13,9 @@ import argparse
 import json
 from pathlib import Path
 
+from ttsvar.infinity.draft import DraftConfig, DraftDecoder
 from ttsvar.infinity.generator import Bundle, load_bundle
+from ttsvar.infinity.vae import Vae
 from ttsvar.world.paths import REPOSITORY
 
 
@@ -59,7 +61,10 @@ def judged_table(folder: Path) -> str:
     temperature = ", ".join(map(str, result["temperature"]))
     setting = f"guidance {result['guidance'][0]}, temperature {temperature} by scale"
     passed = table({name: row for name, row in result.items() if isinstance(row, dict)})
-    return f"GenEval's rules, detector {result['judge']}, {setting}, {result['prompts']} fresh prompts:\n\n{passed}"
+    draft = (
+        "What the draft decoder costs and loses: [results/draft-agreement](../../results/draft-agreement/README.md).\n\n"
+    )
+    return draft + f"GenEval's rules, detector {result['judge']}, {setting}, {result['prompts']} fresh prompts:\n\n{passed}"
 
 
 def quantised_table() -> str:
@@ -74,6 +79,12 @@ def quantised_table() -> str:
 {rows}
 
 {report[report.index("Recommended"):].strip()}"""
+
+
+def draft_row(vae: Vae) -> str:
+    """The draft decoder, which `add_draft` puts into the folder beside what is exported."""
+    size = millions(DraftDecoder(DraftConfig.of(vae.config)))
+    return f"| draft decoder | convolutional, distilled from the decoder; what searches look through | {size} |\n"
 
 
 def card(bundle: Bundle, folder: Path) -> str:
@@ -93,7 +104,7 @@ autoregressive modelling): the same modules, parameter names, sampling rules and
 | transformer | {c.depth} blocks, width {c.width}, {c.heads} heads, shared adaLN, 2-D RoPE | {millions(model)} |
 | VAE encoder | stride {vae.config.stride}, {vae.config.channels} channels | {millions(vae.encoder)} |
 | VAE decoder | convolutional | {millions(vae.decoder)} |
-| quantiser | signs of residuals, scales {scales}; a magnitude per scale and channel | |
+{draft_row(vae)}| quantiser | signs of residuals, scales {scales}; a magnitude per scale and channel | |
 
 Weights are stored as float16 and computed in float32. Input and output names: see `manifest.json` and the graphs.
 Differences from Infinity: code magnitudes are constants of the manifest instead of 1/sqrt(d), and the text encoder is
