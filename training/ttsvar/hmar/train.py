@@ -23,8 +23,8 @@ from ttsvar.common.training import Ema, Swapped, append_json, cosine, load_check
 from ttsvar.hmar.masked import MaskedPart, block_diagonal_mask
 from ttsvar.infinity.bits import tokens
 from ttsvar.infinity.generator import Bundle, load_bundle
-from ttsvar.infinity.latents import TAG_MIXES, LatentPool, world_config
-from ttsvar.world import World
+from ttsvar.infinity.latents import TAG_MIXES, LatentPool
+from ttsvar.world import World, world_config
 
 VALIDATION_SEED = 9_200
 

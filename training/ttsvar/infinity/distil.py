@@ -24,14 +24,14 @@ from ttsvar.common.training import Ema, Swapped, append_json, cosine, load_check
 from ttsvar.hmar.masked import block_diagonal_mask, token_weights
 from ttsvar.infinity.bits import tokens
 from ttsvar.infinity.generator import Bundle, Generator, load_bundle, pad
-from ttsvar.infinity.latents import TAG_MIXES, draw_scenes, world_config
+from ttsvar.infinity.latents import TAG_MIXES, draw_scenes
 from ttsvar.infinity.model import InfinityConfig
 from ttsvar.infinity.schedule import Schedule
 from ttsvar.infinity.train import RECIPES, compile_elementwise, is_block_matrix
 from ttsvar.infinity.vae import to_float
 from ttsvar.text.encoder import TextConfig
 from ttsvar.text.tokenizer import Tokenizer
-from ttsvar.world import World
+from ttsvar.world import World, world_config
 
 HELD_OUT = 256
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ttsvar.common.training import load_checkpoint, save_checkpoint
 from ttsvar.infinity.generator import pad
-from ttsvar.infinity.latents import TAG_MIXES, draw_scenes, world_config
+from ttsvar.infinity.latents import TAG_MIXES, draw_scenes
 from ttsvar.infinity.train_vae import load_vae
 from ttsvar.infinity.vae import to_float
-from ttsvar.world import World
+from ttsvar.world import World, world_config
 
 SEED = 41
 CHUNK = 128
