@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { TtsVarError } from "../core/errors.ts";
 import type { GeneratorDefinition } from "../core/generator.ts";
@@ -123,7 +123,10 @@ export async function generatorFolderOfHub(id: string, settings: unknown, host: 
  *   version does not have
  */
 export async function generatorOfFolder(dir: string): Promise<GeneratorDefinition> {
-  const bare = !existsSync(join(dir, "manifest.json")) && existsSync(join(dir, "config.json"));
+  const has = (name: string): boolean => existsSync(join(dir, name));
+  // Hubs keep graphs in a folder of their own; beside config.json they are an export that did not finish.
+  const bare =
+    has("config.json") && !has("manifest.json") && !readdirSync(dir).some((name) => name.endsWith(".onnx"));
   if (bare) return (await hubFamilyOf(dir)).define(dir);
   const { openModelFolder } = await import("../inference/folder/model-folder.ts");
   const { name, manifest } = await openModelFolder(dir, { verify: false });
