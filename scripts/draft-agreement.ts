@@ -13,6 +13,7 @@ import { FULL_VIEW, type Picture, stillOf, viewAt } from "../src/core/generator.
 import type { RgbImage } from "../src/core/image.ts";
 import { loadPrompts } from "../src/eval/geneval/prompt-source.ts";
 import { officialOptions } from "../src/eval/geneval/rules.ts";
+import { type Cell, intervals } from "../src/eval/statistics/intervals.ts";
 import { makeFolder } from "../src/io/atomic.ts";
 
 const { values } = parseArgs({
@@ -32,15 +33,6 @@ function psnr(one: RgbImage, other: RgbImage): number {
   return 10 * Math.log10(255 ** 2 / (sum / one.data.length));
 }
 
-/** Wilson's interval of a share, 95 %. */
-function wilson(hits: number, of: number): [number, number] {
-  const z = 1.959964;
-  const share = hits / of;
-  const centre = (share + z ** 2 / (2 * of)) / (1 + z ** 2 / of);
-  const half = (z * Math.sqrt((share * (1 - share)) / of + z ** 2 / (4 * of ** 2))) / (1 + z ** 2 / of);
-  return [centre - half, centre + half];
-}
-
 const { definition } = await findGenerator(values.model);
 await using generator = await definition.open({}, { threads: 1 });
 await using judge = await openJudge({ detector: values.judge, colorModel: null, rules: officialOptions });
@@ -48,7 +40,8 @@ const { shape, stages, cost, name, version } = generator.traits;
 const draft = viewAt(shape, 1, "now", "draft");
 const prompts = await loadPrompts(values.prompts, values.seed, []);
 const ids = Array.from({ length: Number(values.samples) }, (_, at) => `c${at}`);
-const tally = { same: 0, full: 0, draft: 0, images: 0, psnr: 0 };
+const cells: Cell[] = [];
+const tally = { full: 0, draft: 0, images: 0, psnr: 0 };
 for (const item of prompts) {
   const session = await generator.start({ prompt: item.prompt, seed: 0 }, ids);
   while (session.stage < stages.length) await session.step();
@@ -61,15 +54,15 @@ for (const item of prompts) {
   const [right, rightDraft] = [await verdicts(whole), await verdicts(drafted)];
   for (const row of rows) {
     tally.images += 1;
-    tally.same += Number(right[row] === rightDraft[row]);
     tally.full += Number(right[row]);
     tally.draft += Number(rightDraft[row]);
     tally.psnr += psnr(stillOf(whole[row]!), stillOf(drafted[row]!));
   }
+  cells.push({ stratum: item.tag, values: rows.map((row) => Number(right[row] === rightDraft[row])) });
   session.release();
 }
 const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
-const [low, high] = wilson(tally.same, tally.images);
+const { estimate, low, high } = intervals(cells, { range: [0, 1] }).overall;
 const table = `# Drafts
 
 What the draft decoder of ${name} (${version}) loses on finished images.
@@ -77,11 +70,11 @@ What the draft decoder of ${name} (${version}) loses on finished images.
 | | |
 |---|---|
 | FLOPs of a draft, of a full decode | ${percent(cost.drafts!.now! / cost.views.now!)} |
-| same verdict by ${values.judge} | ${percent(tally.same / tally.images)} [${percent(low)}, ${percent(high)}] of ${tally.images} images |
+| same verdict by ${values.judge} | ${percent(estimate)} [${percent(low)}, ${percent(high)}] of ${tally.images} images |
 | right by the full picture, by the draft | ${percent(tally.full / tally.images)}, ${percent(tally.draft / tally.images)} |
 | mean PSNR between the two | ${(tally.psnr / tally.images).toFixed(1)} dB |
 
-${prompts.length} prompts of the seed \`${values.seed}\`, ${values.samples} images each; interval by Wilson over images. How well
+${prompts.length} prompts of the seed \`${values.seed}\`, ${values.samples} images each; interval of 95 % for new prompts, which are the units. How well
 drafts of unfinished pictures predict the end: results/previews.
 
     npx tsx scripts/draft-agreement.ts${values.model === "embedded" ? "" : ` --model ${values.model}`}
