@@ -5,7 +5,7 @@ import {
   SPECIFICATION_VERSION,
 } from "../../core/generator.ts";
 import { batchGenerator } from "../batches.ts";
-import { canvasSchema, canvasShape, sideOf } from "../canvas/manifest.ts";
+import { canvasSchema, canvasShape, canvasViews, sideOf } from "../canvas/manifest.ts";
 import { type CanvasFamily, type CanvasModel, type CanvasParts, canvasDefinition } from "../canvas/open.ts";
 import { cellsOf } from "./flow.ts";
 import { CellFlowModel } from "./model.ts";
@@ -48,7 +48,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
         return flops.pass * (groups * settings.steps + closing);
       }),
       shared: 0,
-      views: { now: flops.view },
+      ...canvasViews(manifest),
     },
     memory: null,
     settings: { ...settings },

@@ -13,6 +13,8 @@ export interface LatentGraphs {
   /** token [n, values, side, side] -> latent [n, channels, side, side] */
   readonly widen: OrtSession;
   readonly decoder: OrtSession;
+  /** A draft decoder, opened when first used; absent: there is none. */
+  readonly draft?: () => Promise<OrtSession>;
   /** From pixels to tokens, opened when first used; absent: the model cannot read pictures. */
   readonly encoder?: () => Promise<{ readonly encoder: OrtSession; readonly narrow: OrtSession }>;
 }
@@ -25,6 +27,7 @@ export class LatentSpace {
   readonly #graphs: LatentGraphs;
   readonly #shape: Shape;
   readonly #values: number;
+  #draft: Promise<OrtSession> | undefined;
   #encoder: ReturnType<NonNullable<LatentGraphs["encoder"]>> | undefined;
 
   constructor(graphs: LatentGraphs, shape: Shape, values: number) {
@@ -41,6 +44,7 @@ export class LatentSpace {
     const sides = sidesOf(this.#shape, view.size);
     const size = { h: sides.height / grain, w: sides.width / grain };
     const block = viewsAtOnce(whole);
+    const decoder = await this.#decoderOf(view);
     const images: RgbImage[] = [];
     for (let start = 0; start < canvases.length; start += block) {
       const part = canvases.slice(start, start + block);
@@ -55,13 +59,20 @@ export class LatentSpace {
       part.forEach((_, at) => {
         reduced.set(reduceArea(rowOf(latent!, at), channels, whole, size), at * channels * size.h * size.w);
       });
-      const { image } = await this.#graphs.decoder.run(
+      const { image } = await decoder.run(
         { latent: { dims: [part.length, channels, size.h, size.w], data: reduced } },
         ["image"],
       );
       for (let at = 0; at < part.length; at++) images.push(toImage(image!, at));
     }
     return images;
+  }
+
+  async #decoderOf({ quality }: View): Promise<OrtSession> {
+    if (quality !== "draft") return this.#graphs.decoder;
+    if (!this.#graphs.draft) throw new TtsVarError("CONFIG_INVALID", "this model has no draft decoder");
+    this.#draft ??= this.#graphs.draft();
+    return this.#draft;
   }
 
   /**

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import * as z from "zod";
-import type { Shape } from "../../core/generator.ts";
+import type { GeneratorCost, Shape } from "../../core/generator.ts";
 import { type ModelFolder, parseWith } from "../../inference/folder/model-folder.ts";
 
 const size = z.int().positive();
@@ -22,6 +22,7 @@ export const canvasSchema = z.looseObject({
     channels: size,
     decoder: z.string(),
     encoder: z.string().optional(),
+    draft: z.string().optional(),
   }),
   /** Values of a token. */
   tokenChannels: size,
@@ -31,8 +32,9 @@ export const canvasSchema = z.looseObject({
     prompt: flops,
     /** One pass over the whole canvas, one candidate and one guidance group. */
     pass: flops,
-    /** From tokens to a full-size picture. */
+    /** From tokens to a full-size picture, and to its draft where the autoencoder has a draft decoder. */
     view: flops,
+    draft: flops.optional(),
   }),
 });
 
@@ -48,6 +50,19 @@ export function canvasManifest<Manifest extends CanvasManifest>(
   schema: z.ZodType<Manifest>,
 ): Manifest {
   return parseWith(schema, folder.manifest, join(folder.dir, "manifest.json"));
+}
+
+/** Prices of views of a canvas; `ahead` is what guessing at its end costs besides the picture, for families that can. */
+export function canvasViews(
+  { flops, latents }: CanvasManifest,
+  ahead?: number,
+): Pick<GeneratorCost, "views" | "drafts"> {
+  const of = (picture: number) => ({
+    now: picture,
+    ...(ahead === undefined ? {} : { ahead: picture + ahead }),
+  });
+  const drafted = latents.draft !== undefined && flops.draft !== undefined;
+  return { views: of(flops.view), ...(drafted ? { drafts: of(flops.draft!) } : {}) };
 }
 
 /** Tokens of the canvas by side. */

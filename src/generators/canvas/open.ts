@@ -105,6 +105,7 @@ async function openParts<Manifest extends CanvasManifest>(
     {
       widen: await open(graphs.widen),
       decoder: await openBase(base.decoder),
+      ...(base.draft ? { draft: () => openBase(base.draft!) } : {}),
       ...(narrow && latents.encoder !== undefined
         ? { encoder: async () => ({ encoder: await openBase(base.encoder!), narrow: await open(narrow) }) }
         : {}),
@@ -134,9 +135,11 @@ async function openAutoencoder({ folder, manifest }: CanvasModel<CanvasManifest>
       `${folder.name} draws latents of the model ${latents.model}, but ${base.dir} has no graph with SHA-256 ${sha256}: it is another version`,
     );
   };
+  const maybe = (sha256: string | undefined) => (sha256 === undefined ? undefined : graphOf(sha256));
   return {
     dir: base.dir,
     decoder: graphOf(latents.decoder),
-    encoder: latents.encoder === undefined ? undefined : graphOf(latents.encoder),
+    encoder: maybe(latents.encoder),
+    draft: maybe(latents.draft),
   };
 }

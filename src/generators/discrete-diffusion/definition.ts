@@ -6,7 +6,7 @@ import {
 } from "../../core/generator.ts";
 import { batchGenerator } from "../batches.ts";
 import { type Codebook, codebookEntry, readCodebook } from "../canvas/codebook.ts";
-import { canvasSchema, canvasShape, sideOf } from "../canvas/manifest.ts";
+import { canvasSchema, canvasShape, canvasViews, sideOf } from "../canvas/manifest.ts";
 import { type CanvasFamily, type CanvasModel, type CanvasParts, canvasDefinition } from "../canvas/open.ts";
 import { DiffusionModel } from "./model.ts";
 import { diffusionSampling, diffusionSettings } from "./settings.ts";
@@ -55,7 +55,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
       stages: stages.map(() => step),
       shared: 0,
       // The guess at the end falls off every step, so looking ahead costs no pass.
-      views: { now: flops.view, ahead: flops.view },
+      ...canvasViews(manifest, 0),
       // All of a canvas again means all steps up to here again.
       refine: stages.map((index) => step * (index + 1)),
     },

@@ -6,7 +6,7 @@ import {
 } from "../../core/generator.ts";
 import type { OrtSession } from "../../inference/runtime/ort-session.ts";
 import { batchGenerator } from "../batches.ts";
-import { canvasSchema, canvasShape, sideOf } from "../canvas/manifest.ts";
+import { canvasSchema, canvasShape, canvasViews, sideOf } from "../canvas/manifest.ts";
 import { type CanvasFamily, type CanvasModel, type CanvasParts, canvasDefinition } from "../canvas/open.ts";
 import { CategoricalHead } from "./categorical-head.ts";
 import { DiffusionHead, GUESS_STEPS, type TokenHead } from "./head.ts";
@@ -75,7 +75,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
       // Which tokens come first and what they are is drawn after the first pass, but in its stage.
       shared: 0,
       // A guess at all that is masked comes from the vectors of the latest pass.
-      views: { now: flops.view, ahead: flops.view + count * guess },
+      ...canvasViews(manifest, count * guess),
       refine: costs,
     },
     memory: null,

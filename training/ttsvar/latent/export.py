@@ -150,6 +150,8 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
     tokenizer_files = write(out, f.trunk.text.config.huggingface())
     autoencoder = json.loads((base / "manifest.json").read_text())
     nominal = torch.ones(1, NOMINAL_TOKENS, dtype=torch.long)
+    widen, per_cell = count(lambda: f.widen(token[:1])), autoencoder["flops"]
+    pictures = {"view": "decodePerLatentCell", "draft": "draftPerLatentCell"}
     single = f.nominal or [v[:1] for v in f.inputs.values()]
     c = f.trunk.body.config
     content = {
@@ -159,13 +161,14 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
         "latents": {
             "model": base.name, "channels": 32, "decoder": autoencoder["graphs"]["vae_decode"]["sha256"],
             **({"encoder": autoencoder["graphs"]["vae_encode"]["sha256"]} if f.narrow is not None else {}),
+            **({"draft": autoencoder["graphs"]["vae_draft"]["sha256"]} if "vae_draft" in autoencoder["graphs"] else {}),
         },
         "tokenChannels": f.channels,
         "sampling": f.sampling,
         "graphs": {name: {"file": f"{name}.onnx", **digest(out / f"{name}.onnx")} for name in graphs},
         "flops": {
             "prompt": count(lambda: f.trunk.both(nominal)), "pass": count(lambda: f.run(*single, one)),
-            "view": count(lambda: f.widen(token[:1])) + round(autoencoder["flops"]["decodePerLatentCell"] * SIDE * SIDE),
+            **{key: widen + round(per_cell[name] * SIDE * SIDE) for key, name in pictures.items() if name in per_cell},
         },
         "tokenizer": {"files": {name: digest(out / name)["sha256"] for name in tokenizer_files}},
         **f.extra, "training": f.training, "license": LICENSE, "card": "card.md",

@@ -6,7 +6,7 @@ import {
 } from "../../../core/generator.ts";
 import { batchGenerator } from "../../batches.ts";
 import { type Codebook, codebookEntry, readCodebook } from "../../canvas/codebook.ts";
-import { canvasSchema, canvasShape, sideOf } from "../../canvas/manifest.ts";
+import { canvasSchema, canvasShape, canvasViews, sideOf } from "../../canvas/manifest.ts";
 import {
   type CanvasFamily,
   type CanvasModel,
@@ -72,7 +72,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
       stages: costs,
       // A row's second token follows a draw.
       shared: grouping === "diagonal" ? 1 : 0,
-      views: { now: flops.view },
+      ...canvasViews(manifest),
     },
     memory: null,
     settings: { ...settings },
