@@ -90,9 +90,11 @@ export async function openStudy(
     );
   }
   const features = owned.use(await openFeatures(search.features, host));
-  const { shape } = open.generator.traits;
-  const previews = config.tree.previews.map((preview) =>
-    preview === "draft" ? viewAt(shape, 1, "now", "draft") : viewAt(shape, preview, "now"),
+  const { shape, looks } = open.generator.traits;
+  const previews = config.tree.previews.flatMap((preview) =>
+    looks.map((look) =>
+      preview === "draft" ? viewAt(shape, 1, look, "draft") : viewAt(shape, preview, look),
+    ),
   );
   return {
     parts: {

@@ -1,7 +1,7 @@
-import { createRng } from "../core/rng.ts";
 import { rowOf, type Tensor } from "../core/tensor.ts";
 import { tokenVectors } from "../core/tokens.ts";
 import type { Interval } from "../eval/statistics/intervals.ts";
+import { bootstrapPrompts } from "./bootstrap-prompts.ts";
 import { groupBy } from "./group-by.ts";
 import { tokensOf, wholeKey } from "./record-tree.ts";
 import type { TreeRow } from "./study-plan.ts";
@@ -10,8 +10,9 @@ import type { TreeRow } from "./study-plan.ts";
 export interface PreviewRow {
   readonly scale: number;
   /**
-   * Latent size, such as "4x4"; "full" for the whole latent, "draft" for the draft decoder's picture of it; "signal" for what the logits give for nothing; "pairs" where
-   * two images are compared instead: how far apart they are, with how much their rewards differ.
+   * Latent size, such as "4x4"; "full" for the whole latent, "draft" for the draft decoder's picture of it; with "ahead" for
+   * the model's guess at the end; "signal" for what the logits give for nothing; "pairs" where two images are compared
+   * instead: how far apart they are, with how much their rewards differ.
    */
   readonly size: string;
   /** What is looked at: the reward of the preview, a free signal, or the distance of tokens. */
@@ -53,7 +54,7 @@ export function sumPreviews(trees: readonly TreeRow[], primaryReward: string): P
   };
   for (let scale = 0; scale < scales; scale++) {
     for (const key of Object.keys(trees[0]!.tree.scores)) {
-      const [, name, at, size] = /^(.*)@(\d+)(?::(\d+x\d+|draft))?$/.exec(key)!;
+      const [, name, at, size] = /^(.*)@(\d+)(?::(.+))?$/.exec(key)!;
       if (name !== primaryReward || Number(at) !== scale) continue;
       add({ scale, size: size ?? "full", view: "reward" }, ({ tree }) => tree.scores[key]!);
     }
@@ -82,8 +83,8 @@ export function tabulatePreviews(views: readonly PreviewSums[], draws: number): 
     scale,
     size,
     view,
-    withReward: interval(withReward, least),
-    withVerdict: interval(withVerdict, least),
+    withReward: bootstrapPrompts(withReward, correlation, least),
+    withVerdict: bootstrapPrompts(withVerdict, correlation, least),
   }));
 }
 
@@ -122,26 +123,14 @@ function sumsOf(left: readonly Centred[], right: readonly Centred[]): Sums[] {
   });
 }
 
-function interval(sums: readonly Sums[], draws: number): Interval {
-  const correlation = (picks: readonly number[]): number => {
-    let [xx, xy, yy] = [0, 0, 0];
-    for (const pick of picks) {
-      const [a, b, c] = sums[pick]!;
-      xx += a;
-      xy += b;
-      yy += c;
-    }
-    return xx > 0 && yy > 0 ? xy / Math.sqrt(xx * yy) : 0;
-  };
-  const everyone = sums.map((_, index) => index);
-  const uniforms = new Float64Array(sums.length);
-  const rng = createRng("study", "previews");
-  const drawn = Array.from({ length: draws }, (_, draw) => {
-    rng.stream("stats", "prompts", draw).fill(uniforms);
-    return correlation(Array.from(uniforms, (uniform) => Math.floor(uniform * sums.length)));
-  }).sort((a, b) => a - b);
-  const at = (share: number): number => drawn[Math.min(draws - 1, Math.floor(share * draws))]!;
-  return { estimate: correlation(everyone), low: at(0.025), high: at(0.975) };
+function correlation(prompts: readonly Sums[]): number {
+  let [xx, xy, yy] = [0, 0, 0];
+  for (const [a, b, c] of prompts) {
+    xx += a;
+    xy += b;
+    yy += c;
+  }
+  return xx > 0 && yy > 0 ? xy / Math.sqrt(xx * yy) : 0;
 }
 
 function dot(a: readonly number[], b: readonly number[]): number {

@@ -36,6 +36,7 @@ export interface Tree {
   readonly tokens?: readonly RecordedTokens[];
   /**
    * Final scores of second continuations: `copies[scale][root]` shares the root's tokens up to and including that scale.
+   * Empty for scales that were not looked at.
    */
   readonly copies: readonly (readonly number[])[];
 }
@@ -56,7 +57,7 @@ export interface TreeOptions {
   readonly featurePreview: View | false;
   /** Whether to record tokens. */
   readonly tokens?: boolean | undefined;
-  /** Roots of which a second continuation is drawn from every scale. */
+  /** Roots of which a second continuation is drawn from every scale that is looked at. */
   readonly copies: number;
 }
 
@@ -65,12 +66,16 @@ export function wholeKey(what: string, scale: number): string {
   return `${what}@${scale}`;
 }
 
-/** Name of one view of the population: what was looked at, after which scale, at how many cells of the grain, whether drafted. */
+/**
+ * Name of one view of the population: what was looked at, after which scale, at how many cells of the grain, whether drafted,
+ * whether at the model's guess at the end.
+ */
 export function viewKey(what: string, scale: number, view: View, shape: Shape): string {
   const { width, height } = sidesOf(shape, view.size);
   const parts = [
     ...(view.size === 1 ? [] : [`${height / shape.grain}x${width / shape.grain}`]),
     ...(view.quality ? [view.quality] : []),
+    ...(view.look === "ahead" ? [view.look] : []),
   ];
   return [wholeKey(what, scale), ...(parts.length > 0 ? [parts.join(" ")] : [])].join(":");
 }
@@ -100,7 +105,9 @@ function treeProgram(options: TreeOptions): SearchFunction {
       if (options.tokens) yield* tokens(population);
       const looked = options.scales?.includes(scale) ?? true;
       const whole = scale === last ? [FULL_VIEW] : [];
-      const isOther = ({ size, quality }: View) => scale < last || size < 1 || quality !== undefined;
+      // At the end there is nothing ahead.
+      const isOther = ({ size, quality, look }: View) =>
+        scale < last || (look === "now" && (size < 1 || quality !== undefined));
       const others = looked ? options.previews.filter(isOther) : [];
       for (const view of [...whole, ...others]) {
         for (const reward of options.rewards) yield* score(population, reward, { view });
@@ -108,7 +115,8 @@ function treeProgram(options: TreeOptions): SearchFunction {
       if (options.featurePreview !== false && looked && scale < last) {
         yield* features(population, { view: options.featurePreview });
       }
-      if (options.copies > 0 && scale < last) yield* secondContinuations(space, population, options.copies);
+      if (options.copies > 0 && looked && scale < last)
+        yield* secondContinuations(space, population, options.copies);
     }
     for (const reward of options.finalRewards ?? []) yield* score(population, reward);
     return { finalists: population, best: 0 } satisfies SearchOutcome;
@@ -146,6 +154,9 @@ function treeOf(events: readonly TraceEvent[], { width }: TreeOptions, shape: Sh
     } else if (event.type === "scores" && event.population === 0) {
       scores[viewKey(event.reward, event.stage, event.view, shape)] = event.raw;
     } else if (event.type === "scores") {
+      // The copies of a scale are scored before the main population goes on.
+      const scale = signals.length - 1;
+      while (copies.length < scale) copies.push([]);
       copies.push([...event.raw]);
     } else if (event.type === "tokens") {
       drawn.push({ kind: event.kind, count: event.count, base64: event.base64 });

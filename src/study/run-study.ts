@@ -74,7 +74,7 @@ async function drawTree(
   signal: AbortSignal,
 ): Promise<TreeRow> {
   const metadata = plan.prompts[where.prompt]!;
-  const { width, previews, scales, features, tokens } = plan.tree;
+  const { width, previews, scales, features, tokens, copies } = plan.tree;
   const { tree, result } = await recordTree(
     {
       ...parts,
@@ -89,7 +89,7 @@ async function drawTree(
       ...(scales ? { scales } : {}),
       featurePreview: features && parts.features ? (previews[0] ?? FULL_VIEW) : false,
       tokens,
-      copies: 0,
+      copies,
     },
   );
   const judged = await parts.judge.judge(result.candidates.map(({ image }) => ({ image, item: metadata })));

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { z } from "zod";
 import { TtsVarError } from "../core/errors.ts";
 
@@ -16,6 +17,13 @@ export const studySchema = z.strictObject({
     .prefault({})
     .describe(
       "Settings of every search, as in a search configuration: model, reward, features, sampling, calibration",
+    ),
+  models: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe(
+      "Models that the study is run with one by one, each in a folder of its own, and then side by side",
     ),
   rewards: z
     .record(z.string(), plugin)
@@ -50,7 +58,14 @@ export const studySchema = z.strictObject({
         .array(z.union([z.number().gt(0).max(1), z.literal("draft")]))
         .min(1)
         .default([0.5])
-        .describe("Previews recorded: sizes as fractions of the side, or drafts at full size"),
+        .describe(
+          "Previews recorded: sizes as fractions of the side, or drafts at full size; now, and ahead where the model can",
+        ),
+      copies: z
+        .int()
+        .min(0)
+        .default(0)
+        .describe("Candidates of which a second end is drawn after every look: how much is decided by then"),
       scales: z
         .array(z.int().min(0))
         .nullable()
@@ -122,7 +137,12 @@ export function parseStudy(
       ),
     );
   }
-  const { arms, budgets, contrasts, reference } = parsed.data;
+  const { arms, budgets, contrasts, models, reference, search } = parsed.data;
+  if (models && "model" in search)
+    throw refuse([`${at(["models"])}: models and search.model are both given; name the models once`]);
+  const folders = models?.map((model) => basename(model));
+  const again = folders?.find((folder, index) => folders.indexOf(folder) !== index);
+  if (again !== undefined) throw refuse([`${at(["models"])}: ${again} is named twice`]);
   const names = arms.map(({ name }) => name);
   const twice = names.findIndex((name, index) => names.indexOf(name) !== index);
   if (twice >= 0) throw refuse([`${at(["arms", twice])}: two arms are named "${names[twice]}"`]);

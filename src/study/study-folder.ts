@@ -4,7 +4,15 @@ import type { Claim } from "../io/claim.ts";
 import { type OutputOptions, openOutputFolder, parsedOrUndefined } from "../io/ownership.ts";
 import { recordFile } from "./study-report.ts";
 
-const REPORT = [recordFile, "table.json", "table.md", "scores.svg", "previews.svg", "README.md"];
+const REPORT = [
+  recordFile,
+  "table.json",
+  "table.md",
+  "scores.svg",
+  "previews.svg",
+  "models.svg",
+  "README.md",
+];
 
 /**
  * Claims a study's folder while it runs. Whether a study of ours filled it is told by its stamp, its answers or its table.

@@ -48,6 +48,8 @@ export interface StudyPlan {
     readonly scales: readonly number[] | null;
     readonly features: boolean;
     readonly tokens?: boolean | undefined;
+    /** Candidates of which a second end is drawn after every look. */
+    readonly copies: number;
   };
   /** Rewards that only ever look at finished images. */
   readonly finalRewards: readonly string[];
@@ -141,6 +143,19 @@ export function planInputOf(
 /** The study's own unit in units of an arm, whose guidance or features may make a whole image cheaper. */
 function unitRatio(arm: StudyArm, parts: StudyParts, input: PlanInput): number {
   return arm.generator ? unitOf(input, parts) / unitOf(input) : 1;
+}
+
+/** Share of a unit that a candidate has cost after each stage, before anything is looked at. */
+export function spentAfter({ arms: [arm] }: StudyPlan, parts: StudyParts): number[] {
+  const { cost } = createSpace(
+    planInputOf({ ...arm!, generator: parts.generator }, 1, parts, []),
+    (limit) => limit,
+  );
+  let spent = cost.prompt;
+  return cost.stages.map((flops) => {
+    spent += flops;
+    return spent / cost.unit;
+  });
 }
 
 /** FLOPs of one unit: the input's own, or with the study's generator. */

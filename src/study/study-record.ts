@@ -1,4 +1,5 @@
 import { TtsVarError } from "../core/errors.ts";
+import { type DecidedSums, sumDecided } from "./decided-table.ts";
 import { groupBy } from "./group-by.ts";
 import { type PreviewSums, sumPreviews } from "./preview-table.ts";
 import type { StudyConfig } from "./study-config.ts";
@@ -15,6 +16,10 @@ export interface StudyRecord {
   readonly trees: readonly JudgedTree[];
   readonly cells: readonly StudyCell[];
   readonly previews: readonly PreviewSums[];
+  /** Of trees with second ends. */
+  readonly decided: readonly DecidedSums[];
+  /** Share of a unit that a candidate has cost after each stage; absent in records of before it was kept. */
+  readonly spentAfter?: readonly number[] | undefined;
 }
 
 /** What the models' work came to. */
@@ -22,6 +27,7 @@ export function recordOf(
   allTrees: readonly TreeRow[],
   cells: readonly StudyCell[],
   primaryReward: string,
+  spentAfter: readonly number[],
 ): StudyRecord {
   const trees = allTrees.filter(({ proposal }) => proposal === ownProposal);
   return {
@@ -29,6 +35,8 @@ export function recordOf(
     // Rounded as they are kept, so that the same table comes out of the file.
     cells: cells.map((cell) => ({ ...cell, score: short(cell.score), spent: short(cell.spent) })),
     previews: sumPreviews(trees, primaryReward),
+    decided: sumDecided(trees, primaryReward),
+    spentAfter: spentAfter.map(short),
   };
 }
 
@@ -44,6 +52,7 @@ interface Header extends ReportFacts {
   /** Of each prompt, in order. */
   readonly tags: readonly string[];
   readonly replicates: number;
+  readonly spentAfter?: readonly number[] | undefined;
 }
 
 /** Answers of an arm at one budget: verdicts as 0 and 1, replicate by replicate within prompts. */
@@ -58,11 +67,11 @@ interface ArmLine {
 
 /** The record as JSON lines: what it is of, the trees, an arm and budget on each line, a view of previews on each line. */
 export function formatRecord(record: StudyRecord, config: StudyConfig, facts: ReportFacts): string {
-  const { trees, cells, previews } = record;
+  const { trees, cells, previews, decided, spentAfter } = record;
   const tags: string[] = [];
   for (const { prompt, tag } of trees) tags[prompt] = tag;
   const replicates = trees.length / tags.length;
-  const header: Header = { schemaVersion: 1, ...facts, config, tags, replicates };
+  const header: Header = { schemaVersion: 1, ...facts, config, tags, replicates, spentAfter };
   const arms = groupBy(cells, ({ arm, units }) => `${arm}@${units}`);
   const lines = [
     header,
@@ -78,6 +87,7 @@ export function formatRecord(record: StudyRecord, config: StudyConfig, facts: Re
       }),
     ),
     ...previews,
+    ...decided,
   ];
   return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 }
@@ -96,7 +106,7 @@ export function parseRecord(
     new TtsVarError("EVAL_DATA", `${where} ${problem}; run the study again`);
   if (header?.schemaVersion !== 1 || !Array.isArray(header.tags) || !Array.isArray(forest?.trees))
     throw refuse("holds no answers of a study (schemaVersion 1, then the trees)");
-  const { tags, replicates, command, versions, config } = header;
+  const { tags, replicates, command, versions, config, spentAfter } = header;
   const pairs = tags.flatMap((tag, prompt) =>
     Array.from({ length: replicates }, (_, replicate) => ({ prompt, replicate, tag })),
   );
@@ -121,6 +131,8 @@ export function parseRecord(
       }));
     }),
     previews: rest.filter((line): line is PreviewSums => Object.hasOwn(line as object, "view")),
+    decided: rest.filter((line): line is DecidedSums => Object.hasOwn(line as object, "ends")),
+    spentAfter,
   };
 }
 

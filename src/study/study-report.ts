@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import type { Interval } from "../eval/statistics/intervals.ts";
 import { writeFileAtomic, writeJsonAtomic } from "../io/atomic.ts";
 import { controlRules } from "./controls.ts";
 import type { Difference } from "./differences.ts";
 import { plotArms, plotPreviews, plotStudy } from "./plots.ts";
+import { correlation, markdownTable, percent, probability, range, signed } from "./report-text.ts";
 import type { StudyConfig } from "./study-config.ts";
 import { formatRecord, type ReportFacts, type StudyRecord } from "./study-record.ts";
 import { type StudyTable, tabulate } from "./study-table.ts";
@@ -98,6 +98,15 @@ function describePreviews({ previews }: StudyTable): string {
   return markdownTable(["after scale", "view", "size", "with the final reward", "with the verdict"], rows, 3);
 }
 
+function describeDecided({ decided, spentAfter }: StudyTable): string {
+  const rows = decided.map(({ scale, decided: share }) => [
+    scale,
+    spentAfter ? percent(spentAfter[scale]!) : "",
+    correlation(share),
+  ]);
+  return markdownTable(["after scale", "% of a unit spent", "decided"], rows, 0);
+}
+
 function describeTags({ rows }: StudyTable): string {
   const tags = Object.keys(rows[0]?.byTag ?? {});
   const cells = rows.map(({ arm, units, byTag }) => [arm, units, ...tags.map((tag) => percent(byTag[tag]!))]);
@@ -155,17 +164,17 @@ function describeStudy(config: StudyConfig, table: StudyTable, facts: ReportFact
     describePreviews(table),
     "![previews](previews.svg)",
     "",
+    ...(table.decided.length > 0
+      ? [
+          "## What is decided",
+          "",
+          "Share of the final reward's variance within prompts that two ends of one beginning have in common.",
+          "",
+          describeDecided(table),
+        ]
+      : []),
     ...versions,
   ].join("\n")}\n`;
-}
-
-function markdownTable(
-  head: readonly string[],
-  rows: readonly (readonly (string | number)[])[],
-  textColumns: number,
-): string {
-  const rule = head.map((_, column) => (column < textColumns ? "---" : "--:"));
-  return [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
 }
 
 function disjointness({ prompts: { disjointFrom } }: StudyConfig): string {
@@ -173,27 +182,6 @@ function disjointness({ prompts: { disjointFrom } }: StudyConfig): string {
   return `, without the scenes of ${disjointFrom.map((set) => `\`${set}\``).join(", ")}`;
 }
 
-function probability(p: number): string {
-  return p < 0.001 ? "< .001" : p.toFixed(3).replace(/^0/, "");
-}
-
 function hasOneBudget({ rows }: StudyTable): boolean {
   return new Set(rows.map(({ units }) => units)).size === 1;
-}
-
-function percent(value: number): string {
-  return (100 * value).toFixed(1);
-}
-
-function range({ low, high }: Pick<Interval, "low" | "high">): string {
-  return `${percent(low)} to ${percent(high)}`;
-}
-
-function signed(interval: Interval): string {
-  const sign = interval.estimate > 0 ? "+" : "";
-  return `${sign}${percent(interval.estimate)} (${range(interval)})`;
-}
-
-function correlation({ estimate, low, high }: Interval): string {
-  return `${estimate.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 }

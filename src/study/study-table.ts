@@ -1,5 +1,6 @@
 import { type Interval, intervals } from "../eval/statistics/intervals.ts";
 import type { ControlRule } from "./controls.ts";
+import { type DecidedRow, tabulateDecided } from "./decided-table.ts";
 import { cellsOf, compareAll, type Difference } from "./differences.ts";
 import { groupBy } from "./group-by.ts";
 import { type PreviewRow, tabulatePreviews } from "./preview-table.ts";
@@ -64,6 +65,10 @@ export interface StudyTable {
   readonly controls: readonly Control[];
   /** How well previews rank, by scale and size. */
   readonly previews: readonly PreviewRow[];
+  /** How much of the reward is decided, by scale; empty where trees have no second ends. */
+  readonly decided: readonly DecidedRow[];
+  /** Share of a unit that a candidate has cost after each stage; null in studies of before it was kept. */
+  readonly spentAfter: readonly number[] | null;
 }
 
 export interface TableOptions {
@@ -78,7 +83,10 @@ export interface TableOptions {
 const leastWidth = 8;
 
 /** Scores, paired differences and headroom, with intervals for new prompts, stratified by task, and exact tests. */
-export function tabulate({ trees, cells, previews }: StudyRecord, options: TableOptions): StudyTable {
+export function tabulate(
+  { trees, cells, previews, decided, spentAfter }: StudyRecord,
+  options: TableOptions,
+): StudyTable {
   const { reference, draws } = options;
   const width = trees[0]!.correct.length;
   const sizes: number[] = [];
@@ -176,6 +184,8 @@ export function tabulate({ trees, cells, previews }: StudyRecord, options: Table
       };
     }),
     previews: tabulatePreviews(previews, draws),
+    decided: tabulateDecided(decided, draws),
+    spentAfter: spentAfter ?? null,
   };
 }
 

@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runHere } from "./support/run-here.ts";
 
@@ -100,6 +100,47 @@ describe("study run", { timeout: 180_000 }, () => {
     expect(code).toBe(0);
     expect(stderr).toMatch(/warning: the reward geneval shares the judge's model/);
     expect(stderr).toMatch(/1 of 6 trees/);
+  });
+
+  it("runs once for each of several models, and puts them side by side", async () => {
+    const halving = { name: "halving", options: { calibrated: false, scales: [2] } };
+    const canvas = resolve("test/fixtures/models/canvas-tiny/vq-ddm");
+    const study = {
+      search: { reward: "clip", calibration: "none" },
+      tree: { width: 4, previews: ["draft"], scales: [2], copies: 1 },
+      ...{ rewards: {}, finalRewards: [], reliabilities: [], contrasts: [] },
+      arms: [
+        arm("best-of-n", { name: "best-of-n" }),
+        arm("halving", halving),
+        arm("live", halving, { live: true }),
+      ],
+    };
+    const { models } = await runStudy(
+      await writeStudy("several", { ...study, models: ["embedded", canvas] }),
+    );
+    expect(models.map(({ model }: { model: string }) => model)).toEqual(["embedded", canvas]);
+    for (const { rows } of models) {
+      const [offline, live] = ["halving", "live"].map((name) =>
+        rows.find((row: { arm: string }) => row.arm === name),
+      );
+      // Also where strategies look ahead, which a tree has recorded under names of their own.
+      expect(live).toMatchObject({ mode: "live", judged: offline.judged, reward: offline.reward });
+      expect(offline.mode).toBe("offline");
+    }
+    const sizes = new Set(models[1].previews.map(({ size }: { size: string }) => size));
+    expect(sizes).toContain("draft ahead");
+    expect(models[1].decided.map(({ scale }: { scale: number }) => scale)).toEqual([2]);
+
+    const folder = join(dir, "several");
+    const readme = await readFile(join(folder, "README.md"), "utf8");
+    expect(readme).toContain("| embedded | decided |");
+    const again = await runHere(["study", "report", folder, "--json"]);
+    expect([again.code, JSON.parse(again.stdout).models]).toEqual([0, models]);
+    expect(await readFile(join(folder, "README.md"), "utf8")).toBe(readme);
+
+    const blind = await writeStudy("blind", { ...study, models: ["toy"] });
+    const { code, stderr } = await runHere(["study", "run", blind, "--out", dir, "--quiet"]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/draft look .* it drafts nothing/)]);
   });
 
   it("leaves out the scenes of other sets, or says that there are too few", async () => {

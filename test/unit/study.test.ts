@@ -9,6 +9,7 @@ import { runSearch } from "../../src/engine/run-search.ts";
 import { generatePrompts } from "../../src/eval/geneval/prompts.ts";
 import { controlRules } from "../../src/study/controls.ts";
 import { decideOffline, NotRecorded } from "../../src/study/decide-offline.ts";
+import { sumDecided, tabulateDecided } from "../../src/study/decided-table.ts";
 import { measureAcceptance } from "../../src/study/measure-acceptance.ts";
 import { calibrationIntervals, measureCalibration } from "../../src/study/measure-calibration.ts";
 import { plotCalibration, plotStudy } from "../../src/study/plots.ts";
@@ -105,6 +106,17 @@ describe("measureCalibration", () => {
         expect(high).toBeGreaterThanOrEqual(scales[scale]![figure]);
         if (scale < 5) expect(high - low).toBeGreaterThan(0.005);
       }
+    }
+    // A study finds what a calibration finds.
+    const rows = trees.map((tree, prompt) => ({
+      ...{ prompt, replicate: 0, tag: "colors", proposal: "own", correct: [] },
+      tree,
+    }));
+    const decided = tabulateDecided(sumDecided(rows, "sum"), 200);
+    expect(decided.map(({ scale }) => scale)).toEqual([0, 1, 2, 3, 4]);
+    for (const { scale, decided: share } of decided) {
+      expect(share.estimate).toBeCloseTo(scales[scale]!.decided, 4);
+      expect(share.low).toBeLessThan(share.high);
     }
     // Six equal independent parts: after k + 1 of them, (k + 1) / 6 of the variance is known and decided.
     for (const [scale, { correlation, slope, decided }] of scales.entries()) {
@@ -236,7 +248,7 @@ describe("a study", () => {
       seed: "0",
       prompts,
       replicates: 2,
-      tree: { width: 8, previews: [half], scales: null, features: true, tokens: true },
+      tree: { width: 8, previews: [half], scales: null, features: true, tokens: true, copies: 2 },
       finalRewards: [],
       reliabilities: [0.5],
       arms,
@@ -274,7 +286,8 @@ describe("a study", () => {
     await expect(attempt(killed, 40)).rejects.toThrow("killed");
     expect(JSON.stringify(await attempt(killed))).toBe(JSON.stringify(whole));
 
-    const table = tabulate(recordOf(whole.trees, whole.cells, "sum"), {
+    const after = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
+    const table = tabulate(recordOf(whole.trees, whole.cells, "sum", after), {
       reference: "best-of-n",
       draws: 300,
       controls: controlRules(
@@ -296,6 +309,9 @@ describe("a study", () => {
     expect(apart.map(({ scale }) => scale)).toEqual([0, 1, 2, 3, 4, 5]);
     const all = apart.reduce((sum, { withReward }) => sum + withReward.estimate, 0);
     expect(all / apart.length).toBeGreaterThan(0.05);
+    // The last scale has no second end.
+    expect(table.decided.map(({ scale }) => scale)).toEqual([0, 1, 2, 3, 4]);
+    expect(table.spentAfter).toEqual(after);
     expect(table.controls.map(({ arm, units, passAt }) => [arm, units, passAt])).toEqual([
       ["random", 2, 1],
       ["random", 4, 1],
@@ -307,7 +323,7 @@ describe("a study", () => {
       expect(difference.high).toBeGreaterThanOrEqual(0);
     }
     const blind = new Map([["oracle", () => 1]]);
-    const fooled = tabulate(recordOf(whole.trees, whole.cells, "sum"), {
+    const fooled = tabulate(recordOf(whole.trees, whole.cells, "sum", after), {
       reference: "best-of-n",
       draws: 300,
       controls: blind,
@@ -336,7 +352,7 @@ describe("a study", () => {
     expect(plotStudy(table)).toMatch(/^<svg/);
 
     // Answers on disk give the same table, and are refused when a line is cut.
-    const record = recordOf(whole.trees, whole.cells, "sum");
+    const record = recordOf(whole.trees, whole.cells, "sum", after);
     const facts = { command: "c", versions: {} };
     const lines = formatRecord(record, parseStudy(oneArm, "x.yaml"), facts).trim().split("\n");
     const again = parseRecord(
