@@ -7,6 +7,7 @@ import { listedFiles } from "../../src/inference/folder/model-files.ts";
 import {
   embeddedModelPath,
   listEmbeddedModels,
+  modelFile,
   openModelFolder,
 } from "../../src/inference/folder/model-folder.ts";
 
@@ -64,6 +65,31 @@ describe("openModelFolder", () => {
     await rm(join(dir, "config.json"));
     await expect(openModelFolder(dir)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
     await expect(openModelFolder(dir)).rejects.toThrow(/config\.json is missing/);
+  });
+
+  it("takes a file of another model where the manifest says so, and only as it was", async () => {
+    const shared = async (entry: object): Promise<void> => {
+      const manifest = JSON.parse(await readFile(join(dir, "manifest.json"), "utf8"));
+      await writeFile(join(dir, "manifest.json"), JSON.stringify({ ...manifest, graphs: { decode: entry } }));
+    };
+    const home = await openModelFolder(await embeddedModelPath("generator"), { verify: false });
+    const decoder = home.files.find(({ path }) => path === "vae_decode.onnx")!;
+    const entry = { file: decoder.path, sha256: decoder.sha256, of: "generator" };
+    await shared(entry);
+    const { files } = await openModelFolder(dir);
+    expect(files).toContainEqual({ path: decoder.path, sha256: decoder.sha256, of: "generator" });
+    expect(await modelFile(dir, entry)).toBe(join(home.dir, decoder.path));
+    await shared({ ...entry, sha256: sha256("another") });
+    await expect(openModelFolder(dir)).rejects.toThrow(/SHA-256.*the model shares this file of generator/);
+    await shared({ ...entry, of: "nobody" });
+    await expect(openModelFolder(dir)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+    await expect(openModelFolder(dir)).rejects.toThrow(
+      /takes vae_decode\.onnx from the model nobody, which is not here/,
+    );
+    // A copy beside it would be a file that nobody vouches for.
+    await shared(entry);
+    await writeFile(join(dir, "vae_decode.onnx"), "another");
+    await expect(openModelFolder(dir)).rejects.toThrow(/does not list vae_decode\.onnx/);
   });
 
   it("explains broken manifests", async () => {

@@ -109,6 +109,19 @@ def _small(name: str) -> list[str]:
     return [
         "ttsvar.infinity.restore",
         *{
+            "small": [
+                "ttsvar.infinity.distil --build 6144",
+                "ttsvar.infinity.distil --config small --late 2 --compile --minutes 40 --out checkpoints/small.pt",
+                "ttsvar.infinity.export --checkpoint checkpoints/small.pt --name small --autoencoder ../models/generator"
+                " --out ../zoo/small",
+            ],
+            "hmar": [
+                "ttsvar.infinity.distil --build 6144",
+                "ttsvar.infinity.distil --markov --init checkpoints/generator.pt --lr 1e-3 --muon-lr 3e-3 --compile"
+                " --minutes 26 --out checkpoints/markov.pt",
+                "ttsvar.hmar.train --init checkpoints/markov.pt --minutes 12",
+                "ttsvar.hmar.export --out ../zoo/hmar",
+            ],
             "var": [
                 "ttsvar.var.train_tokenizer --minutes 6 --vocabulary 512",
                 "ttsvar.var.train --minutes 60 --depth 3 --batch 32",
@@ -123,6 +136,7 @@ def _small(name: str) -> list[str]:
                 "ttsvar.varedit.export --out ../zoo/varedit",
             ],
         }[name],
+        f"ttsvar.zoo_card ../zoo/{name}",
     ]
 
 
@@ -152,7 +166,7 @@ def _canvas(*families: str) -> list[str]:
             " ".join(f"ttsvar.{package}.train {training} --minutes 55 --out {checkpoint}".split()),
             " ".join(f"ttsvar.{package}.export --checkpoint {checkpoint} {sampling} --out {out}".split()),
             " ".join(f"ttsvar.{package}.evaluate --checkpoint {checkpoint} {sampling} {judge} --out {out}/evaluation.json".split()),
-            f"ttsvar.latent.card {out}",
+            f"ttsvar.zoo_card {out}",
         ]
 
     return [*shared, *(command for family in families for command in commands(family))]
@@ -169,16 +183,15 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
         "dual-encoder": lambda: _dual_encoder(config),
         "detector-a": lambda: _detector("a", config),
         "detector-b": lambda: _detector("b", config),
-        "var": lambda: _small("var"),
-        "flexvar": lambda: _small("flexvar"),
-        "varedit": lambda: _small("varedit"),
+        **{name: lambda name=name: _small(name) for name in NEXT_SCALE},
         **{family: lambda family=family: _canvas(family) for family in CANVAS},
     }[model]()
     return [_WORLD, *steps]
 
 
 CANVAS = ("vq-ddm", "nar", "raster", "mar", "tokenbridge", "xar", "acdit")
-MODELS = ("generator", "generator-128", "dual-encoder", "detector-a", "detector-b", "var", "flexvar", "varedit", *CANVAS)
+NEXT_SCALE = ("small", "hmar", "var", "flexvar", "varedit")
+MODELS = ("generator", "generator-128", "dual-encoder", "detector-a", "detector-b", *NEXT_SCALE, *CANVAS)
 
 
 def main() -> None:

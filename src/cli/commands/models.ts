@@ -37,7 +37,8 @@ export function register(program: Command): void {
         version,
         modelId,
         files: files.length,
-        bytes: files.reduce((sum, file) => sum + (file.bytes ?? 0), 0),
+        // Files that a model shares are counted where they lie.
+        bytes: files.reduce((sum, { bytes = 0, of }) => sum + (of === undefined ? bytes : 0), 0),
       }));
       if (options.json) printJson(rows);
       else {

@@ -9,6 +9,8 @@ import { TtsVarError } from "../../core/errors.ts";
 export interface ModelFile {
   /** Path inside the folder, with forward slashes. */
   readonly path: string;
+  /** The model whose folder that is, by the name that it is known by; absent: the one of the manifest. */
+  readonly of?: string;
   readonly sha256: string;
   /** Size, where the manifest gives it. */
   readonly bytes?: number;
@@ -16,13 +18,14 @@ export interface ModelFile {
 
 /**
  * All files that a manifest vouches for, wherever they stand in it: records with `file` and `sha256`, and maps named
- * `files` from a path to its hash or to `{sha256, bytes}`.
+ * `files` from a path to its hash or to `{sha256, bytes}`. A record with `of` means the file of another model, which this
+ * one shares instead of holding a copy.
  *
  * @throws TtsVarError MODEL_INVALID for a path that leaves the folder, or that is given two hashes
  */
 export function listedFiles(manifest: unknown): ModelFile[] {
   const found = new Map<string, ModelFile>();
-  const add = (path: string, sha256: string, bytes: unknown): void => {
+  const add = (path: string, sha256: string, bytes: unknown, of?: unknown): void => {
     const clean = normalize(path).replaceAll("\\", "/");
     if (isAbsolute(path) || clean.startsWith("..")) {
       throw new TtsVarError(
@@ -30,16 +33,22 @@ export function listedFiles(manifest: unknown): ModelFile[] {
         `the manifest lists ${path}, which lies outside the model folder`,
       );
     }
-    if (found.has(clean) && found.get(clean)?.sha256 !== sha256) {
+    const key = typeof of === "string" ? `${of}:${clean}` : clean;
+    if (found.has(key) && found.get(key)?.sha256 !== sha256) {
       throw new TtsVarError("MODEL_INVALID", `the manifest gives two SHA-256 hashes for ${path}`);
     }
-    found.set(clean, { path: clean, sha256, ...(typeof bytes === "number" ? { bytes } : {}) });
+    found.set(key, {
+      path: clean,
+      sha256,
+      ...(typeof bytes === "number" ? { bytes } : {}),
+      ...(typeof of === "string" ? { of } : {}),
+    });
   };
   const visit = (value: unknown): void => {
     if (value === null || typeof value !== "object") return;
     const record = value as Record<string, unknown>;
     if (typeof record["file"] === "string" && typeof record["sha256"] === "string") {
-      add(record["file"], record["sha256"], record["bytes"]);
+      add(record["file"], record["sha256"], record["bytes"], record["of"]);
       return;
     }
     for (const [key, child] of Object.entries(record)) {
@@ -84,7 +93,8 @@ export async function expectAllListed(
   files: readonly ModelFile[],
   remedy: string,
 ): Promise<void> {
-  const listed = new Set(["manifest.json", ...files.map(({ path }) => path)]);
+  const own = files.filter(({ of }) => of === undefined);
+  const listed = new Set(["manifest.json", ...own.map(({ path }) => path)]);
   const stray = (await filesIn(dir)).filter((path) => {
     const name = basename(path);
     return !listed.has(path) && !NOTES.test(name) && (extname(name) !== ".json" || READ.test(name));

@@ -72,7 +72,10 @@ export async function openModelFolder(dir: string, options: OpenModelOptions = {
   }
   await expectAllListed(path, files, remedy);
   if (options.verify !== false) {
-    for (const file of files) await verifyFile(join(path, file.path), file, remedy);
+    for (const file of files) {
+      const at = await modelFile(path, { file: file.path, of: file.of });
+      await verifyFile(at, file, file.of === undefined ? remedy : sharedRemedy(file.of));
+    }
   }
   return {
     dir: path,
@@ -150,6 +153,30 @@ export async function identityOf(dir: string, name: string, paths: readonly stri
     files.push({ path, sha256: await hashFile(join(dir, path)) });
   }
   return filesIdentity(name, files);
+}
+
+/**
+ * Where a file of a manifest lies: in the model's folder, or in that of another model which it shares the file `of`.
+ *
+ * @throws TtsVarError MODEL_NOT_FOUND when there is no such model
+ */
+export async function modelFile(
+  dir: string,
+  { file, of }: { readonly file: string; readonly of?: string | undefined },
+): Promise<string> {
+  if (of === undefined) return join(dir, file);
+  const home = await embeddedModelPath(of).catch((cause: unknown) => {
+    throw new TtsVarError(
+      "MODEL_NOT_FOUND",
+      `${join(dir, "manifest.json")} takes ${file} from the model ${of}, which is not here: ${(cause as Error).message}`,
+      { cause },
+    );
+  });
+  return join(home, file);
+}
+
+function sharedRemedy(of: string): string {
+  return `the model shares this file of ${of}, which is another version of it; restore ${of}, or export this model again`;
 }
 
 /** Folder of this package; found from the sources as well as from compiled files. */

@@ -21,9 +21,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="checkpoints/flexvar.pt")
     parser.add_argument("--vae", default="checkpoints/vae.pt")
     parser.add_argument("--out", type=Path, default=Path("../zoo/flexvar"))
+    parser.add_argument("--autoencoder", type=Path, default=Path("../models/generator"))
     a = parser.parse_args()
     bundle = load_bundle(a.checkpoint, a.vae)
-    content = export(bundle, a.out, Settings.embedded())
+    content = export(bundle, a.out, Settings.embedded(), "flexvar", a.autoencoder)
     magnitude = bundle.info["flex_magnitude"].numpy().astype(np.float32)
     content |= {"name": "flexvar", "family": "flexvar", "codeMagnitude": [[float(x) for x in row] for row in magnitude]}
     del content["schedules"][0]["stageFlops"]  # any schedule: computed

@@ -3,14 +3,13 @@
     python -m ttsvar.hmar.export --checkpoint checkpoints/hmar.pt --out ../zoo/hmar
     python -m ttsvar.hmar.export --tiny --out ../test/fixtures/models/hmar-tiny     # random weights, for tests
 
-The decoder and encoder are copied from the folder of the generator that it was fine-tuned from.
+Decoder and encoder are those of the generator that it was fine-tuned from, named and not copied.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -20,7 +19,7 @@ from ttsvar.common.training import load_checkpoint
 from ttsvar.hmar.masked import MaskedPart
 from ttsvar.infinity import graphs
 from ttsvar.infinity.bits import BitQuantizer
-from ttsvar.infinity.export import digest, round_weights, schedule_entry, write_sidecar
+from ttsvar.infinity.export import digest, draft_flops, graph_entries, round_weights, schedule_entry, write_sidecar
 from ttsvar.infinity.flops import NOMINAL_TOKENS, flops, row_flops
 from ttsvar.infinity.generator import Bundle, Generator, load_bundle
 from ttsvar.infinity.model import Condition, Infinity, InfinityConfig
@@ -116,8 +115,8 @@ def passes(schedule: Schedule) -> list[list[int]]:
 
 
 @torch.no_grad()
-def export(bundle: Bundle, part: MaskedPart, folder: Path, name: str, sampling: Settings, decoder: Path | None) -> dict:
-    """Write everything to ``folder``; returns the manifest. Without ``decoder``, a folder, the bundle's VAE is exported."""
+def export(bundle: Bundle, part: MaskedPart, folder: Path, name: str, sampling: Settings, autoencoder: Path | None) -> dict:
+    """Write everything to ``folder``; returns the manifest. Without ``autoencoder``, a known model's folder, the bundle's VAE is exported."""
     folder.mkdir(parents=True, exist_ok=True)
     bundle = round_weights(bundle)
     model, text = bundle.generator.model, bundle.generator.text
@@ -129,11 +128,8 @@ def export(bundle: Bundle, part: MaskedPart, folder: Path, name: str, sampling: 
         parameter.copy_(parameter.half().float())
     graphs.export_text(text, folder / "text_encoder.onnx")
     export_graphs(model, part, folder)
-    if decoder is None:
+    if autoencoder is None:
         graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
-    else:
-        for file in ("vae_decode.onnx", "vae_encode.onnx"):
-            shutil.copy(decoder / file, folder / file)
     sidecar = write_sidecar(model.state_dict(), folder / "weights.bin")
     tokenizer_files = write(folder, text.config.huggingface())
     c, lengths = model.config, bundle.schedule.lengths
@@ -158,8 +154,8 @@ def export(bundle: Bundle, part: MaskedPart, folder: Path, name: str, sampling: 
             "guidance": list(sampling.guidance), "temperature": [round(t, 4) for t in sampling.temperature],
             "topP": sampling.top_p,
         },
-        "graphs": {g: {"file": f"{g}.onnx", **digest(folder / f"{g}.onnx")} for g in GRAPHS},
-        "sidecar": sidecar, "flops": flops(bundle),
+        "graphs": graph_entries(folder, GRAPHS, autoencoder),
+        "sidecar": sidecar, "flops": flops(bundle) | draft_flops(autoencoder),
         "tokenizer": {"files": {file: digest(folder / file)["sha256"] for file in tokenizer_files}},
         "training": {k: bundle.info[k] for k in ("step", "images", "minutes", "validation", "masked") if k in bundle.info},
         "license": "MIT", "card": "card.md",
@@ -192,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/hmar.pt"))
     parser.add_argument("--vae", default="checkpoints/vae.pt")
-    parser.add_argument("--decoder", type=Path, default=Path("../models/generator"))
+    parser.add_argument("--autoencoder", type=Path, default=Path("../models/generator"))
     parser.add_argument("--tiny", action="store_true", help="random weights instead of a checkpoint")
     parser.add_argument("--out", type=Path, default=Path("../zoo/hmar"))
     a = parser.parse_args()
@@ -208,7 +204,7 @@ def main() -> None:
         bundle.info["masked"] = saved["trained"]
         part = MaskedPart(bundle.generator.model, saved["depth"])
         part.load_state_dict(saved["state"])
-        content = export(bundle, part, a.out, "hmar", Settings.embedded(), a.decoder)
+        content = export(bundle, part, a.out, "hmar", Settings.embedded(), a.autoencoder)
     for name, entry in content["graphs"].items():
         print(f"{name:14s} {entry['bytes'] / 2**10:8.0f} KiB")
 

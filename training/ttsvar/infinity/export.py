@@ -2,7 +2,7 @@
 
     python -m ttsvar.infinity.export --checkpoint checkpoints/generator.pt --vae checkpoints/vae.pt \
         --out ../models/generator
-    python -m ttsvar.infinity.export --checkpoint checkpoints/small.pt --name small --decoder ../models/generator \
+    python -m ttsvar.infinity.export --checkpoint checkpoints/small.pt --name small --autoencoder ../models/generator \
         --out ../zoo/small
 
 All weights are rounded to float16 first and stored that way (computation stays float32), so PyTorch with the rounded
@@ -15,8 +15,7 @@ import argparse
 import copy
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +79,26 @@ def schedule_entry(bundle: Bundle) -> dict:
     }  # fmt: skip
 
 
+def graph_entries(folder: Path, names: Sequence[str], autoencoder: Path | None) -> dict:
+    """Graphs in a manifest; those of an ``autoencoder`` folder (its draft decoder too) are named there instead of copied."""
+    own = {name: {"file": f"{name}.onnx", **digest(folder / f"{name}.onnx")} for name in names if (folder / f"{name}.onnx").exists()}
+    if autoencoder is None:
+        return own
+    shared = json.loads((autoencoder / "manifest.json").read_text(encoding="utf-8"))["graphs"]
+    return own | {name: {**entry, "of": autoencoder.name} for name, entry in shared.items() if name.startswith("vae_")}
+
+
+def draft_flops(autoencoder: Path | None) -> dict:
+    """FLOPs of a shared draft decoder, if there is one."""
+    if autoencoder is None:
+        return {}
+    shared = json.loads((autoencoder / "manifest.json").read_text(encoding="utf-8"))["flops"]
+    return {key: shared[key] for key in ("draftPerLatentCell",) if key in shared}
+
+
 def manifest(
-    bundle: Bundle, folder: Path, sampling: Settings, sidecar: dict, tokenizer_files: list[str], name: str
+    bundle: Bundle, folder: Path, sampling: Settings, sidecar: dict, tokenizer_files: list[str], name: str,
+    autoencoder: Path | None = None,
 ) -> dict:
     """Content of ``manifest.json``."""
     c, vae = bundle.generator.model.config, bundle.vae.config
@@ -101,9 +118,9 @@ def manifest(
             "guidance": list(sampling.guidance), "temperature": [round(t, 4) for t in sampling.temperature],
             "topP": sampling.top_p,
         },
-        "graphs": {name: {"file": f"{name}.onnx", **digest(folder / f"{name}.onnx")} for name in GRAPHS},
+        "graphs": graph_entries(folder, GRAPHS, autoencoder),
         "sidecar": sidecar,
-        "flops": flops(bundle),
+        "flops": flops(bundle) | draft_flops(autoencoder),
         "tokenizer": {"files": {name: digest(folder / name)["sha256"] for name in tokenizer_files}},
         "training": {k: bundle.info[k] for k in ("step", "images", "minutes", "validation") if k in bundle.info},
         "license": LICENSE, "card": "card.md",
@@ -111,11 +128,11 @@ def manifest(
 
 
 def export(
-    bundle: Bundle, folder: Path, sampling: Settings, name: str = "generator", decoder: Path | None = None
+    bundle: Bundle, folder: Path, sampling: Settings, name: str = "generator", autoencoder: Path | None = None
 ) -> dict:
     """Write everything for ``bundle`` to ``folder``; returns the manifest.
 
-    decoder: folder whose VAE graphs are copied, for models that share its tokenizer to the byte.
+    autoencoder: known model whose VAE graphs serve this one too, because it shares its tokenizer to the byte.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bundle = round_weights(bundle)
@@ -123,17 +140,14 @@ def export(
     graphs.export_text(generator.text, folder / "text_encoder.onnx")
     graphs.export_condition(generator.model, folder / "condition.onnx")
     graphs.export_step(generator.model, folder / "step.onnx")
-    if decoder is None:
+    if autoencoder is None:
         graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
-    else:
-        for file in ("vae_decode.onnx", "vae_encode.onnx"):
-            shutil.copy(decoder / file, folder / file)
     sidecar = write_sidecar(generator.model.state_dict(), folder / "weights.bin")
     text: TextConfig = generator.text.config
     if text.vocab_size != len(Tokenizer()):
         raise ValueError("the checkpoint was trained with another vocabulary")
     tokenizer_files = write(folder, text.huggingface())
-    content = manifest(bundle, folder, sampling, sidecar, tokenizer_files, name)
+    content = manifest(bundle, folder, sampling, sidecar, tokenizer_files, name, autoencoder)
     (folder / "manifest.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
 
@@ -144,10 +158,10 @@ def main() -> None:
     parser.add_argument("--vae", default="checkpoints/vae.pt")
     parser.add_argument("--out", type=Path, default=Path("../models/generator"))
     parser.add_argument("--name", default="generator")
-    parser.add_argument("--decoder", type=Path, help="copy the VAE's graphs from this folder")
+    parser.add_argument("--autoencoder", type=Path, help="model folder whose VAE serves this model too (../models/generator)")
     a = parser.parse_args()
     bundle = load_bundle(a.checkpoint, a.vae)
-    content = export(bundle, a.out, Settings.embedded(), a.name, a.decoder)
+    content = export(bundle, a.out, Settings.embedded(), a.name, a.autoencoder)
     for name, entry in content["graphs"].items():
         print(f"{name:14s} {entry['bytes'] / 2**20:6.2f} MiB")
 

@@ -44,7 +44,7 @@ def stage_costs(config: InfinityConfig, schedule: Schedule, source: int) -> list
     return costs
 
 
-def export(bundle: Bundle, folder: Path, sampling: Settings) -> dict:
+def export(bundle: Bundle, folder: Path, sampling: Settings, autoencoder: Path | None = None) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     bundle = round_weights(bundle)
     model, config = bundle.generator.model, bundle.generator.model.config
@@ -54,11 +54,13 @@ def export(bundle: Bundle, folder: Path, sampling: Settings) -> dict:
     axes = graphs.axes(model) | {name: {0: "R", 2: "P0"} for name in ("past_k_0", "past_v_0")}
     outputs = ["delta", *graphs.pair_names("new_", config.depth)]
     graphs.export_graph(graphs.StepGraph(model), graphs.example(model), outputs, axes, folder / "step.onnx")
-    graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
+    if autoencoder is None:
+        graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
     files = write(folder, bundle.generator.text.config.huggingface())
-    content = manifest(bundle, folder, sampling, write_sidecar(model.state_dict(), folder / "weights.bin"), files)
+    sidecar = write_sidecar(model.state_dict(), folder / "weights.bin")
+    content = manifest(bundle, folder, sampling, sidecar, files, "varedit", autoencoder)
     source = bundle.schedule.lengths[-1]
-    content |= {"name": "varedit", "family": "varedit"}
+    content["family"] = "varedit"
     content["schedules"][0]["stageFlops"] = stage_costs(config, bundle.schedule, source)
     content["flops"]["condition"] += 2 * row_flops(config, source, 0, NOMINAL_TOKENS)
     (folder / "manifest.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -70,9 +72,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="checkpoints/varedit.pt")
     parser.add_argument("--vae", default="checkpoints/vae.pt")
     parser.add_argument("--out", type=Path, default=Path("../zoo/varedit"))
+    parser.add_argument("--autoencoder", type=Path, default=Path("../models/generator"))
     a = parser.parse_args()
     torch.manual_seed(0)
-    print(export(load_editor(a.checkpoint, a.vae), a.out, Settings.embedded())["training"])
+    print(export(load_editor(a.checkpoint, a.vae), a.out, Settings.embedded(), a.autoencoder)["training"])
 
 
 if __name__ == "__main__":

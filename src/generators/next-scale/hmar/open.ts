@@ -1,6 +1,6 @@
-import { join } from "node:path";
 import { Disposal } from "../../../core/disposal.ts";
 import type { Generator, GeneratorRequest } from "../../../core/generator.ts";
+import { modelFile } from "../../../inference/folder/model-folder.ts";
 import { type OrtSession, openOrtSession } from "../../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../../inference/runtime/tokenizer.ts";
 import { bitGenerator } from "../bit-generator.ts";
@@ -28,18 +28,20 @@ export async function loadHmar(
   const { folder, manifest, schedule } = model;
   const { graphs, architecture } = manifest;
   const owned = new Disposal();
-  const open = async (file: string): Promise<OrtSession> =>
-    owned.use(await openOrtSession(join(folder.dir, file), threads === undefined ? {} : { threads }));
+  const open = async (graph: Parameters<typeof modelFile>[1]): Promise<OrtSession> =>
+    owned.use(
+      await openOrtSession(await modelFile(folder.dir, graph), threads === undefined ? {} : { threads }),
+    );
   return owned.during(async () => {
     const parts = {
       manifest,
       sidecar: await readSidecar(folder.dir, manifest.sidecar),
       tokenizer: await loadTokenizer(folder.dir, architecture.textMaxLength),
-      textEncoder: await open(graphs.text_encoder.file),
-      condition: await open(graphs.condition.file),
-      step: await open(graphs.step.file),
-      mask: await open(model.maskFile),
-      decoder: await open(graphs.vae_decode.file),
+      textEncoder: await open(graphs.text_encoder),
+      condition: await open(graphs.condition),
+      step: await open(graphs.step),
+      mask: await open({ file: model.maskFile }),
+      decoder: await open(graphs.vae_decode),
     };
     const code = createCode(manifest, schedule);
     const network = new HmarNetwork(parts, schedule, rowsAtOnce);
@@ -50,7 +52,7 @@ export async function loadHmar(
         const { sampling, passes } = resolveHmar(model, given);
         return { traits: hmarTraits(model, given), settings: sampling, passes, network };
       },
-      ...(encoder ? { encode: createEncoder(() => open(encoder.file), code, manifest.image.stride) } : {}),
+      ...(encoder ? { encode: createEncoder(() => open(encoder), code, manifest.image.stride) } : {}),
       close: () => owned[Symbol.asyncDispose](),
     };
     return bitGenerator(bits, settings);

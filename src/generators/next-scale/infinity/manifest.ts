@@ -12,6 +12,8 @@ const file = z.looseObject({
   file: z.string().min(1),
   sha256: z.string().length(64),
   bytes: z.int().min(0).optional(),
+  /** Model by whose name the file is known, if it is not of this folder. */
+  of: z.string().optional(),
 });
 const grid = z.tuple([size, size]);
 const flops = z.number().min(0);

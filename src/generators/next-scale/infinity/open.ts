@@ -12,7 +12,7 @@ import {
 import type { RgbImage } from "../../../core/image.ts";
 import type { Task } from "../../../core/task.ts";
 import type { Tokens } from "../../../core/tokens.ts";
-import { type ModelFolder, openModelFolder } from "../../../inference/folder/model-folder.ts";
+import { type ModelFolder, modelFile, openModelFolder } from "../../../inference/folder/model-folder.ts";
 import { tapQueries } from "../../../inference/runtime/graph-taps.ts";
 import { type OrtSession, openOrtSession } from "../../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../../inference/runtime/tokenizer.ts";
@@ -162,11 +162,13 @@ export async function openNetwork(
   };
 }
 
+type GraphFile = Parameters<typeof modelFile>[1];
+
 /** The graphs of a model folder, which networks of any schedule and policy share; closed together. */
 export interface OpenGraphs {
   networkOf(schedule: Schedule, policy: CachePolicy | null): Promise<GraphNetwork>;
   /** One more of its graphs. */
-  open(graph: { readonly file: string }): Promise<OrtSession>;
+  open(graph: GraphFile): Promise<OrtSession>;
   close(): Promise<void>;
 }
 
@@ -176,11 +178,11 @@ export async function openGraphs(
   { threads, profile, rowsAtOnce, observe }: InfinityOptions = {},
 ): Promise<OpenGraphs> {
   const disposal = new Disposal();
-  const open = async ({ file }: { readonly file: string }, graph?: Uint8Array): Promise<OrtSession> => {
-    const session = await openOrtSession(join(folder.dir, file), {
+  const open = async (at: GraphFile, graph?: Uint8Array): Promise<OrtSession> => {
+    const session = await openOrtSession(await modelFile(folder.dir, at), {
       ...(graph === undefined ? {} : { graph }),
       ...(threads === undefined ? {} : { threads }),
-      ...(profile === undefined ? {} : { profile: join(profile, file) }),
+      ...(profile === undefined ? {} : { profile: join(profile, at.file) }),
     });
     return disposal.use(session);
   };
@@ -240,7 +242,7 @@ export async function loadInfinity(
 async function openParts(
   { dir }: ModelFolder,
   manifest: InfinityManifest,
-  open: (graph: { readonly file: string }) => Promise<OrtSession>,
+  open: (graph: GraphFile) => Promise<OrtSession>,
 ): Promise<Omit<InfinityParts, "step">> {
   const { graphs, architecture } = manifest;
   return {

@@ -8,6 +8,8 @@ const file = z.looseObject({
   file: z.string().min(1),
   sha256: z.string().length(64),
   bytes: z.int().min(0).optional(),
+  /** Model by whose name the file is known, if it is not of this folder. */
+  of: z.string().optional(),
 });
 const tensor = z.looseObject({
   dtype: z.literal("float32"),

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { Disposal } from "../../../core/disposal.ts";
 import {
   type Generator,
@@ -12,7 +11,7 @@ import {
 import type { RgbImage } from "../../../core/image.ts";
 import type { Task } from "../../../core/task.ts";
 import type { Tokens } from "../../../core/tokens.ts";
-import { type ModelFolder, openModelFolder } from "../../../inference/folder/model-folder.ts";
+import { type ModelFolder, modelFile, openModelFolder } from "../../../inference/folder/model-folder.ts";
 import { type OrtSession, openOrtSession } from "../../../inference/runtime/ort-session.ts";
 import { chooseShape } from "../../choose-shape.ts";
 import { latentEncoder } from "../encode.ts";
@@ -112,8 +111,10 @@ export async function openVar(
   const { folder, manifest } = model;
   const { condition, step, vae_decode, vae_encode } = manifest.graphs;
   const disposal = new Disposal();
-  const open = async ({ file }: { readonly file: string }): Promise<OrtSession> =>
-    disposal.use(await openOrtSession(join(folder.dir, file), threads === undefined ? {} : { threads }));
+  const open = async (graph: Parameters<typeof modelFile>[1]): Promise<OrtSession> =>
+    disposal.use(
+      await openOrtSession(await modelFile(folder.dir, graph), threads === undefined ? {} : { threads }),
+    );
   const parts = await disposal.during(async () => ({
     manifest,
     sidecar: await readVarSidecar(folder.dir, manifest.sidecar),
