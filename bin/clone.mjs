@@ -1,5 +1,4 @@
 // How a clone runs: compiled under node_modules/.cache, or straight from its sources where that cannot be written.
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,10 +7,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const cache = join(root, "node_modules", ".cache", "tts-var-cli");
-const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 const packed = new URL("../dist/src/cli/main.js", import.meta.url);
 /** Everything that the compiled program is made of. */
-const inputs = ["src", "rewards", "search", "package.json", "tsconfig.json", "tsconfig.build.json"];
+const inputs = ["bin", "src", "rewards", "search", "package.json", "package-lock.json"];
 /** States of the sources whose compiled form is kept. */
 const KEPT = 3;
 
@@ -19,7 +17,7 @@ const KEPT = 3;
 export async function compiledClone() {
   const folder = join(cache, fingerprint());
   const entry = pathToFileURL(join(folder, "src", "cli", "main.js"));
-  if (!existsSync(entry) && !compile(folder)) return null;
+  if (!existsSync(entry) && !(await compile(folder))) return null;
   return entry;
 }
 
@@ -35,21 +33,17 @@ function fingerprint() {
     if (!statSync(path).isDirectory()) add(path);
     else
       for (const name of readdirSync(path, { recursive: true }).sort())
-        if (name.endsWith(".ts")) add(join(path, name));
+        if (/\.m?[jt]s$/.test(name)) add(join(path, name));
   }
   return hash.digest("hex").slice(0, 16);
 }
 
 /** Into a folder beside the final one first: two programs may start at once. */
-function compile(folder) {
-  if (!existsSync(compiler)) return false;
+async function compile(folder) {
   const partial = `${folder}.${process.pid}`;
-  const flags = ["--noCheck", "--declaration", "false", "--sourceMap", "false", "--outDir", partial];
   try {
-    const { status } = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json", ...flags], {
-      cwd: root,
-    });
-    if (status !== 0) return false;
+    const { bundle } = await import("./bundle.mjs");
+    await bundle(root, partial, folder);
     if (!existsSync(folder)) renameSync(partial, folder);
     forgetOthers();
   } catch {

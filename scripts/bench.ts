@@ -2,32 +2,37 @@ import { spawn } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { openSearch, planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
 import { packageRoot } from "../src/io/package-root.ts";
 import { versions } from "../src/run/versions.ts";
 import { benchGeneval } from "./bench-geneval.ts";
+import { benchAgainstCommit } from "./support/bench-commit.ts";
+import { benchAgainstPytorch } from "./support/bench-pytorch.ts";
+import { type Samples, summarise } from "./support/samples.ts";
 
-// `npm run bench [-- ROUNDS]`: where a search's time goes, as one JSON object on stdout. Compared variants are
-// interleaved round by round, so that a busy machine slows all of them alike; read `loadAverage` first.
+// As one JSON object on stdout; read `loadAverage` first. What is compared takes turns round by round, so that a busy machine
+// slows all of it alike.
+//
+//     npm run bench [-- ROUNDS [PROMPTS]]        where a search's time goes
+//     npm run bench -- --against HEAD~1          ratios to another commit, as a table on stderr too
+//     npm run bench -- --against pytorch [--candidates 1,8,32] [--no-published]
+//                                                the same weights in PyTorch; needs the training environment
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
-const rounds = Number(process.argv[2] ?? 5);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  allowNegative: true,
+  options: {
+    against: { type: "string" },
+    rounds: { type: "string" },
+    candidates: { type: "string", default: "1,8,32,64,128" },
+    published: { type: "boolean", default: true },
+  },
+});
+const rounds = Number(values.rounds ?? positionals[0] ?? (values.against === undefined ? 5 : 7));
 const root = packageRoot();
-
-interface Samples {
-  readonly median: number;
-  readonly min: number;
-  readonly all: readonly number[];
-}
-
-function summarise(values: readonly number[]): Samples {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-  const round = (value: number): number => Math.round(value * 10) / 10;
-  return { median: round(median), min: round(sorted[0]!), all: values.map(round) };
-}
 
 /** Milliseconds and peak memory of one process of the command line. */
 function timeProcess(argv: readonly string[]): Promise<{ ms: number; code: number | null }> {
@@ -124,23 +129,34 @@ function push(map: Map<string, number[]>, key: string, value: number): void {
   map.set(key, [...(map.get(key) ?? []), value]);
 }
 
-const loadBefore = loadavg();
-const processes = await benchProcesses();
-const warm = await benchWarm();
-// Prompts per second by backend; the second argument is the number of prompts.
-const geneval = await benchGeneval(Number(process.argv[3] ?? 64));
+/** Where a search's time goes. */
+async function benchAlone(): Promise<Record<string, unknown>> {
+  const processMs = await benchProcesses();
+  const warm = await benchWarm();
+  // Prompts per second by backend; the second argument is the number of prompts.
+  const geneval = await benchGeneval(Number(positionals[1] ?? 64));
+  return { processMs, warm, geneval, peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024) };
+}
+
+async function bench(): Promise<object> {
+  const { against, candidates, published } = values;
+  if (against === undefined) return benchAlone();
+  if (against !== "pytorch") return { commit: await benchAgainstCommit(against, rounds) };
+  const counts = candidates.split(",").map(Number);
+  return { pytorch: await benchAgainstPytorch({ rounds, candidates: counts, published }) };
+}
+
+const before = loadavg();
+const found = await bench();
 console.log(
   JSON.stringify(
     {
       schemaVersion: 1,
       rounds,
       machine: { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length },
-      loadAverage: { before: loadBefore, after: loadavg() },
+      loadAverage: { before, after: loadavg() },
       versions: versions(),
-      processMs: processes,
-      warm,
-      geneval,
-      peakMemoryMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+      ...found,
     },
     null,
     2,

@@ -1,0 +1,204 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type OpenSearch, openSearch, planConfig } from "../../src/assemble/open-search.ts";
+import { resolveConfig } from "../../src/config/resolve.ts";
+import { FULL_VIEW, type Generator } from "../../src/core/generator.ts";
+import type { Task } from "../../src/core/task.ts";
+import { loadInfinity } from "../../src/generators/next-scale/infinity/open.ts";
+import { packageRoot } from "../../src/io/package-root.ts";
+import { Collected, order } from "./samples.ts";
+
+const PROMPT = "a photo of a blue dog and a red umbrella";
+const MODEL = join(packageRoot(), "models", "generator");
+
+/** What one run took, in milliseconds and bytes. */
+interface Taken {
+  readonly transformer: number;
+  readonly decode: number;
+  readonly cpu: number;
+  readonly peak: number;
+}
+
+type Loop = "ours" | "ours, search" | "best" | "published" | "published-bf16";
+
+export interface PytorchOptions {
+  readonly rounds: number;
+  /** Candidates, a row of the table each. */
+  readonly candidates: readonly number[];
+  /** Loops besides ours and the best one, which cost minutes at many candidates. */
+  readonly published: boolean;
+}
+
+/**
+ * The embedded generator beside the same weights in PyTorch (`training/bench_loop.py`), taking turns: best-of-n without a
+ * reward against the fastest loop, and a whole `tts-var` search, rewards included, against the published loop without any,
+ * which computes as many candidates at every scale and decodes them all at full size.
+ */
+export async function benchAgainstPytorch(options: PytorchOptions): Promise<unknown> {
+  const torch = new Torch();
+  const { torch: version, ...tuned } = await torch.ready();
+  const generator = await loadInfinity(MODEL);
+  const collected = new Collected();
+  const rows = [];
+  for (const count of options.candidates) {
+    const search = await Search.open(count);
+    const loops: Loop[] = ["ours", "best"];
+    if (options.published) loops.push("ours, search", "published", "published-bf16");
+    for (let round = -1; round < options.rounds; round++) {
+      const { gflops } = await torch.ask<{ gflops: number }>({ loop: "gemm" });
+      if (round >= 0) collected.add("GEMM peak", gflops);
+      for (const loop of order(loops, round)) {
+        const taken = await run(loop, count, round + 1);
+        if (round < 0) continue;
+        for (const [part, value] of Object.entries(taken)) collected.add(`${loop} ${count} ${part}`, value);
+        collected.add(`${loop} ${count} whole`, taken.transformer + taken.decode);
+      }
+      console.error(`${count} candidates, round ${round + 1} of ${options.rounds}`);
+    }
+    await search[Symbol.asyncDispose]();
+    rows.push({ count, loops, widths: search.widths });
+
+    async function run(loop: Loop, candidates: number, seed: number): Promise<Taken> {
+      if (loop === "ours") return measured(() => bestOfN(generator, candidates, seed));
+      if (loop === "ours, search") return measured(() => search.run(seed));
+      const widths = loop === "best" ? undefined : search.widths;
+      return torch.ask({ loop, candidates, seed, widths });
+    }
+  }
+  const summaries = collected.summaries();
+  const flops = generator.traits.cost.stages.reduce((sum, stage) => sum + stage, 0);
+  const share = (loop: Loop, count: number): number => {
+    // The first scale is one row for all.
+    const work = count * (flops - generator.traits.cost.stages[0]!);
+    const rate = work / summaries[`${loop} ${count} transformer`]!.median / 1e6;
+    return Number((rate / summaries["GEMM peak"]!.median).toFixed(2));
+  };
+  const header = [
+    "candidates",
+    "loop",
+    "transformer, ms",
+    "decode, ms",
+    "whole, ms",
+    "processor, ms",
+    "peak, MiB",
+  ];
+  const text = [
+    `GEMM peak of this run (float32, 2048 x 2048, PyTorch): ${summaries["GEMM peak"]!.median} GFLOP/s`,
+    `| ${[...header, "share of the peak", "whole, ratio to ours"].join(" | ")} |`,
+    `|${"--:|".repeat(header.length + 2)}`,
+  ];
+  for (const { count, loops } of rows) {
+    for (const loop of loops) {
+      const cell = (part: string): string =>
+        String(Math.round(summaries[`${loop} ${count} ${part}`]!.median));
+      const mib = Math.round(summaries[`${loop} ${count} peak`]!.median / 2 ** 20);
+      const ours: Loop = loop === "ours" || loop === "best" ? "ours" : "ours, search";
+      const whole = loop === "ours, search" ? ["", ""] : [cell("transformer"), cell("decode")];
+      const peak = loop === "ours" || loop === "best" ? share(loop, count) : "";
+      const ratio = collected.ratio(`${loop} ${count} whole`, `${ours} ${count} whole`);
+      text.push(`| ${[count, loop, ...whole, cell("whole"), cell("cpu"), mib, peak, ratio].join(" | ")} |`);
+    }
+  }
+  console.error(text.join("\n"));
+  await generator[Symbol.asyncDispose]();
+  torch.end();
+  return { torch: version, ...tuned, rows, samples: summaries };
+}
+
+async function bestOfN(generator: Generator, count: number, seed: number): Promise<Parts> {
+  const ids = Array.from({ length: count }, (_, index) => `c${index}`);
+  const session = await generator.start({ prompt: PROMPT, seed }, ids);
+  const begun = performance.now();
+  for (const _ of generator.traits.stages) await session.step();
+  const drawn = performance.now();
+  await session.view([...ids.keys()], FULL_VIEW);
+  return { transformer: drawn - begun, decode: performance.now() - drawn };
+}
+
+type Parts = Pick<Taken, "transformer" | "decode">;
+
+/** Processor time and the most memory of this process, which the kernel counts anew where it can (Linux). */
+async function measured(work: () => Promise<Parts>): Promise<Taken> {
+  const status = "/proc/self/status";
+  if (existsSync(status)) writeFileSync("/proc/self/clear_refs", "5");
+  const before = process.cpuUsage();
+  const parts = await work();
+  const { user, system } = process.cpuUsage(before);
+  const kept = existsSync(status) ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync(status, "utf8"))?.[1]) : 0;
+  return { ...parts, cpu: (user + system) / 1000, peak: 1024 * (kept || process.resourceUsage().maxRSS) };
+}
+
+/** A `tts-var` search that starts with so many candidates, warm. */
+class Search {
+  readonly widths: readonly number[];
+  readonly #open: OpenSearch;
+  readonly #task: Task;
+
+  private constructor(open: OpenSearch, task: Task, widths: readonly number[]) {
+    this.#open = open;
+    this.#task = task;
+    this.widths = widths;
+  }
+
+  static async open(candidates: number): Promise<Search> {
+    const flags = Object.entries({
+      "task.prompt": PROMPT,
+      "strategy.name": "tts-var",
+      // The paper's schedule starts with eight times N.
+      "strategy.options.multiplier": candidates / 8,
+      budget: 4 * candidates,
+    }).map(([path, value]) => ({ path, value, flag: "bench" }));
+    const { config } = resolveConfig({ flags });
+    const planned = await planConfig(config, { baseDir: packageRoot(), allowDownload: false, log: () => {} });
+    const widths = planned.plan.rows.map(({ widthIn }) => widthIn);
+    return new Search(await openSearch(planned), planned.task, widths);
+  }
+
+  async run(seed: number): Promise<Parts> {
+    const begun = performance.now();
+    await this.#open.run({ ...this.#task, seed });
+    return { transformer: performance.now() - begun, decode: 0 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#open[Symbol.asyncDispose]();
+  }
+}
+
+/** The loop in PyTorch: a line of JSON for every line of JSON. */
+class Torch {
+  readonly #child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor() {
+    const training = join(packageRoot(), "training");
+    const own = join(training, ".venv", "bin", "python");
+    const python = process.env["PYTHON"] ?? (existsSync(own) ? own : "python3");
+    this.#child = spawn(python, ["-W", "ignore", "bench_loop.py", "--embedded", MODEL, "--prompt", PROMPT], {
+      cwd: training,
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  ready(): Promise<{ torch: string; threads: number; block: number }> {
+    return this.#answer();
+  }
+
+  ask<T = Taken>(request: object): Promise<T> {
+    this.#child.stdin!.write(`${JSON.stringify(request)}\n`);
+    return this.#answer();
+  }
+
+  end(): void {
+    this.#child.stdin!.end();
+  }
+
+  async #answer<T>(): Promise<T> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error("bench_loop.py ended; it needs the training environment (CONTRIBUTING.md)");
+    return JSON.parse(value) as T;
+  }
+}
