@@ -28,6 +28,8 @@ interface Pending<Job, Result> {
 /** Jobs kept in the queue at once: enough to feed many workers, few enough to bound its memory. */
 const queueWindow = 64;
 const pollMilliseconds = 1000;
+/** Without a finished job for so long, it is worth looking whether anybody works on them. */
+const quietMilliseconds = 20_000;
 
 /**
  * Runs jobs on workers that serve a BullMQ queue in Redis or PostgreSQL. The server holds nothing that cannot be made
@@ -42,7 +44,7 @@ export async function createBullmqBackend<Job, Result>(
   const name = options.name ?? defaultQueueName;
   const patienceSeconds = options.patienceSeconds ?? 60;
   const patience = patienceSeconds * 1000;
-  const { bullmq, label, connection, backend } = await openQueueServer(options.url, {
+  const { bullmq, label, connection, connect } = await openQueueServer(options.url, {
     patienceSeconds,
     ...(options.signal ? { signal: options.signal } : {}),
     onTrouble: (error) => options.onTrouble?.(error.message),
@@ -50,12 +52,18 @@ export async function createBullmqBackend<Job, Result>(
   const { Queue, QueueEvents } = bullmq;
   // Events repeat results; a short history keeps images from piling up in the server.
   const streams = { events: { maxLen: 2 * queueWindow } };
-  const queue = new Queue<QueuedJob, string>(name, { connection, streams }, backend);
-  const events = new QueueEvents(name, { connection, autorun: false }, backend);
+  const queue = new Queue<QueuedJob, string>(name, { connection, streams }, await connect());
+  const backendOfEvents = await connect().catch(async (error) => {
+    await queue.disconnect();
+    throw error;
+  });
+  const events = new QueueEvents(name, { connection, autorun: false }, backendOfEvents);
   const pending = new Map<string, Pending<Job, Result>>();
   let closing = false;
   let lastAnswer = performance.now();
   let reported = false;
+  let lastFinished = performance.now();
+  let quietTold = false;
 
   /** Tells of a lost server once, not at every attempt to reach it. */
   const onError = (error: Error): void => {
@@ -83,13 +91,15 @@ export async function createBullmqBackend<Job, Result>(
     if (!task) return;
     if (!stored) {
       await add(id, task.job);
-    } else if (stored.finishedOn !== undefined && stored.failedReason === undefined) {
+    } else if (stored.finishedOn !== undefined) {
+      // What failed at first and then succeeded keeps the reason of its failure: a result is what tells.
+      const done = typeof stored.returnvalue === "string";
+      if (!done && !(await stored.isFailed())) return;
       pending.delete(id);
-      task.resolve(JSON.parse(stored.returnvalue) as Result);
-      await stored.remove().catch(() => undefined);
-    } else if (await stored.isFailed()) {
-      pending.delete(id);
-      task.reject(failureOf(stored.failedReason ?? ""));
+      lastFinished = performance.now();
+      quietTold = false;
+      if (done) task.resolve(JSON.parse(stored.returnvalue) as Result);
+      else task.reject(failureOf(stored.failedReason ?? ""));
       await stored.remove().catch(() => undefined);
     }
   }
@@ -115,15 +125,33 @@ export async function createBullmqBackend<Job, Result>(
       await Promise.all([...pending.keys()].map(settle));
       lastAnswer = performance.now();
       reported = false;
+      await tellOfQuiet();
     } catch (error) {
       onError(error as Error);
     } finally {
       polling = null;
     }
   }
+
+  /** Says once that the server answers, but nobody does the jobs. */
+  async function tellOfQuiet(): Promise<void> {
+    if (quietTold || performance.now() - lastFinished < quietMilliseconds) return;
+    const { active = 0, waiting = 0 } = await queue.getJobCounts("active", "waiting");
+    // Some servers do not say who is connected.
+    const workers = await queue.getWorkersCount().catch(() => null);
+    if (active > 0 && workers !== 0) return;
+    quietTold = true;
+    const taken = `${active} of ${active + waiting} jobs in queue "${name}" are taken`;
+    const who = workers === null ? "" : `, ${workers} workers are there`;
+    options.onTrouble?.(
+      `${label}: nothing has been finished for ${quietMilliseconds / 1000} s; ${taken}${who}: start \`tts-var worker\` for this queue`,
+    );
+  }
+
   const timer = setInterval(() => {
     if (pending.size === 0) {
       lastAnswer = performance.now();
+      lastFinished = lastAnswer;
       return;
     }
     if (performance.now() - lastAnswer > patience) {

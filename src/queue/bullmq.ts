@@ -46,7 +46,7 @@ export async function serveQueue<Job, Result>(
   ) => Promise<Result>,
   options: QueueWorkerOptions,
 ): Promise<QueueWorker> {
-  const { bullmq, label, connection, backend } = await openQueueServer(options.url, {
+  const { bullmq, label, connection, connect } = await openQueueServer(options.url, {
     // A worker waits for its coordinator's server as long as it takes.
     patienceSeconds: Number.POSITIVE_INFINITY,
     ...(options.signal ? { signal: options.signal } : {}),
@@ -56,6 +56,7 @@ export async function serveQueue<Job, Result>(
   const abort = new AbortController();
   const lock = (options.lockSeconds ?? 20) * 1000;
   const name = options.name ?? defaultQueueName;
+  const backend = await connect();
   /** The running job, if any. */
   let job: Promise<unknown> = Promise.resolve();
   const worker = new Worker<QueuedJob, string>(

@@ -1,8 +1,10 @@
-import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { cutConnections } from "./support/cut-connections.ts";
 import {
+  describeProgram,
   folderHashes,
   kill,
   type Running,
@@ -22,16 +24,35 @@ const started: Running[] = [];
 const generate = (out: string, ...more: readonly string[]): string[] => [
   ...["geneval", "generate", "--prompts", "40", "--samples", "2", "--out", join(dir, out)],
   ...toySearch,
+  ...["--reward", join(dir, "stumbling.mjs")],
   ...more,
 ];
 
+/** A reward that fails when it is first asked after the file `stumbled` beside it was removed, as a server may. */
+const stumbling = `
+import { existsSync, writeFileSync } from "node:fs";
+const mark = new URL("stumbled", import.meta.url);
+export default (batch) => {
+  const again = existsSync(mark);
+  writeFileSync(mark, "");
+  if (!again) throw new Error("stumbled");
+  return batch.map(({ image }) => image.data.reduce((sum, value) => sum + value, 0));
+};
+`;
+const stumble = () => rm(join(dir, "stumbled"), { force: true });
+
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tts-var-queue-"));
+  await writeFile(join(dir, "stumbling.mjs"), stumbling);
   expect((await runHere(generate("reference", "--workers", "0"))).code).toBe(0);
   reference = await folderHashes(join(dir, "reference"));
 }, 120_000);
-afterEach(async () => {
-  for (const running of started.splice(0)) {
+afterEach(async ({ task }) => {
+  const all = started.splice(0);
+  // Also of a test that waited until its time was up.
+  if (task.result?.state === "fail")
+    for (const running of all) process.stderr.write(describeProgram(running));
+  for (const running of all) {
     if (running.child.exitCode === null && running.child.signalCode === null) await kill(running);
   }
 });
@@ -51,8 +72,8 @@ describe.each(kinds)("BullMQ on $name", patience, ({ name, open }) => {
     started.push(running);
     return running;
   }
-  const startWorker = (queue: string): Running =>
-    start(["worker", "--queue", server.url, "--queue-name", queue, "--lock-seconds", "2", "--quiet"]);
+  const startWorker = (queue: string, url = server.url): Running =>
+    start(["worker", "--queue", url, "--queue-name", queue, "--lock-seconds", "2", "--quiet"]);
   async function startServer(): Promise<Running> {
     const running = await server.start();
     started.push(running);
@@ -81,21 +102,26 @@ describe.each(kinds)("BullMQ on $name", patience, ({ name, open }) => {
     expect(await folderHashes(out)).toEqual(reference);
   });
 
-  it("can leave the files to the workers", async () => {
+  it("can leave the files to the workers, and a job that fails at first to its next attempt", async () => {
     await startServer();
+    await stumble();
     startWorker("shared");
     const shared = start(queued("shared", "--results", "shared"));
     expect(await shared.ended, shared.stderr()).toBe(0);
     expect(await folderHashes(join(dir, folder("shared")))).toEqual(reference);
   });
 
-  it("waits for a server that is started last", async () => {
-    startWorker("late");
+  it("waits for a server that is started last, and for lost connections", async () => {
+    // The first one lays the tables in PostgreSQL, the next ones serve.
+    await using proxy = await cutConnections(server.url, [1, 2]);
+    startWorker("late", proxy.url);
+    await stumble();
     const late = start(queued("late"));
     await new Promise((next) => setTimeout(next, 1500));
     await startServer();
     expect(await late.ended, late.stderr()).toBe(0);
     expect(await folderHashes(join(dir, folder("late")))).toEqual(reference);
+    expect(proxy.cut).toBe(2);
   });
 });
 

@@ -114,6 +114,12 @@ export async function countRecords(dir: string): Promise<number> {
   return entries.filter((name) => /records\/\d+\.json$/.test(name)).length;
 }
 
+/** What a program is, how it ended and what it said: for a test that failed. */
+export function describeProgram({ child, stderr }: Running): string {
+  const end = child.exitCode ?? child.signalCode ?? "still running";
+  return `--- ${child.spawnargs.join(" ")}\n${stderr()}--- ${end}\n`;
+}
+
 /** Waits until `count` searches are finished or the program has ended. */
 export async function untilRecords(dir: string, count: number, running: Running): Promise<void> {
   while (running.child.exitCode === null && running.child.signalCode === null) {
