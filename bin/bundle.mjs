@@ -14,13 +14,14 @@ const NATIVE = ["onnxruntime-node", "sharp", "@xenova/transformers"];
  *
  * @param out  where it is written
  * @param home where it will lie, which modules that look for files beside them are told
+ * @param more files of `src` that are wanted beside the program
  */
-export async function bundle(root, out, home) {
+export async function bundle(root, out, home, more = []) {
   const { build } = await import("esbuild");
   const { peerDependencies = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const sources = join(root, "src");
   const entryPoints = readdirSync(sources, { recursive: true })
-    .filter((path) => ENTRIES.test(path.split(sep).at(-1)))
+    .filter((path) => ENTRIES.test(path.split(sep).at(-1)) || more.includes(path))
     .map((path) => join(sources, path));
   await build({
     absWorkingDir: root,

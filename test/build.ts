@@ -1,18 +1,18 @@
-import { execFile } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
-import { promisify } from "node:util";
+import { pathToFileURL } from "node:url";
 
-/** Where the program lies that tests start as processes of their own. */
-export const BUILT = resolve("node_modules/.cache/tts-var");
+/** Where the program lies that tests start as processes of their own, and threads. */
+export const BUILT = resolve("node_modules/.cache/tts-var-tests");
+
+type Bundle = (root: string, out: string, home: string, more: readonly string[]) => Promise<void>;
 
 /**
- * Compiles the program once for all tests: from sources, every process of it would spend a second on compiling. Types are
- * checked elsewhere (`npm run check`).
+ * Bundles the program, as a clone runs it, and the library once for all tests: from sources, every process would spend a
+ * second on compiling. `test/e2e/package.test.ts` runs what the package will hold.
  */
 export default async function build(): Promise<void> {
   await rm(BUILT, { recursive: true, force: true });
-  const tsc = resolve("node_modules/typescript/bin/tsc");
-  const flags = ["--noCheck", "--declaration", "false", "--sourceMap", "false", "--outDir", BUILT];
-  await promisify(execFile)(process.execPath, [tsc, "-p", "tsconfig.build.json", ...flags]);
+  const { bundle } = (await import(pathToFileURL(resolve("bin/bundle.mjs")).href)) as { bundle: Bundle };
+  await bundle(resolve("."), BUILT, BUILT, ["index.ts"]);
 }

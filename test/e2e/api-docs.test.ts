@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BUILT } from "../build.ts";
 import { runHere } from "./support/run-here.ts";
 
 let dir: string;
@@ -14,15 +15,21 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "tts-var-api-"));
   page = await readFile("docs/api.md", "utf8");
   await symlink(resolve("node_modules"), join(dir, "node_modules"));
-  const library = JSON.stringify(pathToFileURL(resolve("src/index.ts")).href);
-  for (const [, name, body] of page.matchAll(/```ts (\S+)\n(.*?)```/gs))
-    await writeFile(join(dir, name!.replace(/ts$/, "mts")), body!.replaceAll('"tts-var"', library));
+  const library = JSON.stringify(pathToFileURL(join(BUILT, "src/index.js")).href);
+  for (const [, name, body] of page.matchAll(/```ts (\S+)\n(.*?)```/gs)) {
+    const text = body!.replaceAll('"tts-var"', library);
+    const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+    await writeFile(join(dir, name!.replace(/ts$/, "mts")), text);
+    await writeFile(
+      join(dir, name!.replace(/ts$/, "mjs")),
+      ts.transpileModule(text, { compilerOptions }).outputText,
+    );
+  }
 });
 afterAll(() => rm(dir, { recursive: true }));
 
 async function run(name: string): Promise<string[]> {
-  const args = ["--import", pathToFileURL(resolve("node_modules/tsx/dist/loader.mjs")).href, join(dir, name)];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: dir });
+  const { stdout } = await promisify(execFile)(process.execPath, [join(dir, name)], { cwd: dir });
   return stdout.trim().split("\n");
 }
 
@@ -39,7 +46,7 @@ describe("docs/api.md", { timeout: 240_000 }, () => {
   });
 
   it("opens and searches as shown", async () => {
-    expect(await run("open.mts")).toEqual([
+    expect(await run("open.mjs")).toEqual([
       expect.stringMatching(/^a photo of a red cup \{ clip: [\d.]+ \} true$/),
       expect.stringMatching(/^two dogs \{ clip: [\d.]+ \} true$/),
     ]);
@@ -47,7 +54,7 @@ describe("docs/api.md", { timeout: 240_000 }, () => {
   });
 
   it("searches as shown, and reads a run", async () => {
-    const [plan, best] = await run("search.mts");
+    const [plan, best] = await run("search.mjs");
     expect(plan).toMatch(/^at most [\d.]+ of 2 units$/);
     expect(best).toMatch(/^c\d \{ clip: [-\d.]+ \} 2$/);
     expect((await stat(join(dir, "best.png"))).size).toBeGreaterThan(100);
@@ -55,12 +62,12 @@ describe("docs/api.md", { timeout: 240_000 }, () => {
     const plugins = [join(dir, "strategy.mts"), "--reward", join(dir, "reward.mts")];
     const { code, stderr } = await runHere([...argv, ...plugins, "--out", join(dir, "run")]);
     expect([code, stderr]).toEqual([0, ""]);
-    expect(await run("read.mts")).toEqual([
+    expect(await run("read.mjs")).toEqual([
       expect.stringMatching(/^done 2 \[.*'one-channel'.*\] \d+ false$/s),
     ]);
   });
 
   it("handles values as shown", async () => {
-    expect(await run("values.mts")).toEqual(["true", "true", "CONFIG_INVALID 2"]);
+    expect(await run("values.mjs")).toEqual(["true", "true", "CONFIG_INVALID 2"]);
   });
 });

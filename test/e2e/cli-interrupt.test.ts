@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
 import { countRecords } from "./support/geneval-processes.ts";
@@ -98,7 +98,7 @@ describe("worker processes", () => {
       "--samples",
       "1",
       "-b",
-      "8",
+      "2",
       "--strategy",
       "best-of-n",
     ];
@@ -114,7 +114,8 @@ describe("worker processes", () => {
 
 describe("the two streams", () => {
   it("stderr may be closed or full: the work goes on", async () => {
-    const line = `${'tv search -p "a photo of a spaceship" -b 2 --strategy best-of-n --sheet none'} --out`;
+    const toy = `--model toy --reward '${resolve("test/fixtures/brightness.mjs")}'`;
+    const line = `tv search -p "a photo of a spaceship" -b 2 --strategy best-of-n ${toy} --sheet none --out`;
     const closed = await shell(dir, `${line} closed 2>&1 >/dev/null | head -c 0; echo \${PIPESTATUS[0]}`);
     const full = await shell(dir, `${line} full 2>/dev/full >/dev/null; echo $?`);
     expect([closed.stdout, full.stdout]).toEqual(["0\n", "0\n"]);

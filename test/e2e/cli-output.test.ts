@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
 import { shell, start, traced, until } from "./support/process.ts";
@@ -15,20 +15,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
+// Where files go is the same for all models.
+const toy = ["--model", "toy", "--reward", resolve("test/fixtures/brightness.mjs")];
 const single = [
-  "search",
-  "-p",
-  "a photo of a dog",
-  "-b",
-  "1",
-  "--strategy",
-  "single",
-  "--sheet",
-  "none",
-  "--report",
-  "none",
+  ...["search", "-p", "a photo of a dog", "-b", "1", "--strategy", "single", ...toy],
+  ...["--sheet", "none", "--report", "none"],
 ];
-const run = (...argv: string[]) => start(dir, argv).ended;
+const run = (...argv: readonly string[]) => runHere(argv, dir);
 const dogRow = '{"tag":"single_object","include":[{"class":"dog","count":1}],"prompt":"a photo of a dog"}\n';
 
 describe("a run folder", () => {
@@ -69,7 +62,8 @@ describe("a run folder", () => {
   });
 
   it("belongs to one run while it runs, and to nobody after a crash", async () => {
-    const first = start(dir, [...single, "-b", "200", "--strategy", "best-of-n", "--out", "one"]);
+    const endless = ["--reward", resolve("test/fixtures/endless.mjs")];
+    const first = start(dir, [...single, ...endless, "-b", "2", "--strategy", "best-of-n", "--out", "one"]);
     await until(() => traced(join(dir, "one"), "begin"));
     const second = await run(...single, "--out", "one");
     expect(second.code).toBe(2);
@@ -85,8 +79,10 @@ describe("a run folder", () => {
   });
 
   it("below a folder that does not exist yet: side by side, all runs stay", async () => {
-    const runs = [0, 1, 2].map((seed) => run(...single, "--seed", `${seed}`, "--out", `fresh/s${seed}`));
-    expect((await Promise.all(runs)).map(({ code }) => code)).toEqual([0, 0, 0]);
+    const runs = [0, 1, 2].map((seed) =>
+      start(dir, [...single, "--seed", `${seed}`, "--out", `fresh/s${seed}`]),
+    );
+    expect((await Promise.all(runs.map(({ ended }) => ended))).map(({ code }) => code)).toEqual([0, 0, 0]);
     for (const seed of [0, 1, 2])
       expect((await readRunRecord(join(dir, "fresh", `s${seed}`))).status).toBe("done");
   });
@@ -94,16 +90,7 @@ describe("a run folder", () => {
 
 describe("an evaluation", () => {
   const generate = [
-    "geneval",
-    "generate",
-    "--prompts",
-    "6",
-    "--samples",
-    "1",
-    "-b",
-    "1",
-    "--strategy",
-    "single",
+    ...["geneval", "generate", "--prompts", "6", "--samples", "1", "-b", "1", "--strategy", "single", ...toy],
   ];
   it("never begins among images of others, and continues its own", async () => {
     const image = join(dir, "pictures", "00000", "samples", "0000.png");
@@ -129,7 +116,9 @@ describe("an evaluation", () => {
 
 describe("files to write", () => {
   const prompts = (out: string, ...more: string[]) =>
-    shell(dir, `tv geneval prompts --count 6 --out ${out} ${more.join(" ")}`);
+    run("geneval", "prompts", "--count", "6", "--out", out, ...more);
+  const promptsInShell = (out: string, more = "") =>
+    shell(dir, `tv geneval prompts --count 6 --out ${out} ${more}`);
 
   it("of others are refused; the same content, empty files and --force are not", async () => {
     await writeFile(join(dir, "list.jsonl"), "mine\n");
@@ -146,12 +135,12 @@ describe("files to write", () => {
     await writeFile(join(dir, "input.jsonl"), dogRow);
     await symlink("input.jsonl", join(dir, "alias.jsonl"));
     for (const out of ["input.jsonl", "./input.jsonl", "alias.jsonl"]) {
-      const { code, stderr } = await prompts(out, "--disjoint-from input.jsonl --force");
+      const { code, stderr } = await prompts(out, "--disjoint-from", "input.jsonl", "--force");
       expect([code, stderr]).toEqual([2, expect.stringMatching(/is what this command reads/)]);
     }
     expect(await readFile(join(dir, "input.jsonl"), "utf8")).toBe(dogRow);
     await writeFile(join(dir, "photo.png"), "a picture");
-    expect((await shell(dir, "tv tokens photo.png --out photo.png --force")).code).toBe(2);
+    expect((await run("tokens", "photo.png", "--out", "photo.png", "--force")).code).toBe(2);
     expect(await readFile(join(dir, "photo.png"), "utf8")).toBe("a picture");
   });
 
@@ -169,9 +158,9 @@ describe("files to write", () => {
 
   it("may be devices, pipes and the streams of the program", async () => {
     await symlink("/dev/null", join(dir, "nothing"));
-    expect((await prompts("nothing")).code).toBe(0);
+    expect((await promptsInShell("nothing")).code).toBe(0);
     expect((await stat("/dev/null")).isCharacterDevice()).toBe(true);
-    const full = await prompts("/dev/full");
+    const full = await promptsInShell("/dev/full");
     expect([full.code, full.stderr]).toEqual([
       2,
       expect.stringMatching(/cannot write \/dev\/full \(ENOSPC\)/),
@@ -182,9 +171,11 @@ describe("files to write", () => {
     );
     expect(piped.stdout).toMatch(/^200 prompts: pipe\n\s*200\n$/);
     const rows = expect.stringMatching(/^(\{"tag".*\}\n){6}$/);
-    expect((await prompts("/dev/stdout")).stdout).toEqual(rows);
-    expect((await prompts("/dev/stdout", "> stdout.txt; cat stdout.txt")).stdout).toEqual(rows);
-    expect((await prompts(">(cat > substituted)", "; wait; cat substituted")).stdout).toContain('{"tag"');
+    expect((await promptsInShell("/dev/stdout")).stdout).toEqual(rows);
+    expect((await promptsInShell("/dev/stdout", "> stdout.txt; cat stdout.txt")).stdout).toEqual(rows);
+    expect((await promptsInShell(">(cat > substituted)", "; wait; cat substituted")).stdout).toContain(
+      '{"tag"',
+    );
   });
 });
 
@@ -210,11 +201,9 @@ describe("mistakes are answered with a sentence and the right exit code", () => 
     [["plan", "--config", "alias.yaml"], 2, /alias\.yaml: Unresolved alias.*nowhere/],
     [["study", "run", "alias.yaml"], 2, /alias\.yaml: Unresolved alias.*nowhere/],
     [["plan", "--set", "model.size=null"], 2, /model\.size \(--set\): must be string, received null\n/],
-    [[...single, "--model", "toy", "--out", "broken/run"], 2, /cannot write .*broken\/run \(ENOTDIR\)/],
+    [[...single, "--out", "broken/run"], 2, /cannot write .*broken\/run \(ENOTDIR\)/],
   ] as const)("%j", async (argv, expected, reason) => {
-    const before = process.cwd();
-    process.chdir(dir);
-    const { code, stderr } = await runHere(argv).finally(() => process.chdir(before));
+    const { code, stderr } = await run(...argv);
     expect(stderr).toMatch(reason);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(code).toBe(expected);

@@ -6,11 +6,11 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { listPresets } from "../../src/cli/presets.ts";
-import { runCommandLine } from "../../src/cli/run.ts";
 import { pixelHash } from "../../src/core/image.ts";
 import { decodePng } from "../../src/io/png.ts";
 import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
 import { program } from "./support/program.ts";
+import { runHere } from "./support/run-here.ts";
 
 const fixture = (name: string): string => resolve("test/fixtures", name);
 const preload = (name: string): string[] => ["--import", pathToFileURL(fixture(name)).href];
@@ -39,22 +39,6 @@ function run(argv: readonly string[], node: readonly string[] = []): Promise<Out
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
-}
-
-/** Runs the command line in this process, which is faster; for what ends before a model loads. */
-async function runHere(argv: readonly string[]): Promise<Outcome> {
-  const written = { stdout: "", stderr: "" };
-  const spies = (["stdout", "stderr"] as const).map((stream) =>
-    vi.spyOn(process[stream], "write").mockImplementation((text) => {
-      written[stream] += text;
-      return true;
-    }),
-  );
-  try {
-    return { code: await runCommandLine(argv), ...written };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
 }
 
 describe("mistakes end with exit code 2, a reason, and nothing on stdout", () => {
@@ -157,12 +141,12 @@ describe("help and lists", () => {
 
 describe("search on the toy generator", () => {
   const search = (out: string, ...more: string[]) =>
-    run(["search", "-p", "a photo of a dog", ...toy, "--budget", "3", "--out", out, "--json", ...more]);
+    ["search", "-p", "a photo of a dog", ...toy, "--budget", "3", "--out", out, "--json"].concat(more);
 
   it("plans and runs the same search where the budget is too small for features", async () => {
     const argv = ["-p", "a photo of a dog", "--model", "toy", "--budget", "2", "--json"];
     const plan = JSON.parse((await runHere(["plan", ...argv])).stdout);
-    const { code, stdout } = await run(["search", ...argv, "--out", "small"]);
+    const { code, stdout } = await runHere(["search", ...argv, "--out", "small"], dir);
     expect(code).toBe(0);
     const { budget } = JSON.parse(stdout);
     expect(plan.rows.every((row: { features: number }) => row.features === 0)).toBe(true);
@@ -170,7 +154,7 @@ describe("search on the toy generator", () => {
   });
 
   it("prints the contract's object and leaves a complete run folder", async () => {
-    const { code, stdout, stderr } = await search("run");
+    const { code, stdout, stderr } = await run(search("run"));
     expect(code).toBe(0);
     const summary = JSON.parse(stdout);
     expect(Object.keys(summary)).toEqual([
@@ -226,10 +210,10 @@ describe("search on the toy generator", () => {
   });
 
   it("gives the same pixels and the same trace for the same seed, and others for another", async () => {
-    const again = JSON.parse((await search("again", "--threads", "1")).stdout);
+    const again = JSON.parse((await runHere(search("again", "--threads", "1"), dir)).stdout);
     const first = await readFile(join(dir, "run", "trace.jsonl"), "utf8");
     expect(await readFile(join(dir, "again", "trace.jsonl"), "utf8")).toBe(first);
-    const other = JSON.parse((await search("other", "--seed", "1")).stdout);
+    const other = JSON.parse((await runHere(search("other", "--seed", "1"), dir)).stdout);
     expect(other.best.pixelHash).not.toBe(again.best.pixelHash);
   });
 
@@ -338,7 +322,7 @@ describe("interruption", () => {
 
 describe("search on the embedded models", () => {
   const search = (...more: string[]) =>
-    run(["search", "-p", "a photo of a blue dog and a red umbrella", "--json", ...more]);
+    runHere(["search", "-p", "a photo of a blue dog and a red umbrella", "--json", ...more], dir);
 
   it("does the main job without touching a network", async () => {
     const argv = [
@@ -392,7 +376,7 @@ describe("search on the embedded models", () => {
       "--out",
       "odd",
     ];
-    const { code, stderr } = await run(argv);
+    const { code, stderr } = await runHere(argv, dir);
     expect(code).toBe(0);
     expect(stderr).toMatch(/warning: the model does not know "spaceship"/);
     expect(stderr).toMatch(/warning: the prompt has \d{4} tokens; the model reads the first \d+/);

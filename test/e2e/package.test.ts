@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
-import { BUILT } from "../build.ts";
 
 const run = promisify(execFile);
 const tsc = resolve("node_modules/typescript/bin/tsc");
@@ -37,9 +36,9 @@ async function freshProject(): Promise<string> {
   for (const name of ["package.json", "bin", "configs"])
     await cp(name, join(home, name), { recursive: true });
   await symlink(resolve("models"), join(home, "models"));
-  await cp(BUILT, join(home, "dist"), { recursive: true });
-  const types = ["--noCheck", "--emitDeclarationOnly", "--outDir", join(home, "dist")];
-  await run(process.execPath, [tsc, "-p", "tsconfig.build.json", ...types]);
+  await run(process.execPath, [
+    ...[tsc, "-p", "tsconfig.build.json", "--noCheck", "--outDir", join(home, "dist")],
+  ]);
   const compilerOptions = {
     target: "es2022",
     lib: ["ES2023", "ESNext.Disposable"],
@@ -86,6 +85,19 @@ describe("the package", { timeout: 300_000 }, () => {
     expect(compiled.stdout).toBe("");
     const { stdout } = await run(process.execPath, [join(project, "app.js")], { cwd: project });
     expect(stdout).toMatch(/^c[01] 2 true 2 true\n$/);
+
+    // The command line as well, with a reward in a thread of its own; and no TypeScript names in what was compiled.
+    const home = join(project, "node_modules", "tts-var");
+    const toy = ["-p", "a cup", "--model", "toy", "--reward", "./reward.mjs", "--strategy", "single"];
+    const search = [join(home, "bin", "tts-var.mjs"), "search", ...toy, "--budget", "1", "--json"];
+    const found = await run(process.execPath, search, { cwd: project });
+    expect(JSON.parse(found.stdout)).toMatchObject({ model: "toy", candidates: [{ id: "c0" }] });
+    const names = /(?:from |import\()"\.{1,2}\/[^"]*\.ts"/;
+    const scripts = (await readdir(join(home, "dist"), { recursive: true })).filter((path) =>
+      path.endsWith(".js"),
+    );
+    expect(scripts.length).toBeGreaterThan(100);
+    for (const path of scripts) expect(await readFile(join(home, "dist", path), "utf8")).not.toMatch(names);
     await rm(project, { recursive: true });
   });
 

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { runCommandLine } from "../../src/cli/run.ts";
 import { readRunRecord, readTrace } from "../../src/run/run-folder.ts";
+import { BUILT } from "../build.ts";
 import { program } from "./support/program.ts";
 
 // The how-to pages are executed as they stand: every named block becomes a file, every command line runs.
@@ -42,9 +43,9 @@ async function runHere(argv: readonly string[]): Promise<{ code: number; stdout:
   }
 }
 
-/** Several processes, each of which compiles the sources. */
+/** Several processes. */
 const slow = 300_000;
-const library = pathToFileURL(resolve("src/index.ts")).href;
+const library = pathToFileURL(join(BUILT, "src/index.js")).href;
 
 /** Writes the page's files and returns its command lines. */
 async function unpack(page: string): Promise<string[][]> {

@@ -20,7 +20,7 @@ async function writeStudy(name: string, changes: object = {}): Promise<string> {
     rewards: { geneval: { name: "geneval" } },
     finalRewards: ["geneval"],
     reliabilities: [0.5],
-    prompts: { seed: "tiny", count: 6 },
+    prompts: { seed: "tiny", count: 3 },
     replicates: 1,
     budgets: [2],
     tree: { width: 4, previews: [0.5], scales: [3, 4] },
@@ -99,7 +99,7 @@ describe("study run", { timeout: 180_000 }, () => {
     const { code, stderr } = await runHere(["study", "run", file, "--out", dir]);
     expect(code).toBe(0);
     expect(stderr).toMatch(/warning: the reward geneval shares the judge's model/);
-    expect(stderr).toMatch(/1 of 6 trees/);
+    expect(stderr).toMatch(/1 of 3 trees/);
   });
 
   it("runs once for each of several models, and puts them side by side", async () => {
@@ -168,7 +168,7 @@ describe("study run", { timeout: 180_000 }, () => {
     const of = (rows: string[], name: string): string[] =>
       rows.filter((row) => row.includes(`"arm":"${name}"`));
     expect(of(after, "tts-var")).toEqual(of(before, "tts-var"));
-    expect(of(after, "unguided end")).toHaveLength(6);
+    expect(of(after, "unguided end")).toHaveLength(3);
 
     const borrower = await runStudy(
       await writeStudy("borrower", {
@@ -189,8 +189,7 @@ describe("study run", { timeout: 180_000 }, () => {
     const tree = { width: 2, scales: [] };
     const tables = [];
     for (const count of ["1", "2"]) {
-      const prompts = { seed: "tiny", count: 3 };
-      const file = await writeStudy(`generators-${count}`, { arms, tree, prompts, contrasts: [] });
+      const file = await writeStudy(`generators-${count}`, { arms, tree, contrasts: [] });
       tables.push(await runStudy(file, "--generators", count));
     }
     const [one, two] = tables;
@@ -199,7 +198,7 @@ describe("study run", { timeout: 180_000 }, () => {
   });
 
   it("refuses rows of other prompts, and contrasts that no arm runs", async () => {
-    const moved = await writeStudy("tiny", { prompts: { seed: "moved", count: 6 } });
+    const moved = await writeStudy("tiny", { prompts: { seed: "moved", count: 3 } });
     const stale = await runHere(["study", "run", moved, "--out", dir]);
     expect([stale.code, stale.stderr]).toEqual([5, expect.stringMatching(/another version of this study/)]);
     const wrong = await writeStudy("wrong", {
@@ -212,7 +211,7 @@ describe("study run", { timeout: 180_000 }, () => {
 
 describe("calibrate", { timeout: 180_000 }, () => {
   it("writes curves, schedules and acceptance, which searches then use", async () => {
-    const argv = ["calibrate", "--prompts", "6", "--samples", "4", "--copies", "1", "--previews", "0.5,1"];
+    const argv = ["calibrate", "--prompts", "6", "--samples", "3", "--copies", "1", "--previews", "0.5,1"];
     const made = await runHere([...argv, "--verifier", "geneval", "--dir", dir, "--json", "--quiet"]);
     expect(made.code).toBe(0);
     const { file, plot, scales, schedules, acceptance } = JSON.parse(made.stdout);
@@ -221,9 +220,9 @@ describe("calibrate", { timeout: 180_000 }, () => {
     expect(schedules.map(({ units }: { units: number }) => units)).toEqual([2, 3, 4, 6, 8, 12, 16]);
     expect(acceptance.verifier).toBe("geneval");
     const { measured } = JSON.parse(await readFile(file, "utf8"));
-    expect(measured).toMatchObject({ prompts: 6, samples: 4, copies: 1, preview: "0.5" });
+    expect(measured).toMatchObject({ prompts: 6, samples: 3, copies: 1, preview: "0.5" });
     expect(measured.command).toMatch(
-      /^tts-var calibrate --prompts 6 --samples 4 --copies 1 .* --verifier geneval/,
+      /^tts-var calibrate --prompts 6 --samples 3 --copies 1 .* --verifier geneval/,
     );
     expect(measured.intervals[0].decided[0]).toBeLessThan(measured.intervals[0].decided[1]);
     expect(await readFile(plot, "utf8")).toMatch(/^<svg/);

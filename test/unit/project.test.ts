@@ -2,7 +2,6 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/cli/command-table.ts";
-import { BUILT } from "../build.ts";
 
 interface LockEntry {
   readonly version?: string;
@@ -119,14 +118,5 @@ describe("documents", () => {
     );
     expect(used.length).toBeGreaterThan(5);
     expect(used.filter((use) => !known.includes(use.split(": ")[1]!))).toEqual([]);
-  });
-
-  it("leaves no TypeScript names in what is compiled", () => {
-    const names = /(?:from |import\()"\.{1,2}\/[^"]*\.ts"/;
-    const compiled = readdirSync(BUILT, { recursive: true, encoding: "utf8" }).filter((path) =>
-      path.endsWith(".js"),
-    );
-    expect(compiled.length).toBeGreaterThan(100);
-    expect(compiled.filter((path) => names.test(readFileSync(join(BUILT, path), "utf8")))).toEqual([]);
   });
 });

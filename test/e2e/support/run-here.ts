@@ -1,9 +1,10 @@
 import { vi } from "vitest";
 import { runCommandLine } from "../../../src/cli/run.ts";
 
-/** Runs a command line in this process, which saves starting one. */
+/** Runs a command line in this process, which saves starting one; in a folder, if one is given. */
 export async function runHere(
   argv: readonly string[],
+  folder = process.cwd(),
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const written = { stdout: "", stderr: "" };
   const spies = (["stdout", "stderr"] as const).map((stream) =>
@@ -12,9 +13,12 @@ export async function runHere(
       return true;
     }),
   );
+  const before = process.cwd();
+  process.chdir(folder);
   try {
     return { code: await runCommandLine(argv), ...written };
   } finally {
+    process.chdir(before);
     for (const spy of spies) spy.mockRestore();
   }
 }
