@@ -1,3 +1,5 @@
+import { TtsVarError } from "../../../core/errors.ts";
+import type { Quality } from "../../../core/generator.ts";
 import type { Task } from "../../../core/task.ts";
 import { sizeOf, type Tensor } from "../../../core/tensor.ts";
 import type { OrtSession } from "../../../inference/runtime/ort-session.ts";
@@ -22,6 +24,8 @@ export interface HmarParts extends TextGraphs {
   readonly step: OrtSession;
   readonly mask: OrtSession;
   readonly decoder: OrtSession;
+  /** Absent: the model has no draft decoder. */
+  readonly draftDecoder: OrtSession | null;
 }
 
 /** By rising stage, the first from stage 0. There is no cache: candidates carry nothing but their codes. */
@@ -84,8 +88,11 @@ export class HmarNetwork implements Network<HmarState> {
     return state;
   }
 
-  async decode(latents: Tensor): Promise<Tensor> {
-    return (await this.#parts.decoder.run({ latent: latents }, ["image"]))["image"]!;
+  async decode(latents: Tensor, quality: Quality): Promise<Tensor> {
+    const { decoder, draftDecoder } = this.#parts;
+    const graph = quality === "draft" ? draftDecoder : decoder;
+    if (!graph) throw new TtsVarError("CONFIG_INVALID", "this model has no draft decoder");
+    return (await graph.run({ latent: latents }, ["image"]))["image"]!;
   }
 
   #zeros(stage: number, rows: number): Tensor {

@@ -42,6 +42,7 @@ export async function loadHmar(
       step: await open(graphs.step),
       mask: await open({ file: model.maskFile }),
       decoder: await open(graphs.vae_decode),
+      draftDecoder: graphs.vae_draft ? await open(graphs.vae_draft) : null,
     };
     const code = createCode(manifest, schedule);
     const network = new HmarNetwork(parts, schedule, rowsAtOnce);
