@@ -84,6 +84,18 @@ export const rewards: readonly RewardEntry[] = [
     load: async () => (await import("./similarity.ts")).similarity,
   },
   {
+    name: "track",
+    summary: "whether one thing of the prompt's colour persists through a clip and moves as the prompt says",
+    ...facts.track,
+    load: async () => (await import("./track.ts")).track,
+  },
+  {
+    name: "drive",
+    summary: "return of a drive: no collision with what the prompt names, and the side reached that it names",
+    ...facts.drive,
+    load: async () => (await import("./drive.ts")).drive,
+  },
+  {
     name: "rank",
     summary: "mean rank under several rewards, among the candidates that are compared",
     ...facts.rank,

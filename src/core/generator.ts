@@ -111,6 +111,8 @@ export interface GeneratorCost {
   readonly views: Readonly<Partial<Record<Look, number>>>;
   /** The same for drafts, of those looks that the model can draft; absent: it has no draft decoder. */
   readonly drafts?: Readonly<Partial<Record<Look, number>>> | undefined;
+  /** Share of a view's price after each stage; absent: all of it. Clips decode the frames that are there, a plan none. */
+  readonly viewShares?: readonly number[] | undefined;
   /** Drawing all tokens of a stage again, by stage; a share costs its share. With the capability `refine`. */
   readonly refine?: readonly number[];
   /** Whether a share costs as much as all tokens: models that look at a whole stage in every pass. */

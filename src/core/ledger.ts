@@ -120,7 +120,7 @@ export class Ledger {
       missing.push(row);
     }
     this.#row(population).decodes += missing.length;
-    this.#charge("decode", missing.length * this.#cost.view(view), population.stage - 1);
+    this.#charge("decode", missing.length * this.#cost.view(view, population.stage), population.stage - 1);
     return missing;
   }
 

@@ -13,7 +13,8 @@ export interface CostModel {
   /** Leading stages that run once whatever the width. */
   readonly shared: number;
   readonly prompt: number;
-  view(view: View): number;
+  /** After so many stages; default: all of them. */
+  view(view: View, stage?: number): number;
   /** Drawing a share of a stage's tokens again, per candidate. */
   refine(stage: number, share: number): number;
   reward(name: string): number;

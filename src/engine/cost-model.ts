@@ -47,7 +47,7 @@ export function createCostModel(input: CostInput): CostModel {
 function build(input: CostInput): CostModel {
   const { generator, keep, prompts, rewards, primaryReward } = input;
   const { cost, shape } = generator;
-  const view: CostModel["view"] = (asked) => {
+  const view: CostModel["view"] = (asked, stage = cost.stages.length) => {
     const { [asked.look]: full } = asked.quality === "draft" ? (cost.drafts ?? {}) : cost.views;
     if (full === undefined) {
       const has = `it looks ${Object.keys(cost.views).join(", ")}`;
@@ -60,7 +60,8 @@ function build(input: CostInput): CostModel {
     // By cells of the grain first: whole numbers, so that shares of them are exact.
     const cells = (shape.width / shape.grain) * (shape.height / shape.grain);
     const { width, height } = sidesOf(shape, asked.size);
-    return (full / cells) * ((width / shape.grain) * (height / shape.grain));
+    const share = cost.viewShares?.[stage - 1] ?? 1;
+    return share * (full / cells) * ((width / shape.grain) * (height / shape.grain));
   };
   const refine: CostModel["refine"] = (stage, share) => {
     const full = cost.refine?.[stage];

@@ -61,6 +61,7 @@ const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>(
     async (dir) => (await import("./ordered/nar/definition.ts")).orderedGroupsDefinition(dir),
   ],
   ["masked-set", async (dir) => (await import("./masked-set/definition.ts")).maskedSetDefinition(dir)],
+  ["frames", async (dir) => (await import("./frames/definition.ts")).framesDefinition(dir)],
   ["block-flow", async (dir) => (await import("./block-flow/definition.ts")).blockFlowDefinition(dir)],
 ]);
 

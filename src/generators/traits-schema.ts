@@ -65,6 +65,7 @@ export const traitsSchema = z
       shared: z.int().min(0),
       views: looks,
       drafts: looks.optional(),
+      viewShares: z.array(z.number().min(0).max(1)).optional(),
       refine: z.array(flops).optional(),
       refineWhole: z.boolean().optional(),
     }),
@@ -83,6 +84,7 @@ export const traitsSchema = z
     const wrong = (message: string) => context.addIssue({ code: "custom", message });
     const lists = {
       "cost.stages": cost.stages,
+      "cost.viewShares": cost.viewShares,
       "memory.kept": memory?.kept,
       "memory.working": memory?.working,
     };

@@ -7,6 +7,7 @@ import type { Tensor } from "../../src/core/tensor.ts";
 import { flowStep } from "../../src/generators/block-flow/flow.ts";
 import { runCells } from "../../src/generators/block-flow/network.ts";
 import { posterior } from "../../src/generators/discrete-diffusion/schedule.ts";
+import { type FrameMemory, runFrames } from "../../src/generators/frames/network.ts";
 import { generatorOfFolder } from "../../src/generators/index.ts";
 import { denoise } from "../../src/generators/masked-set/diffusion.ts";
 import { normalLevels } from "../../src/generators/masked-set/levels.ts";
@@ -30,6 +31,14 @@ describeSampler("raster", () => open("raster"), { prompts, otherSettings: { temp
 describeSampler("flow by cells", () => open("xar"), { prompts, otherSettings });
 describeSampler("masked set", () => open("mar"), { prompts, otherSettings: { order: "raster" } });
 describeSampler("masked set, channel by channel", () => open("tokenbridge"), { prompts, otherSettings });
+describeSampler("next frame", () => open("far"), {
+  prompts: ["a red car moving right", "a blue dog moving up"],
+  otherSettings,
+});
+describeSampler("plan, then frames", () => open("epona"), {
+  prompts: ["a red car driving up past a stop sign below", "a blue car driving down past a stop sign above"],
+  otherSettings,
+});
 
 interface Recorded {
   readonly shape: readonly number[];
@@ -206,6 +215,84 @@ describe("flow by cells", () => {
     const [one, two] = await session.tokens([0, 1], 1);
     expect(one!.data).not.toEqual(two!.data);
     expect((await session.tokens([0, 1], 0))[0]).toEqual((await session.tokens([1], 0))[0]);
+    await generator[Symbol.asyncDispose]();
+  });
+});
+
+describe("clips frame by frame", () => {
+  it.each(["far", "epona"] as const)(
+    "%s: velocities after a frame in outline and one in full",
+    async (name) => {
+      const golden = goldenOf<
+        Golden<"frames" | "velocity" | "plan" | "poses" | "planVelocity"> & Record<"time", number>
+      >(name);
+      await withGraphs(
+        name,
+        golden,
+        ["step", ...(name === "epona" ? ["plan"] : [])],
+        async ([text], step, plan) => {
+          const graphs = {
+            ...{ step: step!, depth: 2, heads: 2, headDim: 16, side: 8, values: 4 },
+            patch: { full: 2, outline: 4 },
+          };
+          const input = (frame: number, past: readonly FrameMemory[]) => ({
+            ...{ tokens: golden.frames.values.slice(frame * 256, (frame + 1) * 256), past },
+            pose:
+              golden.poses &&
+              ([0, 1].map((axis) => golden.poses.values[2 * frame + axis]!) as [number, number]),
+          });
+          const [first] = await runFrames(graphs, [input(0, [])], 0, "outline", text!);
+          const [second] = await runFrames(graphs, [input(1, [first!.memory])], 1, "full", text!);
+          const past = [first!.memory, second!.memory];
+          const [found] = await runFrames(graphs, [input(2, past)], 2, golden.time, text!);
+          expect(worst(found!.velocity, golden.velocity.values)).toBeLessThan(1e-4);
+          if (!plan) return;
+          const { velocity } = await plan.run({
+            plan: { dims: golden.plan.shape, data: Float32Array.from(golden.plan.values) },
+            time: { dims: [1], data: Float32Array.of(golden.time) },
+            sos: text!["sos"]!,
+          });
+          expect(worst(velocity!.data, golden.planVelocity.values)).toBeLessThan(1e-4);
+        },
+      );
+    },
+  );
+
+  it("forks part by the noise of their next frame, and a plan is shown before any frame is paid for", async () => {
+    const generator = await open("epona");
+    const session = await generator.start({ prompt: "a red car driving up", seed: 1 }, ["c0"]);
+    await session.step();
+    const [plan] = await session.view([0], FULL_VIEW);
+    expect([plan!.frames.length, generator.traits.cost.viewShares![0]]).toEqual([3, 0]);
+    await session.select([
+      { parent: 0, id: "c0" },
+      { parent: 0, id: "c0.1" },
+    ]);
+    await session.step();
+    const [one, two] = await session.tokens([0, 1], 1);
+    expect(one!.data).not.toEqual(two!.data);
+    await generator[Symbol.asyncDispose]();
+  });
+
+  it("goes on from a picture as the first frame, and drafts looks", async () => {
+    const generator = await open("far");
+    const { width, height } = generator.traits.shape;
+    const source = {
+      width,
+      height,
+      data: Uint8Array.from({ length: 3 * width * height }, (_, at) => at % 251),
+    };
+    const session = await generator.start({ prompt: "a red car moving up", seed: 1, source }, ["c0", "c1"]);
+    await session.step();
+    await session.step();
+    const [one, two] = await session.tokens([0, 1], 0);
+    expect(one).toEqual(two);
+    const [draft] = await session.view([0], { ...FULL_VIEW, quality: "draft" });
+    const [whole] = await session.view([0], FULL_VIEW);
+    expect([draft!.frames.length, framesHash(draft!.frames) !== framesHash(whole!.frames)]).toEqual([
+      2,
+      true,
+    ]);
     await generator[Symbol.asyncDispose]();
   });
 });

@@ -99,6 +99,8 @@ class Family:
     #: Inputs of the pass whose FLOPs count; default: one row of ``inputs``.
     nominal: list[Tensor] | None = None
     version: str = "1.0.0"
+    #: Writes the tokenizer's files into a folder, given the text encoder's configuration.
+    tokenizer: Callable[[Path, dict], list[str]] = write
 
 
 @torch.no_grad()
@@ -147,7 +149,7 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
     if f.narrow is not None:
         export_graph(Call(f.narrow, "encode"), {"latent": wide}, ["token"], {"latent": spatial, "token": spatial}, out / "narrow.onnx")
         graphs.append("narrow")
-    tokenizer_files = write(out, f.trunk.text.config.huggingface())
+    tokenizer_files = f.tokenizer(out, f.trunk.text.config.huggingface())
     autoencoder = json.loads((base / "manifest.json").read_text())
     nominal = torch.ones(1, NOMINAL_TOKENS, dtype=torch.long)
     widen, per_cell = count(lambda: f.widen(token[:1])), autoencoder["flops"]
