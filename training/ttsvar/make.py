@@ -173,6 +173,22 @@ def _canvas(*families: str) -> list[str]:
 
 
 
+def _frames(name: str) -> list[str]:
+    """Clips over narrow latents; the trunk starts from nothing, the text encoder from the shipped generator."""
+    out = f"../zoo/{name}"
+    world = "moving" if name == "far" else "driving"
+    return [
+        "ttsvar.infinity.restore",
+        "ttsvar.latent.pool --scenes 16384",
+        "ttsvar.latent.train narrow --steps 1200",
+        f"ttsvar.frames.pool {world}",
+        f"ttsvar.frames.train {name} --minutes 20",
+        f"ttsvar.frames.export --checkpoint checkpoints/{name}.pt --out {out}",
+        f"ttsvar.frames.evaluate --checkpoint checkpoints/{name}.pt --out {out}/evaluation.json",
+        f"ttsvar.zoo_card {out}",
+    ]
+
+
 def recipe(model: str, config: str, publish: bool = False) -> list[str]:
     """Modules with their arguments, in order; ``publish``: only those after the generator's training."""
     if publish:
@@ -185,13 +201,15 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
         "detector-b": lambda: _detector("b", config),
         **{name: lambda name=name: _small(name) for name in NEXT_SCALE},
         **{family: lambda family=family: _canvas(family) for family in CANVAS},
+        **{name: lambda name=name: _frames(name) for name in CLIPS},
     }[model]()
     return [_WORLD, *steps]
 
 
 CANVAS = ("vq-ddm", "nar", "raster", "mar", "tokenbridge", "xar", "acdit")
+CLIPS = ("far", "epona")
 NEXT_SCALE = ("small", "hmar", "var", "flexvar", "varedit")
-MODELS = ("generator", "generator-128", "dual-encoder", "detector-a", "detector-b", *NEXT_SCALE, *CANVAS)
+MODELS = ("generator", "generator-128", "dual-encoder", "detector-a", "detector-b", *NEXT_SCALE, *CANVAS, *CLIPS)
 
 
 def main() -> None:

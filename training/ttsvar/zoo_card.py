@@ -20,6 +20,8 @@ WHAT = {
     "flexvar": "next-scale drawing without residuals, any number of steps and aspects, in the manner of FlexVAR",
     "varedit": "editing by instruction with the source picture as a past, in the manner of VAREdit",
     "var": "class-conditional next-scale drawing over a residual codebook, VAR itself at a small size",
+    "far": "clips frame by frame by flow matching, recent frames in full and older ones in outline, in the manner of FAR",
+    "epona": "a plan of poses first, then the frames that it asks for, in the manner of Epona",
     "discrete-diffusion": "discrete diffusion of a whole canvas of codes, in the manner of VQ-DDM",
     "ordered-groups": "codes in ordered groups: anti-diagonals in the manner of NAR, or rows token by token",
     "masked-set": "masked sets of vectors, in the manner of MAR (diffusion head) or TokenBridge (categorical head)",
@@ -27,10 +29,13 @@ WHAT = {
 }
 #: What a mini must reach to be called finished: the judge's mean over kinds of prompts, one image and the best of eight.
 FLOOR = {1: 0.35, 8: 0.55}
-CANVAS = ("discrete-diffusion", "ordered-groups", "masked-set", "block-flow")
+CANVAS = ("discrete-diffusion", "ordered-groups", "masked-set", "block-flow", "frames")
 
 
-def measured(name: str) -> str:
+def measured(folder: Path) -> str:
+    name, own = folder.name, folder / "evaluation.json"
+    if own.is_file():
+        return f"By the system's own `evaluate` (`evaluation.json`):\n\n```json\n{own.read_text(encoding='utf-8').strip()}\n```"
     path = REPOSITORY / "results" / "families" / name / "table.json"
     if not path.is_file():
         return "Not judged by a study of families; see docs and results of its own system."
@@ -81,7 +86,7 @@ Settings: {sampling}.
 
 ## Measured
 
-{measured(name)}
+{measured(folder)}
 
 ## Limits
 
