@@ -202,7 +202,7 @@ describe("the embedded models", () => {
       "detector-a@ec0f0b80213b7974",
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
-      "generator@0e83e2db81b74cee",
+      "generator@81884e05103bfa8a",
       "nanodet@b6eb989e68f8527e",
     ]);
   });

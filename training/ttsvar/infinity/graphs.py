@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ttsvar.infinity.draft import DraftDecoder
+from ttsvar.infinity.fused import FusedStep
 from ttsvar.infinity.model import Condition, Infinity
 from ttsvar.infinity.vae import Vae
 from ttsvar.text.encoder import TextEncoder
@@ -159,9 +160,10 @@ def export_condition(model: Infinity, path: Path) -> None:
     export_graph(ConditionGraph(model), inputs, outputs, axes(model), path)
 
 
-def export_step(model: Infinity, path: Path) -> None:
+def export_step(model: Infinity, path: Path, kind: type[nn.Module] = FusedStep) -> None:
+    """``kind``: :class:`StepGraph` writes what folders had before."""
     outputs = ["delta", *pair_names("new_", model.config.depth)]
-    export_graph(StepGraph(model), example(model), outputs, axes(model), path)
+    export_graph(kind(model), example(model), outputs, axes(model), path)
 
 
 def export_draft(draft: DraftDecoder, path: Path) -> None:

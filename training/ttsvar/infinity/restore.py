@@ -23,6 +23,7 @@ from torch import nn
 from ttsvar.common.training import save_checkpoint
 from ttsvar.infinity import graphs
 from ttsvar.infinity.export import SIDECAR
+from ttsvar.infinity.fused import FusedStep
 from ttsvar.infinity.generator import Generator
 from ttsvar.infinity.model import InfinityConfig
 from ttsvar.infinity.train_vae import larger_decoder
@@ -36,6 +37,11 @@ FIRST = 10_000  # positions start above every constant that the graphs contain
 def initializers(path: Path) -> dict[str, np.ndarray]:
     graph = onnx.load(str(path)).graph
     return {t.name.removesuffix(".half"): numpy_helper.to_array(t) for t in graph.initializer}
+
+
+def shapes(path: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a graph's weights, in order."""
+    return [(name, values.shape) for name, values in initializers(path).items()]
 
 
 @torch.no_grad()
@@ -58,7 +64,7 @@ def recover(module: nn.Module, exported: dict[str, Path], template: dict[str, Pa
     values, seen = np.zeros(total, np.float32), np.zeros(total, bool)
     for graph, path in template.items():
         shipped, numbered = initializers(exported[graph]), initializers(path)
-        if [(n, a.shape) for n, a in shipped.items()] != [(n, a.shape) for n, a in numbered.items()]:
+        if shapes(exported[graph]) != shapes(path):
             raise ValueError(f"{exported[graph].name} was exported from another architecture or torch version")
         for name, positions in numbered.items():
             flat = positions.astype(np.float64).ravel()
@@ -82,14 +88,22 @@ def restore_generator(folder: Path, manifest: dict) -> Generator:
         a["depth"], a["embedDim"], a["heads"], a["textChannels"], a["textMaxLength"], a["tokenChannels"]
     )
     generator = Generator(config, TextConfig(vocab_size=len(Tokenizer()), d_model=config.text_channels)).eval()
-    number_parameters(generator)
-    with tempfile.TemporaryDirectory() as temporary:
-        names = ("text_encoder", "condition", "step")
-        paths = {name: Path(temporary) / f"{name}.onnx" for name in names}
-        graphs.export_text(generator.text, paths["text_encoder"])
-        graphs.export_condition(generator.model, paths["condition"])
-        graphs.export_step(generator.model, paths["step"])
-        missing = recover(generator, {name: folder / f"{name}.onnx" for name in names}, paths)
+    missing = None
+    for kind in (FusedStep, graphs.StepGraph):
+        number_parameters(generator)
+        with tempfile.TemporaryDirectory() as temporary:
+            names = ("text_encoder", "condition", "step")
+            paths = {name: Path(temporary) / f"{name}.onnx" for name in names}
+            # The step first: it tells at once whether this is its form.
+            graphs.export_step(generator.model, paths["step"], kind)
+            if shapes(paths["step"]) != shapes(folder / "step.onnx"):
+                continue
+            graphs.export_text(generator.text, paths["text_encoder"])
+            graphs.export_condition(generator.model, paths["condition"])
+            missing = recover(generator, {name: folder / f"{name}.onnx" for name in names}, paths)
+            break
+    if missing is None:
+        raise ValueError(f"{folder / 'step.onnx'} was exported from another architecture or torch version")
     state = generator.model.state_dict()
     sidecar = (folder / manifest["sidecar"]["file"]).read_bytes()
     for name in SIDECAR:

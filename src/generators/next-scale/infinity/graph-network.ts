@@ -30,6 +30,9 @@ export interface InfinityParts extends TextGraphs {
   readonly draftDecoder: OrtSession | null;
 }
 
+/** Tokens of a block: more of them push each other out of the processor's caches, fewer do not fill its units. */
+const TOKENS_AT_ONCE = 1024;
+
 /** What is computed once per prompt: the conditioning, and the first stage, which no draw precedes. */
 interface Prompt {
   readonly condition: Condition;
@@ -151,7 +154,7 @@ export class GraphNetwork implements Network<InfinityState> {
     });
   }
 
-  /** A stage, in as many blocks of rows as memory asks for: a row's bits do not depend on its block (decision 0003). */
+  /** A stage in blocks of rows, smaller where memory is short: a row's bits do not depend on its block (decision 0003). */
   async #compute(
     state: InfinityState,
     { stage, width, z }: Pass,
@@ -160,7 +163,8 @@ export class GraphNetwork implements Network<InfinityState> {
     const { tokenChannels } = this.#parts.manifest.architecture;
     const [h, w] = this.#schedule.scales[stage]!;
     const stride = h * w * tokenChannels;
-    const block = Math.min(width, this.#rowsAtOnce[stage] ?? width);
+    const fast = Math.max(1, Math.floor(TOKENS_AT_ONCE / (groups * h * w)));
+    const block = Math.min(width, fast, this.#rowsAtOnce[stage] ?? width);
     const deltas: Tensor[] = [];
     const chunks: KvChunk[] = [];
     for (let start = 0; start < width; start += block) {
