@@ -62,6 +62,10 @@ const FAMILIES = new Map<string, (dir: string) => Promise<GeneratorDefinition>>(
   ],
   ["masked-set", async (dir) => (await import("./masked-set/definition.ts")).maskedSetDefinition(dir)],
   ["frames", async (dir) => (await import("./frames/definition.ts")).framesDefinition(dir)],
+  [
+    "masked-cascade",
+    async (dir) => (await import("./masked-set/cascade/definition.ts")).cascadeDefinition(dir),
+  ],
   ["block-flow", async (dir) => (await import("./block-flow/definition.ts")).blockFlowDefinition(dir)],
 ]);
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { FULL_VIEW } from "../../src/core/generator.ts";
-import { framesHash } from "../../src/core/image.ts";
+import { FULL_VIEW, type Generator } from "../../src/core/generator.ts";
+import { framesHash, type RgbImage } from "../../src/core/image.ts";
 import type { Tensor } from "../../src/core/tensor.ts";
 import { flowStep } from "../../src/generators/block-flow/flow.ts";
 import { runCells } from "../../src/generators/block-flow/network.ts";
@@ -25,6 +25,20 @@ const here = { inProcess: true, threads: 1 };
 const open = async (name: string) => (await generatorOfFolder(folder(name))).open({}, here);
 
 const otherSettings = { guidance: 1 };
+
+function picture(seed: number): RgbImage {
+  const data = Uint8Array.from({ length: 64 * 64 * 3 }, (_, at) => (at * 7 + seed * 91) % 251);
+  return { width: 64, height: 64, data };
+}
+
+/** The contract's tasks have no source. */
+function editing(generator: Generator, source: RgbImage): Generator {
+  return {
+    ...generator,
+    start: (task, ids) => generator.start({ ...task, source }, ids),
+    withSettings: async (settings) => editing(await generator.withSettings!(settings), source),
+  };
+}
 describeSampler("discrete diffusion", () => open("vq-ddm"), { prompts, otherSettings });
 describeSampler("anti-diagonals", () => open("nar"), { prompts, otherSettings });
 describeSampler("raster", () => open("raster"), { prompts, otherSettings: { temperature: 3 } });
@@ -37,6 +51,11 @@ describeSampler("next frame", () => open("far"), {
 });
 describeSampler("plan, then frames", () => open("epona"), {
   prompts: ["a red car driving up past a stop sign below", "a blue car driving down past a stop sign above"],
+  otherSettings,
+});
+describeSampler("cascade", () => open("cascade"), { prompts, otherSettings: { augment: 0 } });
+describeSampler("editor", async () => editing(await open("unipic"), picture(1)), {
+  prompts: ["make the cup red", "remove the dog"],
   otherSettings,
 });
 
@@ -335,6 +354,81 @@ describe("discrete diffusion's moves", () => {
     await expect(describe({ step: 3 })).rejects.toThrow(/did you mean "steps"/);
     expect((await describe({ steps: 5, guidance: 1 })).stages).toHaveLength(5);
   });
+});
+
+describe("masked sets that read another picture, against PyTorch", () => {
+  const floats = ({ shape, values }: Recorded) => ({ dims: shape, data: Float32Array.from(values) });
+
+  it("the editor: vectors with a source", async () => {
+    const golden = goldenOf<Golden<"tokens" | "known" | "source" | "vectors">>("unipic");
+    await withGraphs("unipic", golden, ["step"], async ([text], step) => {
+      const { tokens, known, source } = golden;
+      const inputs = { tokens: floats(tokens), known: floats(known), source: floats(source) };
+      const { vectors } = await step!.run({ ...inputs, ...text! });
+      expect(worst(vectors!.data, golden.vectors.values)).toBeLessThan(1e-4);
+    });
+  });
+
+  it("the cascade: vectors of both levels", async () => {
+    const golden = goldenOf<Golden<"tokens" | "known" | "coarse" | "first" | "fine" | "start">>("cascade");
+    const line = (first: number, count: number) => ({
+      dims: [count],
+      data: BigInt64Array.from({ length: count }, (_, at) => BigInt(first + at)),
+    });
+    const one = (value: number) => ({ dims: [1], data: Float32Array.of(value) });
+    await withGraphs("cascade", golden, ["step"], async ([text], step) => {
+      const coarse = floats(golden.coarse);
+      const fine = await step!.run({
+        ...{ tokens: floats(golden.tokens), known: floats(golden.known), at: line(16, 64), coarse },
+        ...{ time: one(0.5), seen: one(1), ...text! },
+      });
+      expect(worst(fine["vectors"]!.data, golden.fine.values)).toBeLessThan(1e-4);
+      const masked = coarse.data.map((value, at) => value * golden.first.values[Math.floor(at / 4)]!);
+      const start = await step!.run({
+        ...{ tokens: { dims: coarse.dims, data: masked }, known: floats(golden.first), at: line(0, 16) },
+        ...{ coarse, time: one(0), seen: one(0), ...text! },
+      });
+      expect(worst(start["vectors"]!.data, golden.start.values)).toBeLessThan(1e-4);
+    });
+  });
+
+  it("an editor wants a source", async () => {
+    const generator = await open("unipic");
+    expect(generator.traits.can).toContain("source");
+    await expect(generator.start({ prompt: "make the cup red", seed: 1 }, ["c0"])).rejects.toThrow(/--image/);
+    const first = await finished(generator, picture(1));
+    expect(await finished(generator, picture(2))).not.toBe(first);
+    await generator[Symbol.asyncDispose]();
+  });
+
+  it("a cascade shows the whole picture from its coarse level on, and what it draws over it", async () => {
+    const generator = await open("cascade");
+    const { stages } = generator.traits;
+    expect(stages.map(({ label }) => label)).toEqual([
+      "coarse 1",
+      "coarse 2",
+      "set 1",
+      "set 2",
+      "set 3",
+      "set 4",
+    ]);
+    expect(stages.slice(0, 2).reduce((sum, { tokens }) => sum + tokens, 0)).toBe(16);
+    const session = await generator.start({ prompt: prompts[0], seed: 1 }, ["c0"]);
+    const covered: number[] = [];
+    for (const _ of stages) {
+      await session.step();
+      covered.push((await session.view([0], { size: 0.5, look: "now" }))[0]!.coverage);
+    }
+    expect(covered[0]).toBeLessThan(1);
+    expect(covered.slice(1)).toEqual([1, 1, 1, 1, 1]);
+    await generator[Symbol.asyncDispose]();
+  });
+
+  async function finished(generator: Generator, source: RgbImage): Promise<string> {
+    const session = await generator.start({ prompt: "make the cup red", seed: 1, source }, ["c0"]);
+    while (session.stage < generator.traits.stages.length) await session.step();
+    return framesHash((await session.view([0], FULL_VIEW))[0]!.frames);
+  }
 });
 
 describe("a masked set's moves", () => {

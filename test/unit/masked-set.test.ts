@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../src/core/rng.ts";
+import {
+  augmented,
+  coarsen,
+  enlarge,
+  nearestPixels,
+  tokenUnder,
+} from "../../src/generators/masked-set/cascade/levels.ts";
 import { denoise, headTimes, signalShare } from "../../src/generators/masked-set/diffusion.ts";
 import { levelOf, normalLevels } from "../../src/generators/masked-set/levels.ts";
 import { chooseNext, type Order, revealsOf } from "../../src/generators/masked-set/reveals.ts";
@@ -34,6 +41,35 @@ describe("reveals of a masked set", () => {
     expect(choose("semantic", known, "a", vectors)).toEqual(choose("random", known, "a", vectors));
     known.fill(1, 12);
     expect(choose("semantic", known, "a", vectors)).toEqual([1, 2, 3, 6]);
+  });
+});
+
+describe("levels of a cascade", () => {
+  const grid = { coarse: 2, fine: 4, spread: [0.5, 2] };
+  const tokens = Float32Array.from({ length: 32 }, (_, at) => at);
+
+  it("are means of blocks at unit variance, and lie under the whole canvas", () => {
+    expect(tokenUnder(grid)).toEqual([0, 0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3, 2, 2, 3, 3]);
+    // Tokens 0, 1, 4 and 5 have the first values 0, 2, 8 and 10: mean 5, by the deviation.
+    expect([...coarsen(grid, tokens).slice(0, 2)]).toEqual([10, 3]);
+    const shown = enlarge(grid, coarsen(grid, tokens));
+    expect([...shown.slice(0, 4)]).toEqual([5, 6, 5, 6]);
+    expect(revealsOf(16, 4)).toEqual([2, 3, 5, 6]);
+  });
+
+  it("have noise between them that is the candidate's own, or none", () => {
+    const coarse = Float32Array.of(1, -1);
+    expect(augmented(coarse, 0, stream("a"), 0)).toBe(coarse);
+    const noisy = augmented(coarse, 0.5, stream("a"), 0);
+    expect(augmented(coarse, 0.5, stream("a"), 0)).toEqual(noisy);
+    expect(augmented(coarse, 0.5, stream("b"), 0)).not.toEqual(noisy);
+    const kept = signalShare(0.5);
+    expect(noisy[0]).toBeCloseTo(Math.sqrt(kept) + Math.sqrt(1 - kept) * stream("a").normal(0), 6);
+  });
+
+  it("are seen at other sides by the nearest pixel", () => {
+    const image = { width: 1, height: 2, data: Uint8Array.of(1, 2, 3, 4, 5, 6) };
+    expect([...nearestPixels(image, 2, 2).data]).toEqual([1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6]);
   });
 });
 
@@ -98,5 +134,7 @@ describe("a token's diffusion", () => {
     expect([0.25, 1].map((share) => guidanceAt(linear, share))).toEqual([1.5, 3]);
     expect(guidanceAt(maskedSettings(own, { guidanceSchedule: "constant" }), 0.25)).toBe(3);
     expect(() => maskedSettings(own, { order: "spiral" })).toThrow(/order/);
+    expect(maskedSettings(own, {}).negativePrompt).toBeUndefined();
+    expect(maskedSettings({ ...own, negativePrompt: "an image" }, {}).negativePrompt).toBe("an image");
   });
 });

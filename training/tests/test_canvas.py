@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
 
@@ -11,11 +14,14 @@ from ttsvar.block_flow.sample import solver_step, times
 from ttsvar.discrete_diffusion.model import DiscreteDiffusion, keep_share
 from ttsvar.discrete_diffusion.sample import posterior
 from ttsvar.infinity.generator import pad
+from ttsvar.infinity.graphs import quantised
 from ttsvar.latent.export import randomise, tiny_trunk
 from ttsvar.latent.model import Codebook, Narrow
 from ttsvar.latent.train import cluster
 from ttsvar.latent.trunk import Prompt
+from ttsvar.masked_set.conditioned import Cascade, Editor
 from ttsvar.masked_set.model import MaskedSet, reveals
+from ttsvar.masked_set.questions import ask
 from ttsvar.masked_set.train import mask_ratio
 from ttsvar.ordered.model import GROUPINGS, Ordered, sequence
 from ttsvar.text.tokenizer import Tokenizer
@@ -121,3 +127,51 @@ def test_discrete_diffusion_starts_as_a_coin_of_all_codes() -> None:
     with torch.no_grad():
         logits = model(torch.randint(0, 12, (2, 1, 64)), torch.tensor([0.3, 0.9]), prompt(model.trunk))
     assert logits.shape == (2, 1, 64, 12) and logits.abs().max() == 0
+
+
+def test_a_conditioned_net_reads_the_other_picture_and_its_levels_are_those_of_the_export() -> None:
+    torch.manual_seed(0)
+    editor, cascade = Editor(4, tiny_trunk(3), 16).eval(), Cascade(4, tiny_trunk(3), 16).eval()
+    for model in (editor, cascade):
+        randomise(model)
+    tokens, known = torch.randn(2, 1, 64, 4), (torch.rand(2, 1, 64) < 0.5).float()
+    coarse, time = torch.randn(2, 1, 16, 4), torch.full((2,), 0.5)
+    first = (torch.rand(2, 1, 16) < 0.5).float()
+    with torch.no_grad():
+        text = prompt(editor.trunk)
+        assert (editor(tokens, known, text, tokens) - editor(tokens, known, text, tokens + 1)).abs().max() > 1e-4
+        text = prompt(cascade.trunk)
+        fine = cascade(tokens, known, text, coarse, time)
+        start = cascade.coarse(coarse * first[..., None], first, text)
+        one, at = torch.ones(1), torch.arange(80)
+        torch.testing.assert_close(cascade.either(tokens, known, at[16:], coarse, time, one, text), fine)
+        masked = coarse * first[..., None]
+        torch.testing.assert_close(cascade.either(masked, first, at[:16], coarse, time, 0 * one, text), start, atol=1e-5, rtol=1e-4)
+    canvas = cascade.coarsen(tokens[:, 0])
+    assert canvas.shape == (2, 16, 4) and cascade.enlarged(canvas).shape == (2, 64, 4)
+
+
+def test_questions_are_right_or_wrong_in_one_respect() -> None:
+    rng, words = random.Random(3), Tokenizer().vocabulary
+    captions = ["a red apple and a blue car", "three dogs", "a cat left of a car", "a pink bowl"]
+    for caption in captions:
+        ids = Tokenizer().encode(caption)
+        for _ in range(60):
+            asked, yes, kind = ask(ids, rng)
+            shown = [words[word] for word in asked]
+            own = set(words[word] for word in ids)
+            if kind == "color" and yes:
+                assert set(shown) <= own
+            if kind == "class" and not yes:
+                assert not set(shown) <= own
+            if kind == "relation":
+                order = shown.index("cat") < shown.index("car")
+                assert yes == (shown[1] == ("left_of" if order else "right_of"))
+
+
+def test_int8_weights_are_near_along_the_better_axis() -> None:
+    values = np.random.default_rng(0).normal(size=(32, 48)).astype(np.float32)
+    values[3] *= 100
+    codes, scale = quantised(values, 1)
+    assert codes.dtype == np.int8 and scale.shape == (32, 1)
+    assert np.abs(codes * scale.astype(np.float32) - values)[3].max() <= scale[3].max() * 0.51

@@ -172,6 +172,29 @@ def _canvas(*families: str) -> list[str]:
     return [*shared, *(command for family in families for command in commands(family))]
 
 
+def _after_mar(name: str) -> list[str]:
+    """What is trained on top of the MAR mini: its verifier, its editor, its cascade."""
+    judge = f"--judge ../models/detector-b --per-tag 25 --candidates 8 --out ../zoo/{name}/evaluation.json"
+    own = {
+        "harmon": [
+            "ttsvar.masked_set.train_verify --minutes 10",
+            "ttsvar.masked_set.export_verify --out ../zoo/harmon",
+            f"ttsvar.masked_set.evaluate --kind harmon {judge}",
+        ],
+        "unipic": [
+            "ttsvar.masked_set.edit_pairs --pairs 8192",
+            "ttsvar.masked_set.train_edit --minutes 50",
+            "ttsvar.masked_set.export_conditioned unipic --out ../zoo/unipic",
+        ],
+        "cascade": [
+            "ttsvar.masked_set.train_cascade --minutes 50",
+            "ttsvar.masked_set.export_conditioned cascade --out ../zoo/cascade",
+            f"ttsvar.masked_set.evaluate --kind cascade --checkpoint checkpoints/cascade.pt {judge}",
+        ],
+    }[name]
+    return [*_canvas("mar"), *own, f"ttsvar.zoo_card ../zoo/{name}"]
+
+
 
 def _frames(name: str) -> list[str]:
     """Clips over narrow latents; the trunk starts from nothing, the text encoder from the shipped generator."""
@@ -202,6 +225,7 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
         **{name: lambda name=name: _small(name) for name in NEXT_SCALE},
         **{family: lambda family=family: _canvas(family) for family in CANVAS},
         **{name: lambda name=name: _frames(name) for name in CLIPS},
+        **{name: lambda name=name: _after_mar(name) for name in AFTER_MAR},
     }[model]()
     return [_WORLD, *steps]
 
@@ -209,7 +233,10 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
 CANVAS = ("vq-ddm", "nar", "raster", "mar", "tokenbridge", "xar", "acdit")
 CLIPS = ("far", "epona")
 NEXT_SCALE = ("small", "hmar", "var", "flexvar", "varedit")
-MODELS = ("generator", "generator-128", "dual-encoder", "detector-a", "detector-b", *NEXT_SCALE, *CANVAS, *CLIPS)
+AFTER_MAR = ("harmon", "unipic", "cascade")
+MODELS = (
+    "generator", "generator-128", "dual-encoder", "detector-a", "detector-b", *NEXT_SCALE, *CANVAS, *CLIPS, *AFTER_MAR,
+)  # fmt: skip
 
 
 def main() -> None:

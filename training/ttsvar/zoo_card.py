@@ -22,6 +22,9 @@ WHAT = {
     "var": "class-conditional next-scale drawing over a residual codebook, VAR itself at a small size",
     "far": "clips frame by frame by flow matching, recent frames in full and older ones in outline, in the manner of FAR",
     "epona": "a plan of poses first, then the frames that it asks for, in the manner of Epona",
+    "harmon": "masked sets of vectors with a verifier on their own encoder, in the manner of Harmon, without a language model",
+    "unipic": "an editor by instruction on masked sets of vectors, in the manner of UniPic's edit configuration",
+    "masked-cascade": "two levels of masked sets, in the manner of MAR-3D's cascade, for pictures",
     "discrete-diffusion": "discrete diffusion of a whole canvas of codes, in the manner of VQ-DDM",
     "ordered-groups": "codes in ordered groups: anti-diagonals in the manner of NAR, or rows token by token",
     "masked-set": "masked sets of vectors, in the manner of MAR (diffusion head) or TokenBridge (categorical head)",
@@ -29,7 +32,7 @@ WHAT = {
 }
 #: What a mini must reach to be called finished: the judge's mean over kinds of prompts, one image and the best of eight.
 FLOOR = {1: 0.35, 8: 0.55}
-CANVAS = ("discrete-diffusion", "ordered-groups", "masked-set", "block-flow", "frames")
+CANVAS = ("discrete-diffusion", "ordered-groups", "masked-set", "masked-cascade", "block-flow", "frames")
 
 
 def measured(folder: Path) -> str:
@@ -57,6 +60,7 @@ It {verdict} the zoo's floor ({floor})."""
 def card(folder: Path) -> str:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     name, family, training = manifest["name"], manifest["family"], manifest["training"]
+    verifier = f" The verifier's share of right answers: `{json.dumps(training['verifier'])}`." if "verifier" in training else ""
     what = WHAT.get(name) or WHAT[family]
     sampling = ", ".join(f"{key} {value}" for key, value in manifest["sampling"].items())
     page = "families.md" if family in CANVAS else "var.md" if family in ("var", "flexvar", "varedit") else "next-scale.md"
@@ -80,7 +84,7 @@ licences). {start} The weights are released under the licence of this repository
 
 `python -m ttsvar.make {name}` in `training/` lists and runs every command with its seeds. The weights here saw
 {training.get("images", 0):,} images in {training.get("minutes", 0):.0f} minutes on one or two CPU cores, in cycles (`--init`); their last
-validation: `{json.dumps(training.get("validation", {}))}`.
+validation: `{json.dumps(training.get("validation", {}))}`.{verifier}
 
 Settings: {sampling}.
 

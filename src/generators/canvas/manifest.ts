@@ -9,6 +9,8 @@ const file = z.looseObject({
   file: z.string(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   bytes: z.int().min(0).optional(),
+  /** Model by whose name the file is known, if it is not of this folder. */
+  of: z.string().optional(),
 });
 
 /** What the manifests of all canvas families have; the families add their sampling and further graphs. */

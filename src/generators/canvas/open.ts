@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import type * as z from "zod";
 import { Disposal } from "../../core/disposal.ts";
 import { TtsVarError } from "../../core/errors.ts";
@@ -9,7 +8,7 @@ import type {
   GeneratorRequest,
   GeneratorTraits,
 } from "../../core/generator.ts";
-import { embeddedModelPath, type ModelFolder, openModelFolder } from "../../inference/folder/model-folder.ts";
+import { embeddedModelPath, type ModelFolder, modelFile, openModelFolder } from "../../inference/folder/model-folder.ts";
 import { type OrtSession, openOrtSession } from "../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../inference/runtime/tokenizer.ts";
 import { openRemote } from "../../inference/runtime/worker/inference-worker.ts";
@@ -19,6 +18,8 @@ import { remoteGenerator, type SessionMethods } from "../remote/session-calls.ts
 import { LatentSpace } from "./latent-space.ts";
 import { type CanvasManifest, canvasManifest, canvasShape } from "./manifest.ts";
 import { Prompts } from "./prompts.ts";
+
+type GraphFile = Parameters<typeof modelFile>[1];
 
 /** A model folder read as far as planning needs. */
 export interface CanvasModel<Manifest extends CanvasManifest> {
@@ -32,7 +33,7 @@ export interface CanvasParts<Manifest extends CanvasManifest> extends CanvasMode
   readonly step: OrtSession;
   readonly space: LatentSpace;
   /** Opens a further graph of the folder; it is closed with the others. */
-  readonly open: (graph: { readonly file: string }) => Promise<OrtSession>;
+  readonly open: (graph: GraphFile) => Promise<OrtSession>;
 }
 
 /** What a family adds to the parts that all have. */
@@ -94,8 +95,8 @@ async function openParts<Manifest extends CanvasManifest>(
   const options = threads === undefined ? {} : { threads };
   const openIn =
     (dir: string) =>
-    async ({ file }: { readonly file: string }): Promise<OrtSession> =>
-      use(await openOrtSession(join(dir, file), options));
+    async (graph: GraphFile): Promise<OrtSession> =>
+      use(await openOrtSession(await modelFile(dir, graph), options));
   const open = openIn(folder.dir);
   const { graphs, latents, architecture } = manifest;
   const base = await openAutoencoder(model);

@@ -8,27 +8,18 @@ import type { OrtSession } from "../../inference/runtime/ort-session.ts";
 import { batchGenerator } from "../batches.ts";
 import { canvasSchema, canvasShape, canvasViews, sideOf } from "../canvas/manifest.ts";
 import { type CanvasFamily, type CanvasModel, type CanvasParts, canvasDefinition } from "../canvas/open.ts";
-import { CategoricalHead } from "./categorical-head.ts";
-import { DiffusionHead, GUESS_STEPS, type TokenHead } from "./head.ts";
+import { GUESS_STEPS } from "./head.ts";
+import { headEntry, headOf } from "./head-entry.ts";
 import { MaskedSetModel } from "./model.ts";
 import { revealsOf } from "./reveals.ts";
-import { type MaskedSettings, maskedSampling, maskedSettings } from "./settings.ts";
-
-const headFile = { file: z.string(), sha256: z.string(), flops: z.number().min(0) };
+import { maskedSampling, maskedSettings } from "./settings.ts";
 
 const schema = canvasSchema.extend({
   family: z.literal("masked-set"),
   sampling: maskedSampling,
-  /** The net that draws a token, with the FLOPs of drawing one: a step of its diffusion, or all of its channels. */
-  head: z.discriminatedUnion("kind", [
-    z.looseObject({ kind: z.literal("diffusion"), ...headFile }),
-    z.looseObject({
-      kind: z.literal("categorical"),
-      ...headFile,
-      levels: z.int().min(2),
-      order: z.array(z.int().min(0)).min(1),
-    }),
-  ]),
+  head: headEntry,
+  /** What else the network reads: a picture to edit by instruction. */
+  reads: z.literal("source").optional(),
 });
 
 type Manifest = z.output<typeof schema>;
@@ -40,7 +31,7 @@ interface Loaded {
 
 function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): GeneratorTraits {
   const settings = maskedSettings(manifest.sampling, given);
-  const { flops, head, graphs, tokenChannels } = manifest;
+  const { flops, head, graphs, tokenChannels, reads } = manifest;
   const count = sideOf(manifest) ** 2;
   const groups = settings.guidance === 1 ? 1 : 2;
   const reveals = revealsOf(count, settings.stages);
@@ -67,6 +58,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
       "rewind",
       "negative-prompt",
       ...(head.kind === "categorical" ? (["log-prob"] as const) : []),
+      ...(reads === "source" ? (["source"] as const) : []),
       ...(graphs.narrow === undefined ? [] : (["encode"] as const)),
     ],
     cost: {
@@ -81,12 +73,6 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
     memory: null,
     settings: { ...settings },
   };
-}
-
-function headOf({ head, tokenChannels }: Manifest, graph: OrtSession, settings: MaskedSettings): TokenHead {
-  return head.kind === "diffusion"
-    ? new DiffusionHead(graph, tokenChannels, settings)
-    : new CategoricalHead(graph, head, settings);
 }
 
 const family: CanvasFamily<Manifest, Loaded> = {

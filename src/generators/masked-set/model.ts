@@ -1,27 +1,27 @@
-import type { Picture, View } from "../../core/generator.ts";
+import type { Look, Picture, View } from "../../core/generator.ts";
 import type { RgbImage } from "../../core/image.ts";
 import type { RngStream } from "../../core/rng.ts";
 import type { Task } from "../../core/task.ts";
 import { rowOf } from "../../core/tensor.ts";
 import type { Tokens } from "../../core/tokens.ts";
+import type { Feeds } from "../../inference/runtime/ort-session.ts";
 import type { BatchModel, DrawnRow, Turn } from "../batches.ts";
 import { type CanvasManifest, sideOf } from "../canvas/manifest.ts";
 import type { CanvasParts } from "../canvas/open.ts";
-import type { Conditioning, Prompt } from "../canvas/prompts.ts";
+import type { Conditioning } from "../canvas/prompts.ts";
+import { type Canvas, emptyCanvas, knownShare, packTokens, transposed } from "./canvas.ts";
 import type { DrawnValues, TokenHead, Wanted } from "./head.ts";
 import { chooseNext, revealsOf } from "./reveals.ts";
 import { guidanceAt, type MaskedSettings } from "./settings.ts";
+import { withSource } from "./source.ts";
 
-/** A canvas so far. Candidates that share the very `tokens` are one, and are computed once. */
-interface Canvas {
-  readonly prompt: Prompt;
-  /** [tokens, values], zero where nothing is known. */
-  readonly tokens: Float32Array;
-  readonly known: Uint8Array;
-  /** Positions of the latest stage. */
-  readonly latest: readonly number[];
-  /** The decoder's vectors of the latest pass, [tokens, width]: what is masked still can be guessed from them. */
-  readonly vectors: Float32Array | null;
+/** A canvas' form, and what the network reads besides. */
+export interface Level {
+  readonly side: number;
+  /** Sets of tokens that are revealed. */
+  readonly stages: number;
+  /** Inputs of the step graph besides tokens, what is known, and the prompt; for the candidates of one call. */
+  readonly inputs?: (rows: readonly Canvas[]) => Feeds;
 }
 
 /** Vectors of a pass: with the text, and without where it is guided. */
@@ -41,29 +41,34 @@ export class MaskedSetModel implements BatchModel<Canvas> {
   readonly #parts: CanvasParts<CanvasManifest>;
   readonly #settings: MaskedSettings;
   readonly #head: TokenHead;
+  readonly #level: Level;
   readonly #reveals: readonly number[];
   readonly #side: number;
   readonly #count: number;
   readonly #values: number;
 
-  constructor(parts: CanvasParts<CanvasManifest>, head: TokenHead, settings: MaskedSettings) {
+  /** @param level default: the model's canvas, all of whose stages reveal it */
+  constructor(
+    parts: CanvasParts<CanvasManifest>,
+    head: TokenHead,
+    settings: MaskedSettings,
+    level: Level = { side: sideOf(parts.manifest), stages: settings.stages },
+  ) {
     this.#parts = parts;
     this.#settings = settings;
-    this.#side = sideOf(parts.manifest);
+    this.#level = level;
+    this.#side = level.side;
     this.#count = this.#side ** 2;
     this.#values = parts.manifest.tokenChannels;
     this.#head = head;
-    this.#reveals = revealsOf(this.#count, settings.stages);
+    this.#reveals = revealsOf(this.#count, level.stages);
   }
 
   async begin(task: Task): Promise<Canvas> {
-    return {
-      prompt: await this.#parts.prompts.of(task),
-      tokens: new Float32Array(this.#count * this.#values),
-      known: new Uint8Array(this.#count),
-      latest: [],
-      vectors: null,
-    };
+    const { negativePrompt } = this.#settings;
+    const led = negativePrompt === undefined ? task : { negativePrompt, ...task };
+    const prompt = await withSource(this.#parts, await this.#parts.prompts.of(led), task);
+    return emptyCanvas(prompt, this.#count, this.#values);
   }
 
   async draw(turns: readonly Turn<Canvas>[], stage: number): Promise<DrawnRow<Canvas>[]> {
@@ -98,31 +103,36 @@ export class MaskedSetModel implements BatchModel<Canvas> {
   }
 
   async look(rows: readonly Canvas[], _stages: number, view: View): Promise<Picture[]> {
-    const ahead = view.look === "ahead";
-    const shown = ahead ? await this.#guessed(rows) : rows.map(({ tokens }) => tokens);
+    const shown = await this.shown(rows, view.look);
     const images = await this.#parts.space.pictures(
-      shown.map((tokens) => this.#byChannel(tokens)),
+      shown.map((tokens) => transposed(tokens, this.#values)),
       view,
     );
     return images.map((image, at) => ({
       frames: [image],
-      coverage: ahead ? 1 : knownCount(rows[at]!.known) / this.#count,
+      coverage: view.look === "ahead" ? 1 : knownShare(rows[at]!),
     }));
+  }
+
+  /** What is to be seen of canvases, [tokens, values] each. */
+  async shown(rows: readonly Canvas[], look: Look): Promise<readonly Float32Array[]> {
+    return look === "ahead" ? this.#guessed(rows) : rows.map(({ tokens }) => tokens);
   }
 
   /** Tokens of an image by stage, in reading order. */
   async encode(image: RgbImage): Promise<Tokens[]> {
     const canvas = await this.#parts.space.canvas(image);
-    const tokens = new Float32Array(canvas.length);
-    for (let at = 0; at < canvas.length; at++) {
-      const value = canvas[(at % this.#values) * this.#count + Math.floor(at / this.#values)]!;
-      tokens[at] = this.#head.snap(value);
-    }
+    return this.split(transposed(canvas, this.#count));
+  }
+
+  /** All tokens, [tokens, values], by stage. */
+  split(all: Float32Array): Tokens[] {
+    const tokens = all.map((value) => this.#head.snap(value));
     let done = 0;
     return this.#reveals.map((count) => {
       const positions = Array.from({ length: count }, (_, at) => done + at);
       done += count;
-      return this.#pack(tokens, positions);
+      return packTokens(tokens, positions, this.#count);
     });
   }
 
@@ -136,7 +146,7 @@ export class MaskedSetModel implements BatchModel<Canvas> {
       positions[at]!.map((position) => ({
         text: this.#vectorOf(passes[at]!.text, position),
         none: passes[at]!.none && this.#vectorOf(passes[at]!.none!, position),
-        guidance: guidanceAt(this.#settings, (knownCount(row.known) + positions[at]!.length) / this.#count),
+        guidance: guidanceAt(this.#settings, knownShare(row) + positions[at]!.length / this.#count),
         normal: this.#noiseOf(stream, position),
         // After those that decide the order.
         uniform: (value: number) => stream.uniform(this.#count + position * this.#values + value),
@@ -205,6 +215,7 @@ export class MaskedSetModel implements BatchModel<Canvas> {
         {
           tokens: { dims: [part.length, this.#count, this.#values], data: tokens },
           known: { dims: [part.length, this.#count], data: known },
+          ...this.#level.inputs?.(part),
           ...conditioning,
         },
         ["vectors"],
@@ -217,15 +228,6 @@ export class MaskedSetModel implements BatchModel<Canvas> {
   #vectorOf(vectors: Float32Array, position: number): Float32Array {
     const width = vectors.length / this.#count;
     return vectors.subarray(position * width, (position + 1) * width);
-  }
-
-  /** [tokens, values] as [values, tokens]. */
-  #byChannel(tokens: Float32Array): Float32Array {
-    const canvas = new Float32Array(tokens.length);
-    for (let at = 0; at < tokens.length; at++) {
-      canvas[(at % this.#values) * this.#count + Math.floor(at / this.#values)] = tokens[at]!;
-    }
-    return canvas;
   }
 
   #without(row: Canvas, positions: readonly number[]): Canvas {
@@ -255,17 +257,7 @@ export class MaskedSetModel implements BatchModel<Canvas> {
   }
 
   #told(row: Canvas): DrawnRow<Canvas> {
-    return { row, tokens: this.#pack(row.tokens, row.latest) };
-  }
-
-  #pack(tokens: Float32Array, positions: readonly number[]): Tokens {
-    const width = this.#values + 1;
-    const data = new Float32Array(positions.length * width);
-    positions.forEach((position, at) => {
-      data.set(tokens.subarray(position * this.#values, (position + 1) * this.#values), at * width);
-      data[at * width + this.#values] = (position + 0.5) / this.#count;
-    });
-    return { count: positions.length, data };
+    return { row, tokens: packTokens(row.tokens, row.latest, this.#count) };
   }
 }
 
@@ -273,8 +265,4 @@ export class MaskedSetModel implements BatchModel<Canvas> {
 function likelihoodOf(drawn: readonly DrawnValues[]): Pick<DrawnRow<Canvas>, "values"> {
   if (drawn.some(({ logProb }) => logProb === undefined)) return {};
   return { values: { logProb: drawn.reduce((sum, { logProb = 0 }) => sum + logProb, 0) } };
-}
-
-function knownCount(known: Uint8Array): number {
-  return known.reduce((sum, value) => sum + value, 0);
 }

@@ -15,6 +15,8 @@ export interface MaskedSettings {
   /** Scale of the noise that a token's diffusion adds. */
   readonly temperature: number;
   readonly order: Order;
+  /** What guidance leads away from where a task names nothing; absent: the learned stand-in for no text. */
+  readonly negativePrompt?: string;
 }
 
 const whole = (from: number, to: number) =>
@@ -26,6 +28,7 @@ const fields = {
   guidanceSchedule: z.enum(["linear", "constant"], 'must be "linear" or "constant"'),
   temperature: z.number().min(0, "must be from 0 to 10").max(10, "must be from 0 to 10"),
   order: z.enum(["random", "raster", "semantic"], 'must be "random", "raster" or "semantic"'),
+  negativePrompt: z.string(),
 };
 
 /** A manifest's settings. */
@@ -33,13 +36,24 @@ export const maskedSampling = z.looseObject({
   ...fields,
   guidanceSchedule: fields.guidanceSchedule.default("linear"),
   order: fields.order.default("random"),
+  negativePrompt: fields.negativePrompt.optional(),
 });
 
 const schema = z.strictObject(fields).partial();
 
+export { fields as maskedFields };
+
 /** The model's settings with the configured ones on top. @throws TtsVarError CONFIG_INVALID */
 export function maskedSettings(own: z.output<typeof maskedSampling>, given: unknown): MaskedSettings {
-  const chosen = parseSettings(schema, given);
+  return chosenSettings(own, parseSettings(schema, given));
+}
+
+/** The model's settings with checked ones on top. */
+export function chosenSettings(
+  own: z.output<typeof maskedSampling>,
+  chosen: z.output<typeof schema>,
+): MaskedSettings {
+  const negativePrompt = chosen.negativePrompt ?? own.negativePrompt;
   return {
     stages: chosen.stages ?? own.stages,
     headSteps: chosen.headSteps ?? own.headSteps,
@@ -47,6 +61,7 @@ export function maskedSettings(own: z.output<typeof maskedSampling>, given: unkn
     guidanceSchedule: chosen.guidanceSchedule ?? own.guidanceSchedule,
     temperature: chosen.temperature ?? own.temperature,
     order: chosen.order ?? own.order,
+    ...(negativePrompt === undefined ? {} : { negativePrompt }),
   };
 }
 

@@ -125,14 +125,47 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def quantise_weights(model: onnx.ModelProto, least: int = 4096) -> onnx.ModelProto:
+    """Store large matrices as int8 with a float16 scale by row or column, whichever is nearer; computing stays float32.
+
+    A cast and a product bring the values back, which runtimes fold when they load the graph.
+    """
+    graph = model.graph
+    before, kept = [], []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim != 2 or values.size < least:
+            kept.append(tensor)
+            continue
+        tries = [quantised(values, axis) for axis in (0, 1)]
+        codes, scale = min(tries, key=lambda found: float(np.square(found[0] * found[1].astype(np.float32) - values).sum()))
+        name = tensor.name
+        kept.append(numpy_helper.from_array(codes, f"{name}.int8"))
+        kept.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+        before.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.whole"], to=TensorProto.FLOAT))
+        before.append(helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name]))
+    nodes = [*before, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    return model
+
+
+def quantised(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """int8 codes and float16 scales along an axis of a matrix."""
+    scale = np.maximum(np.abs(values).max(axis, keepdims=True) / 127, 1e-7).astype(np.float16)
+    return np.clip(np.round(values / scale.astype(np.float32)), -127, 127).astype(np.int8), scale
+
+
 def export_graph(
     module: nn.Module,
     inputs: dict[str, Tensor],
     outputs: list[str],
     dynamic: dict[str, dict[int, str]],
     path: Path,
+    whole: bool = False,
 ) -> None:
-    """Trace ``module`` to ``path`` with named inputs and outputs and half-precision weight storage."""
+    """Trace ``module`` to ``path`` with named inputs and outputs and half-precision weight storage; ``whole``: int8 matrices."""
     buffer = io.BytesIO()
     used = {n: dynamic[n] for n in [*inputs, *outputs] if n in dynamic}
     with warnings.catch_warnings():
@@ -141,7 +174,8 @@ def export_graph(
             module.eval(), tuple(inputs.values()), buffer, input_names=list(inputs), output_names=outputs,
             dynamic_axes=used, opset_version=OPSET, dynamo=False, do_constant_folding=True,
         )  # fmt: skip
-    model = halve_weights(onnx.load_from_string(buffer.getvalue()))
+    model = onnx.load_from_string(buffer.getvalue())
+    model = halve_weights(quantise_weights(model) if whole else model)
     model.producer_name, model.producer_version = "tts-var", ""
     model.doc_string = ""
     onnx.checker.check_model(model)

@@ -98,6 +98,8 @@ class Family:
     training: dict = field(default_factory=dict)
     #: Inputs of the pass whose FLOPs count; default: one row of ``inputs``.
     nominal: list[Tensor] | None = None
+    #: Matrices are stored as int8 instead of float16.
+    whole: bool = False
     version: str = "1.0.0"
     #: Writes the tokenizer's files into a folder, given the text encoder's configuration.
     tokenizer: Callable[[Path, dict], list[str]] = write
@@ -133,14 +135,14 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
     f.owner.eval()
     depth = f.trunk.body.config.depth
     ids = torch.tensor([[3, 4, 5, 1]])
-    export_graph(PromptGraph(f.trunk), {"input_ids": ids}, memory_names(depth), prompt_axes(depth), out / "prompt.onnx")
+    export_graph(PromptGraph(f.trunk), {"input_ids": ids}, memory_names(depth), prompt_axes(depth), out / "prompt.onnx", f.whole)
     with torch.no_grad():
         both = f.trunk.both(ids)
     one = Prompt(both.sos[:1], [(k[:1], v[:1]) for k, v in both.memory], None)
     tensors = dict(zip(memory_names(depth), [one.sos, *(t for pair in one.memory for t in pair)]))
     export_graph(
         StepGraph(f.run, f.owner, len(f.inputs)), {**f.inputs, **tensors}, [f.output] if isinstance(f.output, str) else f.output,
-        {**prompt_axes(depth), **f.dynamic}, out / "step.onnx",
+        {**prompt_axes(depth), **f.dynamic}, out / "step.onnx", f.whole,
     )  # fmt: skip
     spatial = {0: "B", 2: "h", 3: "w"}
     token, wide = torch.randn(2, f.channels, SIDE, SIDE), torch.randn(2, 32, SIDE, SIDE)
@@ -177,6 +179,24 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
     }  # fmt: skip
     (out / "manifest.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
+
+
+def share(out: Path, base: Path) -> None:
+    """Name graphs by model and hash instead of keeping a copy, where another model's folder has the very same ones."""
+    manifest, theirs = (json.loads((folder / "manifest.json").read_text()) for folder in (out, base))
+    known = {entry["sha256"]: entry for entry in [*theirs["graphs"].values(), theirs.get("head", {})] if "sha256" in entry}
+
+    def shared(entry: dict) -> dict:
+        other = known.get(entry["sha256"])
+        if other is None:
+            return entry
+        (out / entry["file"]).unlink()
+        return {**entry, "file": other["file"], "of": other.get("of", base.name)}
+
+    manifest["graphs"] = {name: shared(entry) for name, entry in manifest["graphs"].items()}
+    if "head" in manifest:
+        manifest["head"] = shared(manifest["head"])
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def write_floats(values: Tensor, path: Path) -> dict:

@@ -22,8 +22,8 @@ from ttsvar.text.tokenizer import Tokenizer
 
 SIDE = 8
 TOKENS = SIDE * SIDE
-#: The scale of the embedded generator whose grid is the canvas.
-LAST_SCALE = 5
+#: Sides of the embedded generator's grids; the last one is the canvas.
+SCALES = (1, 2, 3, 4, 6, 8)
 
 
 class Prompt:
@@ -51,11 +51,15 @@ class Trunk(nn.Module):
     @property
     def level(self) -> Tensor:
         """Embedding of the canvas' grid, ``[C]``."""
-        return self.body.lvl_embed.weight[LAST_SCALE]
+        return self.level_of(SIDE)
 
-    def rope(self) -> tuple[Tensor, Tensor]:
-        """cos and sin of the canvas' positions, ``[64, hd/2]``, row-major."""
-        return Schedule.square([SIDE]).rope(0, self.body.config.head_dim)
+    def level_of(self, side: int) -> Tensor:
+        """Embedding of a grid that the embedded generator has."""
+        return self.body.lvl_embed.weight[SCALES.index(side)]
+
+    def rope(self, side: int = SIDE) -> tuple[Tensor, Tensor]:
+        """cos and sin of a grid's positions on the canvas, ``[side * side, hd/2]``, row-major."""
+        return Schedule.square([side], SIDE).rope(0, self.body.config.head_dim)
 
     def prompt(self, ids: Tensor, drop: Tensor | None = None) -> Prompt:
         """Padded ids ``[G, T]``; ``drop`` ``[G]`` puts the learned stand-in in place of the text."""

@@ -1,6 +1,8 @@
-"""Score MAR's mini with a detector under GenEval's rules.
+"""Score a masked-set mini with a detector under GenEval's rules.
 
     python -m ttsvar.masked_set.evaluate --judge ../models/detector-b --per-tag 10 --candidates 8
+    python -m ttsvar.masked_set.evaluate --kind harmon            # constant guidance, away from a generic prompt
+    python -m ttsvar.masked_set.evaluate --kind cascade --checkpoint checkpoints/cascade.pt --augment 0
 """
 
 from __future__ import annotations
@@ -14,12 +16,17 @@ import torch
 from ttsvar.infinity.sample import save_grid
 from ttsvar.latent.judge import judged
 from ttsvar.latent.model import load_narrow
+from ttsvar.masked_set.conditioned import Cascade
+from ttsvar.masked_set.conditioned import load as load_conditioned
+from ttsvar.masked_set.export_verify import NEGATIVE
 from ttsvar.masked_set.model import load
-from ttsvar.masked_set.sample import sample
+from ttsvar.masked_set.sample import sample, sample_cascade
 
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--kind", choices=("mar", "harmon", "cascade"), default="mar")
+    p.add_argument("--augment", type=float, default=0.5, help="cascade: time of the noise in the coarse canvas; 0: none")
     p.add_argument("--checkpoint", default="checkpoints/mar.pt")
     p.add_argument("--narrow", default="checkpoints/narrow.pt")
     p.add_argument("--judge", type=Path, default=Path("../models/detector-b"))
@@ -34,17 +41,22 @@ def main() -> None:
     p.add_argument("--out", type=Path)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
-    model, info = load(a.checkpoint)
+    model, info = load_conditioned(Cascade, a.checkpoint) if a.kind == "cascade" else load(a.checkpoint)
     narrow = load_narrow(a.narrow)
 
     def draw(prompts: list[str], seed: int) -> torch.Tensor:
-        tokens = sample(model, prompts, a.candidates, a.stages, a.head_steps, a.guidance, a.temperature, seed)
+        how = (model, prompts, a.candidates, a.stages, a.head_steps, a.guidance, a.temperature, seed)
+        if a.kind == "cascade":
+            tokens = sample_cascade(*how, augment=a.augment)
+        else:
+            tokens = sample(*how, linear=False, negative=NEGATIVE) if a.kind == "harmon" else sample(*how)
         canvas = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, (8, 8))
         return narrow.decode(canvas).unflatten(0, tokens.shape[:2])
 
     with torch.no_grad():
         result, first = judged(draw, a.judge, a.per_tag, a.candidates)
     record = {
+        "kind": a.kind, **({"augment": a.augment} if a.kind == "cascade" else {}),
         "stages": a.stages, "headSteps": a.head_steps, "guidance": a.guidance, "temperature": a.temperature,
         "images": info["images"], "judge": a.judge.name, "prompts": 6 * a.per_tag, "candidates": a.candidates, **result,
     }  # fmt: skip

@@ -146,25 +146,46 @@ class MaskedSet(nn.Module):
         self.place = nn.Parameter(torch.zeros(TOKENS, width))
         self.head = CategoricalHead(channels, width, levels, head) if levels else DiffusionHead(channels, width, head)
 
-    def rope(self) -> tuple[Tensor, Tensor]:
-        """Tables of buffer and canvas; the buffer stands at the corner."""
-        return tuple(torch.cat([table[:1].expand(BUFFER, -1), table]) for table in self.trunk.rope())
+    def encoded(
+        self, x: Tensor, known: Tensor, prompt: Prompt, rope: tuple[Tensor, Tensor], context: Tensor | None = None,
+        hidden: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Buffer ``[G, B, 8, C]`` and canvas ``[G, B, N, C]`` after the encoder; ``x``: embedded tokens.
+
+        context: embedded tokens ``[G, B, n, C]`` of another picture, which stand between them; ``rope`` has theirs first.
+        hidden: added to what they score as keys.
+        """
+        groups, batch = x.shape[:2]
+        start = (self.buffer + prompt.sos[:, None])[:, None].expand(groups, batch, BUFFER, -1)
+        front, closed = start, torch.zeros_like(start[..., 0])
+        if context is not None:
+            front = torch.cat([start, context], 2)
+            closed = torch.cat([closed, torch.zeros_like(context[..., 0]) + (0 if hidden is None else hidden)], 2)
+        # What is not known is nobody's key in the encoder.
+        closed = torch.cat([closed, (1 - known) * CLOSED], 2).flatten(0, 1)[:, None, None]
+        x, _ = self.trunk.blocks(torch.cat([front, x], 2), prompt, cornered(rope), closed, None, 0, ENCODER_BLOCKS)
+        return x[:, :, :BUFFER], x[:, :, front.shape[2] :]
+
+    def decoded(
+        self, start: Tensor, x: Tensor, known: Tensor, masked: Tensor, prompt: Prompt, rope: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Vectors of all positions ``[G, B, N, C]``; ``masked`` stands where nothing is known."""
+        known = known[..., None]
+        x = torch.cat([start, x * known + masked * (1 - known)], 2)
+        x, vector = self.trunk.blocks(x, prompt, cornered(rope), None, None, ENCODER_BLOCKS)
+        return self.trunk.output(x[:, :, BUFFER:], vector)
 
     def forward(self, tokens: Tensor, known: Tensor, prompt: Prompt) -> Tensor:
         """``tokens`` ``[G, B, 64, d]``, ``known`` ``[G, B, 64]`` (0 or 1) -> decoder vectors ``[G, B, 64, C]``."""
-        groups, batch = tokens.shape[:2]
-        rope = self.rope()
-        known = known[..., None]
-        x = self.embed(tokens * known) + self.trunk.level
-        start = (self.buffer + prompt.sos[:, None])[:, None].expand(groups, batch, BUFFER, -1)
-        x = torch.cat([start, x], 2)
-        # What is not known is nobody's key in the encoder.
-        closed = torch.cat([torch.zeros_like(start[..., 0]), (1 - known[..., 0]) * CLOSED], 2).flatten(0, 1)[:, None, None]
-        x, _ = self.trunk.blocks(x, prompt, rope, closed, None, 0, ENCODER_BLOCKS)
-        filled = x[:, :, BUFFER:] * known + (self.mask + self.trunk.level) * (1 - known)
-        x = torch.cat([x[:, :, :BUFFER], filled], 2)
-        x, vector = self.trunk.blocks(x, prompt, rope, None, None, ENCODER_BLOCKS)
-        return self.trunk.output(x[:, :, BUFFER:], vector) + self.place
+        rope = self.trunk.rope()
+        x = self.embed(tokens * known[..., None]) + self.trunk.level
+        start, x = self.encoded(x, known, prompt, rope)
+        return self.decoded(start, x, known, self.mask + self.trunk.level, prompt, rope) + self.place
+
+
+def cornered(rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Tables with the buffer's in front, which stands at the corner."""
+    return tuple(torch.cat([table[:1].expand(BUFFER, -1), table]) for table in rope)
 
 
 def load(path: Path | str) -> tuple[MaskedSet, dict]:

@@ -28,6 +28,12 @@ def mask_ratio(size: int) -> Tensor:
     return torch.where(inside.any(1), ratio.gather(1, first[:, None])[:, 0], torch.full((size,), 0.85))
 
 
+def hidden(size: int, tokens: int = TOKENS) -> Tensor:
+    """Which tokens are known, ``[size, tokens]``: after the canvas' share of masked ones."""
+    order = torch.rand(size, tokens).argsort(1).argsort(1)
+    return (order >= (mask_ratio(size) * tokens).ceil()[:, None]).float()
+
+
 def level_losses(model: MaskedSet, target: Tensor, vectors: Tensor) -> Tensor:
     """Cross-entropy of the channels' levels by token, nats, mean over channels."""
     table = normal_levels(model.levels).float()
@@ -46,9 +52,13 @@ def channel_order(tokens: Tensor) -> list[int]:
 
 
 def losses(model: MaskedSet, tokens: Tensor, ids: Tensor, known: Tensor, drop: Tensor | None) -> Tensor:
-    """Squared error of the noise by masked token, mean over levels and channels; ``tokens`` ``[N, 64, d]``."""
+    """Loss by masked token; ``tokens`` ``[N, 64, d]``."""
     vectors = model(tokens[:, None], known[:, None], model.trunk.prompt(ids, drop))[:, 0]
-    wanted = known < 0.5
+    return head_losses(model, tokens, vectors, known < 0.5)
+
+
+def head_losses(model: MaskedSet, tokens: Tensor, vectors: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of the noise of wanted tokens, mean over channels; each token at four levels, level by level."""
     if model.levels:
         return level_losses(model, tokens[wanted], vectors[wanted])
     target = tokens[wanted].repeat(LEVELS, 1)
@@ -71,10 +81,6 @@ def main() -> None:
     model = MaskedSet(pool.channels, None, 96 if a.levels else 192, a.levels, order)
     start_from(model.trunk, a.start)
     pool.start_embedding(model.embed, model.trunk)
-
-    def hidden(size: int) -> Tensor:
-        order = torch.rand(size, TOKENS).argsort(1).argsort(1)
-        return (order >= (mask_ratio(size) * TOKENS).ceil()[:, None]).float()
 
     def loss() -> Tensor:
         tokens, ids = pool.sample(a.batch)
