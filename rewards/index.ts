@@ -35,6 +35,12 @@ export const rewards: readonly RewardEntry[] = [
     load: async () => (await import("./geneval.ts")).geneval,
   },
   {
+    name: "self-verify",
+    summary: "mean probability of yes to the prompt's conditions, by the generator's own encoder (harmon)",
+    ...facts["self-verify"],
+    load: async () => (await import("./self-verify.ts")).selfVerify,
+  },
+  {
     name: "image-reward",
     summary: "ImageReward v1.0: human preference from BLIP (weights by export or folder)",
     ...facts["image-reward"],

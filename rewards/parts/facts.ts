@@ -58,6 +58,15 @@ export const facts = {
     source: "Ghosh et al. 2023 (GenEval); dense form after Flow-GRPO, with its quirks removed",
     weights: embedded("detector-a"),
   },
+  "self-verify": {
+    direction: "higher",
+    range: [0, 1],
+    suggestedLambda: 10,
+    flops: null,
+    license: "MIT",
+    source: "Wu et al. 2025 (Harmon), from the paper: one encoder draws and verifies",
+    weights: embedded("harmon"),
+  },
   "image-reward": {
     direction: "higher",
     range: null,

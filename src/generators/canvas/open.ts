@@ -8,7 +8,12 @@ import type {
   GeneratorRequest,
   GeneratorTraits,
 } from "../../core/generator.ts";
-import { embeddedModelPath, type ModelFolder, modelFile, openModelFolder } from "../../inference/folder/model-folder.ts";
+import {
+  embeddedModelPath,
+  type ModelFolder,
+  modelFile,
+  openModelFolder,
+} from "../../inference/folder/model-folder.ts";
 import { type OrtSession, openOrtSession } from "../../inference/runtime/ort-session.ts";
 import { loadTokenizer } from "../../inference/runtime/tokenizer.ts";
 import { openRemote } from "../../inference/runtime/worker/inference-worker.ts";

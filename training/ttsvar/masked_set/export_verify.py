@@ -56,7 +56,12 @@ def export_verifier(verifier: Verifier, narrow: Narrow, path: Path, whole: bool)
     vae = restore_vae(Path("../models/generator"))
     pixels, wide = torch.zeros(1, 3, 64, 64), torch.zeros(1, 32, 8, 8)
     encode = count(lambda: vae.encode(pixels)) + count(lambda: narrow.encode(wide))
-    return {"file": path.name, **digest(path), "flops": {"encode": encode, "picture": picture, "question": question}}
+    base = Path("../models/generator")
+    encoder = json.loads((base / "manifest.json").read_text())["graphs"]["vae_encode"]
+    return {
+        "file": path.name, **digest(path), "encoder": {**encoder, "of": base.name},
+        "flops": {"encode": encode, "picture": picture, "question": question},
+    }  # fmt: skip
 
 
 def export(
