@@ -187,9 +187,10 @@ describe("study run", { timeout: 180_000 }, () => {
       arm("spread", { name: "spread", options: { n: 2, ratio: 1 } }, { live: true }),
     ];
     const tree = { width: 2, scales: [] };
+    const plain = { rewards: {}, finalRewards: [], reliabilities: [], contrasts: [] };
     const tables = [];
     for (const count of ["1", "2"]) {
-      const file = await writeStudy(`generators-${count}`, { arms, tree, contrasts: [] });
+      const file = await writeStudy(`generators-${count}`, { ...plain, arms, tree });
       tables.push(await runStudy(file, "--generators", count));
     }
     const [one, two] = tables;
