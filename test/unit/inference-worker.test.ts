@@ -1,9 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { openRemote, type Remote } from "../../src/inference/runtime/worker/inference-worker.ts";
 import type { CalculatorMethods } from "../fixtures/worker/calculator.ts";
 
 // The service of this test shares classes with the sources.
+const compiled = process.env["TTS_VAR_COMPILED"];
 delete process.env["TTS_VAR_COMPILED"];
+afterAll(() => {
+  if (compiled !== undefined) process.env["TTS_VAR_COMPILED"] = compiled;
+});
 
 const module = new URL("../fixtures/worker/calculator.ts", import.meta.url);
 const open = (offset: number): Promise<Remote<CalculatorMethods>> =>
