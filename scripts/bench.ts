@@ -16,7 +16,8 @@ import { type Samples, summarise } from "./support/samples.ts";
 // slows all of it alike.
 //
 //     npm run bench [-- ROUNDS [PROMPTS]]        where a search's time goes
-//     npm run bench -- --against HEAD~1          ratios to another commit, as a table on stderr too
+//     npm run bench -- --against HEAD~1 [--only "budget 8"]
+//                                                ratios to another commit, as a table on stderr too
 //     npm run bench -- --against pytorch [--candidates 1,8,32] [--no-published]
 //                                                the same weights in PyTorch; needs the training environment
 
@@ -29,6 +30,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string" },
     candidates: { type: "string", default: "1,8,32,64,128" },
     published: { type: "boolean", default: true },
+    only: { type: "string", default: "" },
   },
 });
 const rounds = Number(values.rounds ?? positionals[0] ?? (values.against === undefined ? 5 : 7));
@@ -139,9 +141,9 @@ async function benchAlone(): Promise<Record<string, unknown>> {
 }
 
 async function bench(): Promise<object> {
-  const { against, candidates, published } = values;
+  const { against, candidates, published, only } = values;
   if (against === undefined) return benchAlone();
-  if (against !== "pytorch") return { commit: await benchAgainstCommit(against, rounds) };
+  if (against !== "pytorch") return { commit: await benchAgainstCommit(against, rounds, new RegExp(only)) };
   const counts = candidates.split(",").map(Number);
   return { pytorch: await benchAgainstPytorch({ rounds, candidates: counts, published }) };
 }

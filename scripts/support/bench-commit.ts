@@ -29,7 +29,7 @@ interface Taken {
  * Ratios of this checkout to another commit of it, in one run: both sides take turns, and a round's ratio is between
  * neighbours. The other side is a checkout in a temporary folder with this one's `node_modules`.
  */
-export async function benchAgainstCommit(commit: string, rounds: number): Promise<unknown> {
+export async function benchAgainstCommit(commit: string, rounds: number, only: RegExp): Promise<unknown> {
   const dir = await mkdtemp(join(tmpdir(), "tts-var-bench-"));
   const there = join(dir, "checkout");
   const git = (...argv: string[]): string =>
@@ -43,7 +43,7 @@ export async function benchAgainstCommit(commit: string, rounds: number): Promis
     const named = Array.from({ length: WARM_PROMPTS }, (_, index) => `a photo of ${index + 2} cups`);
     await writeFile(prompts, `${named.join("\n")}\n`);
     const [wall, cpu] = [new Collected(), new Collected()];
-    const names = [...Object.keys(COMMANDS), WARM];
+    const names = [...Object.keys(COMMANDS), WARM].filter((name) => only.test(name));
     for (let round = -1; round < rounds; round++) {
       for (const name of names) {
         for (const [side, root] of order(Object.entries(sides), round)) {

@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type OpenSearch, openSearch, planConfig } from "../../src/assemble/open-search.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
-import { FULL_VIEW, type Generator } from "../../src/core/generator.ts";
 import type { Task } from "../../src/core/task.ts";
 import { loadInfinity } from "../../src/generators/next-scale/infinity/open.ts";
 import { packageRoot } from "../../src/io/package-root.ts";
+import { drawAll, type Parts } from "./best-of-n.ts";
+import { costOf } from "./process-cost.ts";
 import { Collected, order } from "./samples.ts";
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
@@ -61,7 +62,7 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
     rows.push({ count, loops, widths: search.widths });
 
     async function run(loop: Loop, candidates: number, seed: number): Promise<Taken> {
-      if (loop === "ours") return measured(() => bestOfN(generator, candidates, seed));
+      if (loop === "ours") return measured(() => drawAll(generator, PROMPT, candidates, seed));
       if (loop === "ours, search") return measured(() => search.run(seed));
       const widths = loop === "best" ? undefined : search.widths;
       return torch.ask({ loop, candidates, seed, widths });
@@ -107,27 +108,9 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
   return { torch: version, ...tuned, rows, samples: summaries };
 }
 
-async function bestOfN(generator: Generator, count: number, seed: number): Promise<Parts> {
-  const ids = Array.from({ length: count }, (_, index) => `c${index}`);
-  const session = await generator.start({ prompt: PROMPT, seed }, ids);
-  const begun = performance.now();
-  for (const _ of generator.traits.stages) await session.step();
-  const drawn = performance.now();
-  await session.view([...ids.keys()], FULL_VIEW);
-  return { transformer: drawn - begun, decode: performance.now() - drawn };
-}
-
-type Parts = Pick<Taken, "transformer" | "decode">;
-
-/** Processor time and the most memory of this process, which the kernel counts anew where it can (Linux). */
 async function measured(work: () => Promise<Parts>): Promise<Taken> {
-  const status = "/proc/self/status";
-  if (existsSync(status)) writeFileSync("/proc/self/clear_refs", "5");
-  const before = process.cpuUsage();
-  const parts = await work();
-  const { user, system } = process.cpuUsage(before);
-  const kept = existsSync(status) ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync(status, "utf8"))?.[1]) : 0;
-  return { ...parts, cpu: (user + system) / 1000, peak: 1024 * (kept || process.resourceUsage().maxRSS) };
+  const { result, cpu, peak } = await costOf(work);
+  return { ...result, cpu, peak };
 }
 
 /** A `tts-var` search that starts with so many candidates, warm. */

@@ -14,6 +14,7 @@ import type { Task } from "../core/task.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import { type PlanInput, planSearch, type SearchPlan } from "../engine/plan.ts";
 import { runSearch, type SearchInput, type SearchResult } from "../engine/run-search.ts";
+import { useProvider } from "../inference/runtime/provider.ts";
 import { KeptPlugins } from "../plugins/kept-plugins.ts";
 import { describeReward, loadReward } from "../plugins/load-reward.ts";
 import { loadRewriter, type Rewriter } from "../plugins/load-rewriter.ts";
@@ -163,6 +164,7 @@ function hashOf(value: unknown): string {
  */
 export async function openSearch(planned: PlannedSearch): Promise<OpenSearch> {
   const { config, plan } = planned;
+  await useProvider(config.provider);
   const host = { ...planned.host, kept: planned.kept };
   const owned = new Disposal();
   owned.use(planned.kept);

@@ -69,6 +69,7 @@ const CONFIG_FLAGS: Readonly<Record<ConfigPath, Flag | null>> = {
   "features.model": { flags: "--features <name>", parse: text },
   calibration: { flags: "--calibration <file>", parse: text },
   threads: { flags: "--threads <n>", parse: number },
+  provider: { flags: "--provider <name>", parse: text },
   maxMemory: { flags: "--max-memory <size>", parse: text },
   allowDownload: { flags: "--allow-download" },
   keep: { flags: "--keep <k>", parse: number },

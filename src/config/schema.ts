@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { PROVIDERS } from "../core/provider.ts";
 import { MASK_MODES } from "../core/task.ts";
 
 /**
@@ -168,6 +169,12 @@ const recipeShape = {
     .max(256, "must be a whole number from 1 to 256")
     .optional()
     .describe("Inference threads (default: as many as there are cores); does not change the images"),
+  provider: z
+    .enum(PROVIDERS)
+    .optional()
+    .describe(
+      "Where models are computed (default: cpu); other providers round otherwise, and batches may change what is drawn there",
+    ),
   maxMemory: z
     .string()
     .regex(/^\d*\.?\d+ ?([KMGT]i?)?B?$/i, "must be a size such as 8GiB or 500MB")

@@ -102,6 +102,15 @@ const EXAMINATIONS: readonly Examination[] = [
       return `${folders.map(({ name }) => name).join(", ")}: all hashes match`;
     },
   },
+  {
+    name: "providers",
+    run: async () => {
+      const { embeddedModelPath } = await import("../../inference/folder/model-folder.ts");
+      const { probeProviders } = await import("../../inference/runtime/provider.ts");
+      const found = await probeProviders(`${await embeddedModelPath("generator")}/vae_draft.onnx`);
+      return [...found].map(([name, why]) => (why === null ? name : `not ${name} (${why})`)).join(", ");
+    },
+  },
   { name: "one image", run: () => drawOne() },
   {
     name: "results",

@@ -5,6 +5,7 @@ import { TtsVarError } from "../../core/errors.ts";
 import { sizeOf, type Tensor } from "../../core/tensor.ts";
 import { fromHalf, toHalf } from "./half.ts";
 import { importOnnxRuntime } from "./native.ts";
+import { provider } from "./provider.ts";
 
 /** Token ids and the like; only inputs have them. */
 export interface IntTensor {
@@ -60,7 +61,9 @@ export function defaultThreads(): number {
 /** Session options shared by our own sessions and those of transformers.js. */
 export function sessionOptions(options: OrtOptions): InferenceSession.SessionOptions {
   return {
-    executionProviders: ["cpu"],
+    // DirectML allows none.
+    enableMemPattern: provider() !== "dml",
+    executionProviders: [provider()],
     graphOptimizationLevel: "all",
     executionMode: "sequential",
     intraOpNumThreads: options.threads ?? defaultThreads(),
@@ -86,7 +89,12 @@ export async function openOrtSession(file: string, options: OrtOptions = {}): Pr
         ? await ort.InferenceSession.create(file, sessionOptions(options))
         : await ort.InferenceSession.create(options.graph, besideFile(sessionOptions(options), file));
   } catch (cause) {
-    throw new TtsVarError("MODEL_RUNTIME", `onnxruntime cannot load ${file}: ${messageOf(cause)}`, { cause });
+    const where =
+      provider() === "cpu"
+        ? ""
+        : ` with the provider ${provider()} (\`tts-var doctor\` says which work here)`;
+    const message = `onnxruntime cannot load ${file}${where}: ${messageOf(cause)}`;
+    throw new TtsVarError("MODEL_RUNTIME", message, { cause });
   }
   const types = new Map(
     session.inputMetadata.map((input) => [input.name, input.isTensor ? input.type : null]),
