@@ -11,7 +11,7 @@ const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 /** Bytes of a chunk before its data: length and type. */
 const HEAD = 8;
 /** The signature and the whole IHDR chunk, which has to come first. */
-const FIRST = SIGNATURE.length + HEAD + 13 + 4;
+export const HEADER_END = SIGNATURE.length + HEAD + 13 + 4;
 /** Larger texts of foreign files are not read. */
 const MOST_TEXT = 1 << 20;
 const MOST_CHUNKS = 100_000;
@@ -26,16 +26,29 @@ export function withTexts(png: Uint8Array, texts: Readonly<Record<string, string
     .map(([keyword, text]) => Buffer.from(`${keyword}\0\0\0\0\0${text.replaceAll("\0", "")}`))
     .filter(({ length }) => length <= MOST_TEXT)
     .map((data) => chunk("iTXt", data));
-  return Buffer.concat([png.subarray(0, FIRST), ...chunks, png.subarray(FIRST)]);
+  return Buffer.concat([png.subarray(0, HEADER_END), ...chunks, png.subarray(HEADER_END)]);
 }
 
-function chunk(type: string, data: Uint8Array): Buffer {
+/** A chunk with its length and checksum. */
+export function chunk(type: string, data: Uint8Array): Buffer {
   const bytes = Buffer.alloc(HEAD + data.length + 4);
   bytes.writeUInt32BE(data.length, 0);
   bytes.write(type, 4, "latin1");
   bytes.set(data, HEAD);
   bytes.writeUInt32BE(crc32(bytes.subarray(4, HEAD + data.length)), HEAD + data.length);
   return bytes;
+}
+
+/** The data of all chunks of a type, joined; of a file that this process has encoded. */
+export function dataOf(png: Buffer, type: string): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = SIGNATURE.length; at < png.length; ) {
+    const length = png.readUInt32BE(at);
+    if (png.toString("latin1", at + 4, at + HEAD) === type)
+      parts.push(png.subarray(at + HEAD, at + HEAD + length));
+    at += HEAD + length + 4;
+  }
+  return Buffer.concat(parts);
 }
 
 /**

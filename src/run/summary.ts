@@ -59,6 +59,8 @@ export interface CandidateRow
   readonly tokens: string;
   /** All frames of a clip. */
   readonly frames?: readonly string[];
+  /** The clip as an animated PNG. */
+  readonly clip?: string;
 }
 
 /** `metrics.json`. */

@@ -7,6 +7,7 @@ import type { Tokens } from "../core/tokens.ts";
 import type { TraceEvent } from "../core/trace.ts";
 import type { SearchResult } from "../engine/run-search.ts";
 import { packTokens } from "../generators/tokens-file.ts";
+import { encodeClip } from "../io/apng.ts";
 import { withTexts } from "../io/png-text.ts";
 import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
 import { renderGrid } from "../report/grid.ts";
@@ -19,7 +20,7 @@ import { type CandidateRow, type RunMetrics, type SearchSummary, summaryOf } fro
 import { hasPreviews, modelOfResult, REPORT_FILE, writeRunReport } from "./write-report.ts";
 
 /**
- * Writes images, tokens, `candidates.jsonl`, `metrics.json`, `best.png`, `sheet.png` and `grid.png` of a finished search.
+ * Writes images (of clips also every frame, and all as an animated PNG), tokens, `candidates.jsonl`, `metrics.json`, `best.png`, `sheet.png` and `grid.png` of a finished search.
  *
  * @throws TtsVarError OUTPUT_UNWRITABLE
  */
@@ -48,6 +49,7 @@ export async function writeSearchResults(
   await folder.candidates(rows.map((row) => ({ ...row })));
   const best = rows.find(({ id }) => id === result.best.id)!;
   await folder.file("best.png", await readFile(join(folder.dir, best.image)));
+  if (best.clip !== undefined) await folder.file(BEST_CLIP, await readFile(join(folder.dir, best.clip)));
   const chosen = config.keep === undefined ? undefined : answersOf(result, planned);
   const metrics: RunMetrics = {
     schemaVersion: 1,
@@ -90,6 +92,7 @@ export async function writeSearchResults(
 function filesOf({ config }: PlannedSearch, { candidates }: SearchResult): string[] {
   return [
     ...["candidates.jsonl", "metrics.json", "best.png"],
+    ...(candidates.some(({ picture }) => picture.frames.length > 1) ? [BEST_CLIP] : []),
     ...(config.sheet === "none" ? [] : ["sheet.png"]),
     ...(config.keep === undefined ? [] : ["grid.png"]),
     ...(hasPreviews(config) ? [PREVIEWS_FILE] : []),
@@ -97,10 +100,15 @@ function filesOf({ config }: PlannedSearch, { candidates }: SearchResult): strin
     ...candidates.flatMap(({ id, picture }) => [
       `images/${id}.png`,
       ...framesOf(id, picture).map((name) => `images/${name}.png`),
+      ...(picture.frames.length === 1 ? [] : [clipName(id)]),
       tokensName(id),
     ]),
   ];
 }
+
+/** The answer of a search for clips, animated. */
+const BEST_CLIP = "best-clip.png";
+const clipName = (id: string): string => `images/${id}-clip.png`;
 
 /** Names of a clip's frames; a still has none. */
 function framesOf(id: string, { frames }: Picture): string[] {
@@ -136,12 +144,14 @@ async function saveFrames(
   id: string,
   picture: Picture,
   texts: Readonly<Record<string, string>>,
-): Promise<{ frames?: string[] }> {
+): Promise<{ frames?: string[]; clip?: string }> {
   const names = framesOf(id, picture);
   if (names.length === 0) return {};
   const paths: string[] = [];
   for (const [index, name] of names.entries()) {
     paths.push(await folder.image(name, picture.frames[index]!, texts));
   }
-  return { frames: paths };
+  const clip = clipName(id);
+  await folder.file(clip, withTexts(await encodeClip(picture.frames), texts));
+  return { frames: paths, clip };
 }

@@ -1,6 +1,6 @@
 """Judge clips: a detector follows what the prompt names through all frames; plans and frames of driving are compared.
 
-    python -m ttsvar.frames.evaluate --checkpoint checkpoints/far.pt --judge ../models/detector-b --prompts 48
+    python -m ttsvar.frames.evaluate --checkpoint checkpoints/far.pt
 
 ``persists``: in every frame the detector finds one thing of the prompt's class and colour, and from frame to frame it
 does not go against the prompt's direction, and ends at least two steps of the grid on.
@@ -68,10 +68,10 @@ def main() -> None:
     p.add_argument("--narrow", default="checkpoints/narrow.pt")
     p.add_argument("--vae", default="checkpoints/vae.pt")
     p.add_argument("--judge", type=Path, default=Path("../models/detector-b"))
-    p.add_argument("--prompts", type=int, default=48)
+    p.add_argument("--prompts", type=int, default=32)
     p.add_argument("--candidates", type=int, default=2)
-    p.add_argument("--steps", type=int, default=10)
-    p.add_argument("--guidance", type=float, default=2.0)
+    p.add_argument("--steps", type=int, default=8)
+    p.add_argument("--guidance", type=float, default=1.5)
     p.add_argument("--seed", type=int, default=4_242)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--picture", type=Path)
