@@ -202,6 +202,7 @@ describe("the embedded models", () => {
       "detector-a@ec0f0b80213b7974",
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
+      "far@7f98b39859528776",
       "generator@81884e05103bfa8a",
       "nanodet@b6eb989e68f8527e",
     ]);
