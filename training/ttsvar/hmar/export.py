@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ttsvar.common.shared_weights import share_weights
 from ttsvar.common.training import load_checkpoint
 from ttsvar.hmar.masked import MaskedPart
 from ttsvar.infinity import graphs
@@ -30,6 +31,8 @@ from ttsvar.text.encoder import TextConfig
 from ttsvar.text.tokenizer import Tokenizer, write
 
 GRAPHS = ("text_encoder", "condition", "step", "mask", "vae_decode", "vae_encode")
+# Weights of the next-scale and the masked path, which share most blocks.
+SHARED = "blocks.bin"
 # Tokens that are settled in each pass, by scale: the paper's, as far as the scales are the same.
 PASSES = {1: [1], 2: [1, 3], 3: [1, 1, 2, 5]}
 
@@ -128,6 +131,7 @@ def export(bundle: Bundle, part: MaskedPart, folder: Path, name: str, sampling: 
         parameter.copy_(parameter.half().float())
     graphs.export_text(text, folder / "text_encoder.onnx")
     export_graphs(model, part, folder)
+    share_weights([folder / "step.onnx", folder / "mask.onnx"], SHARED)
     if autoencoder is None:
         graphs.export_vae(bundle.vae, folder / "vae_decode.onnx", folder / "vae_encode.onnx")
     sidecar = write_sidecar(model.state_dict(), folder / "weights.bin")
@@ -155,6 +159,7 @@ def export(bundle: Bundle, part: MaskedPart, folder: Path, name: str, sampling: 
             "topP": sampling.top_p,
         },
         "graphs": graph_entries(folder, GRAPHS, autoencoder),
+        "externalData": {"files": {SHARED: digest(folder / SHARED)}},
         "sidecar": sidecar, "flops": flops(bundle) | draft_flops(autoencoder),
         "tokenizer": {"files": {file: digest(folder / file)["sha256"] for file in tokenizer_files}},
         "training": {k: bundle.info[k] for k in ("step", "images", "minutes", "validation", "masked") if k in bundle.info},
