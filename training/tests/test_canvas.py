@@ -24,6 +24,7 @@ from ttsvar.masked_set.model import MaskedSet, reveals
 from ttsvar.masked_set.questions import ask
 from ttsvar.masked_set.train import mask_ratio
 from ttsvar.ordered.model import GROUPINGS, Ordered, sequence
+from ttsvar.ordered.next_all import NextAll, by_position, correlation, states_of
 from ttsvar.text.tokenizer import Tokenizer
 
 
@@ -175,3 +176,19 @@ def test_int8_weights_are_near_along_the_better_axis() -> None:
     codes, scale = quantised(values, 1)
     assert codes.dtype == np.int8 and scale.shape == (32, 1)
     assert np.abs(codes * scale.astype(np.float32) - values)[3].max() <= scale[3].max() * 0.51
+
+
+def test_a_next_all_head_reads_what_is_drawn() -> None:
+    torch.manual_seed(0)
+    model = Ordered(12, "diagonal", tiny_trunk(3)).eval()
+    randomise(model)
+    text, codes = prompt(model.trunk), torch.randint(0, 12, (2, 64))
+    changed = codes.clone()
+    changed[:, 27] = (changed[:, 27] + 1) % 12
+    moved = (states_of(model, codes, text) - states_of(model, changed, text)).abs().amax((0, 2)) > 1e-6
+    group = by_position("diagonal")
+    assert group.tolist() == [at // 8 + at % 8 for at in range(64)]
+    assert not moved[: group[27]].any() and moved[group[27]]
+    assert NextAll(model.trunk.width, 4)(states_of(model, codes, text)).shape == (2, 15, 64, 4)
+    first = np.array([[1.0, 2, 3], [1, 1, 1]])
+    assert correlation(first, first * 2).round(6).tolist() == [1, 0]
