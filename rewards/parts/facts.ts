@@ -147,7 +147,8 @@ export const facts = {
     direction: "higher",
     range: [0, 1],
     suggestedLambda: 10,
-    flops: 0,
+    // Five frames of 64 x 64 pixels, each looked at for its background and its colour.
+    flops: 4_000_000,
     license: "MIT",
     source: "this project",
     weights: null,
@@ -156,7 +157,8 @@ export const facts = {
     direction: "higher",
     range: [0, 1],
     suggestedLambda: 10,
-    flops: 0,
+    // Five frames of 64 x 64 pixels, each looked at once.
+    flops: 1_000_000,
     license: "MIT",
     source: "this project, after Zhang et al. 2025 (Epona)",
     weights: null,
