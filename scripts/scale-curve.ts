@@ -10,7 +10,7 @@ import { loadInfinity } from "../src/generators/next-scale/infinity/open.ts";
 import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
 import { drawAll } from "./support/best-of-n.ts";
 import { costOf } from "./support/process-cost.ts";
-import { Collected, median, order } from "./support/samples.ts";
+import { Collected, median, order, roundsOf } from "./support/samples.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,7 +28,7 @@ const shape = values.size === undefined ? {} : { size: values.size };
 const threads = values.threads === undefined ? {} : { threads: Number(values.threads) };
 const generator = await loadInfinity(dir, { shape }, threads);
 const samples = new Collected();
-for (let round = -1; round < rounds; round++) {
+for (const round of roundsOf(rounds)) {
   for (const count of order(counts, round)) {
     const { result, cpu, peak } = await costOf(() =>
       drawAll(generator, "a photo of a red cup", count, round + 1),
@@ -39,7 +39,6 @@ for (let round = -1; round < rounds; round++) {
     samples.add(`${count} cpu`, cpu);
     samples.add(`${count} peak`, peak / 2 ** 20);
   }
-  console.error(`round ${round + 1} of ${rounds}`);
 }
 const reference = counts.includes(8) ? 8 : counts[0]!;
 const each = (count: number): number => median(samples.of(`${count} cpu`)) / count;

@@ -3,7 +3,7 @@ import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packageRoot } from "../../src/io/package-root.ts";
-import { Collected, order } from "./samples.ts";
+import { Collected, order, roundsOf } from "./samples.ts";
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
 
@@ -44,7 +44,7 @@ export async function benchAgainstCommit(commit: string, rounds: number, only: R
     await writeFile(prompts, `${named.join("\n")}\n`);
     const [wall, cpu] = [new Collected(), new Collected()];
     const names = [...Object.keys(COMMANDS), WARM].filter((name) => only.test(name));
-    for (let round = -1; round < rounds; round++) {
+    for (const round of roundsOf(rounds)) {
       for (const name of names) {
         for (const [side, root] of order(Object.entries(sides), round)) {
           const out = join(dir, "out");
@@ -67,7 +67,6 @@ export async function benchAgainstCommit(commit: string, rounds: number, only: R
           cpu.add(`${name}: ${side}`, taken.cpu);
         }
       }
-      console.error(`round ${round + 1} of ${rounds}`);
     }
     const ratios = names.map((name) => {
       const [here, other] = [`${name}: here`, `${name}: there`];
@@ -88,7 +87,13 @@ export async function benchAgainstCommit(commit: string, rounds: number, only: R
       text.push(`| ${name} | ${cells.join(" | ")} |`);
     }
     console.error(text.join("\n"));
-    return { against: hash, ratios, wallMs: summaries, processorMs: cpu.summaries() };
+    return {
+      against: hash,
+      rounds: wall.of(`${names[0]}: here`).length,
+      ratios,
+      wallMs: summaries,
+      processorMs: cpu.summaries(),
+    };
   } finally {
     git("worktree", "remove", "--force", there);
     await rm(dir, { recursive: true, force: true });

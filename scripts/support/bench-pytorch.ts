@@ -9,7 +9,7 @@ import { loadInfinity } from "../../src/generators/next-scale/infinity/open.ts";
 import { packageRoot } from "../../src/io/package-root.ts";
 import { drawAll, type Parts } from "./best-of-n.ts";
 import { costOf } from "./process-cost.ts";
-import { Collected, order } from "./samples.ts";
+import { Collected, order, roundsOf } from "./samples.ts";
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
 const MODEL = join(packageRoot(), "models", "generator");
@@ -47,7 +47,7 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
     const search = await Search.open(count);
     const loops: Loop[] = ["ours", "best"];
     if (options.published) loops.push("ours, search", "published", "published-bf16");
-    for (let round = -1; round < options.rounds; round++) {
+    for (const round of roundsOf(options.rounds)) {
       const { gflops } = await torch.ask<{ gflops: number }>({ loop: "gemm" });
       if (round >= 0) collected.add("GEMM peak", gflops);
       for (const loop of order(loops, round)) {
@@ -56,7 +56,6 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
         for (const [part, value] of Object.entries(taken)) collected.add(`${loop} ${count} ${part}`, value);
         collected.add(`${loop} ${count} whole`, taken.transformer + taken.decode);
       }
-      console.error(`${count} candidates, round ${round + 1} of ${options.rounds}`);
     }
     await search[Symbol.asyncDispose]();
     rows.push({ count, loops, widths: search.widths });
@@ -87,8 +86,8 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
   ];
   const text = [
     `GEMM peak of this run (float32, 2048 x 2048, PyTorch): ${summaries["GEMM peak"]!.median} GFLOP/s`,
-    `| ${[...header, "share of the peak", "whole, ratio to ours"].join(" | ")} |`,
-    `|${"--:|".repeat(header.length + 2)}`,
+    `| ${[...header, "share of the peak", "whole, ratio to ours", "processor, ratio to ours"].join(" | ")} |`,
+    `|${"--:|".repeat(header.length + 3)}`,
   ];
   for (const { count, loops } of rows) {
     for (const loop of loops) {
@@ -98,8 +97,12 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
       const ours: Loop = loop === "ours" || loop === "best" ? "ours" : "ours, search";
       const whole = loop === "ours, search" ? ["", ""] : [cell("transformer"), cell("decode")];
       const peak = loop === "ours" || loop === "best" ? share(loop, count) : "";
-      const ratio = collected.ratio(`${loop} ${count} whole`, `${ours} ${count} whole`);
-      text.push(`| ${[count, loop, ...whole, cell("whole"), cell("cpu"), mib, peak, ratio].join(" | ")} |`);
+      const ratios = ["whole", "cpu"].map((part) =>
+        collected.ratio(`${loop} ${count} ${part}`, `${ours} ${count} ${part}`),
+      );
+      text.push(
+        `| ${[count, loop, ...whole, cell("whole"), cell("cpu"), mib, peak, ...ratios].join(" | ")} |`,
+      );
     }
   }
   console.error(text.join("\n"));

@@ -46,3 +46,19 @@ export class Collected {
 export function order<T>(things: readonly T[], round: number): readonly T[] {
   return round % 2 === 0 ? things : [...things].reverse();
 }
+
+/** Rounds from -1, which warms up, until there are enough or somebody interrupts: what is measured by then still counts. */
+export function* roundsOf(count: number): Generator<number> {
+  let interrupted = false;
+  const stop = (): void => {
+    interrupted = true;
+    console.error("the round is finished first");
+  };
+  process.once("SIGINT", stop);
+  for (let round = -1; round < count; round++) {
+    if (interrupted && round > 0) break;
+    yield round;
+    console.error(`round ${round + 1} of ${count}`);
+  }
+  process.off("SIGINT", stop);
+}
