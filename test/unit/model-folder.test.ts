@@ -202,9 +202,12 @@ describe("the embedded models", () => {
       "detector-a@ec0f0b80213b7974",
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
+      "epona@d56c4989e8c90e90",
       "far@7f98b39859528776",
       "generator@81884e05103bfa8a",
+      "hmar@fd59e467ba864cb0",
       "nanodet@b6eb989e68f8527e",
+      "small@0ebdeba470cddb31",
     ]);
   });
 });
