@@ -30,7 +30,8 @@ export async function listModels(): Promise<ModelListing[]> {
         summary: `${kind}, version ${version}`,
         source: sourceOf(manifest["source"]) ?? `${basename(dirname(dir))}/${name}/card.md`,
         license,
-        bytes: files.reduce((sum, file) => sum + (file.bytes ?? 0), 0),
+        // Files that a model shares are counted where they lie.
+        bytes: files.reduce((sum, { bytes = 0, of }) => sum + (of === undefined ? bytes : 0), 0),
         hash: modelId.split("@").at(-1)!,
         commercial: commercialUse(license),
       };
