@@ -9,6 +9,8 @@ const GAP = 10;
 const CAPTION = 16;
 const FAILURE = 13;
 const LEFT = 128;
+/** Width of a bold letter of the margin, about. */
+const BOLD_LETTER = 8.2;
 const TOP = 60;
 /** Height of a stage that nobody looked at: its words only. */
 const BLIND = 22;
@@ -70,7 +72,8 @@ export async function renderContactSheet(sheet: ContactSheet): Promise<Buffer> {
   const { side, columns } = sizeOf(sheet.model);
   const { blocks, height } = placeBlocks(sheet, side, columns);
   const used = Math.max(1, ...blocks.map(({ places }) => Math.min(columns, places.length)));
-  const width = Math.max(LEFT + used * (side + GAP) + GAP, 560);
+  const left = leftOf(sheet.model);
+  const width = Math.max(left + used * (side + GAP) + GAP, 560);
   const overlays: OverlayOptions[] = [];
   for (const { row, places } of blocks) {
     for (const { cell, x, y } of places) {
@@ -103,6 +106,7 @@ function sizeOf({ stages }: ReportModel): { readonly side: number; readonly colu
 
 function placeBlocks({ model, images }: ContactSheet, side: number, columns: number) {
   const last = model.stages.length - 1;
+  const left = leftOf(model);
   let top = TOP;
   const blocks = model.stages.map((row): Block => {
     const cells = chosenCells(row, MOST_CELLS);
@@ -118,7 +122,7 @@ function placeBlocks({ model, images }: ContactSheet, side: number, columns: num
       places.push(
         ...line.map((cell, column) => ({
           cell,
-          x: LEFT + column * (side + GAP),
+          x: left + column * (side + GAP),
           y: top,
           failures: failures[at + column]!,
         })),
@@ -194,13 +198,24 @@ function drawLabels(
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${parts.join("")}</svg>`;
 }
 
+/** Where pictures begin: beside the longest name of a stage. */
+function leftOf({ stages }: ReportModel): number {
+  const longest = Math.max(0, ...stages.map((row) => nameOf(row).length));
+  return Math.max(LEFT, Math.ceil(2 * GAP + longest * BOLD_LETTER));
+}
+
+function nameOf({ stage, label }: Pick<ReportStage, "stage" | "label">): string {
+  return `stage ${stage}${label === "" ? "" : `, ${label}`}`;
+}
+
 /** What a stage is, how many it drew and kept, and what it cost. */
 function drawMargin(
   { stage, label, cells, kept, cost }: ReportStage,
   top: number,
   shown: number,
-  { budget }: ReportModel,
+  model: ReportModel,
 ): string[] {
+  const { budget } = model;
   const flops = Object.values(cost?.flops ?? {}).reduce((sum, value) => sum + value, 0);
   const hidden = cells.length - shown;
   const lines = [
@@ -209,10 +224,10 @@ function drawMargin(
     ...(shown === 0 ? ["not looked at"] : hidden > 0 ? [`${hidden} not shown`] : []),
   ];
   return [
-    text(GAP, top + 12, `stage ${stage}${label === "" ? "" : `, ${label}`}`, { size: 13, bold: true }),
+    text(GAP, top + 12, nameOf({ stage, label }), { size: 13, bold: true }),
     // Words of a stage without pictures stand beside its name, so that it takes little room.
     ...(shown === 0
-      ? [text(LEFT, top + 12, lines.join(", "), { size: 11, color: COLORS.muted })]
+      ? [text(leftOf(model), top + 12, lines.join(", "), { size: 11, color: COLORS.muted })]
       : lines.map((line, at) => text(GAP, top + 28 + 14 * at, line, { size: 11, color: COLORS.muted }))),
   ];
 }
