@@ -44,8 +44,12 @@ describe("models verify", { timeout: 240_000 }, () => {
       expect.stringMatching(/^detector-a: .* geneval \d/),
       expect.stringMatching(/^detector-b: .* geneval \d/),
       expect.stringMatching(/^dual-encoder: .* clip -?\d/),
+      expect.stringMatching(/^epona: 64 x 64 pixels in T, clip -?\d/),
+      expect.stringMatching(/^far: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^generator: 64 x 64 pixels in T, clip \d/),
+      expect.stringMatching(/^hmar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^nanodet: .* geneval \d/),
+      expect.stringMatching(/^small: 64 x 64 pixels in T, clip -?\d/),
     ]);
   });
 

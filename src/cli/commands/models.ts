@@ -87,8 +87,19 @@ export function register(program: Command): void {
 }
 
 /** How a model is put to use: settings of a search in which everything else is cheap. */
-const USES: ReadonlyMap<string, (dir: string) => Readonly<Record<string, string>>> = new Map([
-  ["infinity", (dir: string) => ({ "model.name": dir })],
+const USES = new Map<string, (dir: string) => Readonly<Record<string, string>>>([
+  ...[
+    ...[
+      "infinity",
+      "hmar",
+      "flexvar",
+      "discrete-diffusion",
+      "ordered-groups",
+      "masked-set",
+      "masked-cascade",
+    ],
+    ...["block-flow", "frames"],
+  ].map((family) => [family, (dir: string) => ({ "model.name": dir })] as const),
   [
     "dual-encoder",
     (dir: string) => ({ "model.name": "toy", "reward.name": "clip", "reward.options.model": dir }),
