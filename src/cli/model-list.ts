@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type CommercialUse, commercialUse } from "../core/licence.ts";
 import type { Listing } from "../core/registry.ts";
+import { ownBytes } from "../inference/folder/model-files.ts";
 import { listEmbeddedModels, type ModelFolder } from "../inference/folder/model-folder.ts";
 
 /** What a user must know before shipping something that holds a model. */
@@ -30,8 +31,7 @@ export async function listModels(): Promise<ModelListing[]> {
         summary: `${kind}, version ${version}`,
         source: sourceOf(manifest["source"]) ?? `${basename(dirname(dir))}/${name}/card.md`,
         license,
-        // Files that a model shares are counted where they lie.
-        bytes: files.reduce((sum, { bytes = 0, of }) => sum + (of === undefined ? bytes : 0), 0),
+        bytes: ownBytes(files),
         hash: modelId.split("@").at(-1)!,
         commercial: commercialUse(license),
       };

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { openStudy } from "../assemble/open-study.ts";
 import { readYamlFile } from "../config/read-yaml.ts";
 import { Disposal, holding } from "../core/disposal.ts";
-import { TtsVarError } from "../core/errors.ts";
 import { parseCount } from "../eval/geneval/prompt-source.ts";
 import { readJsonl } from "../io/jsonl.ts";
 import type { Progress } from "../run/progress.ts";
@@ -145,17 +145,13 @@ async function reportFolder(dir: string): Promise<StudyTable> {
 async function modelsOf(dir: string): Promise<{ config: StudyConfig; command: string } | null> {
   const path = join(dir, "table.json");
   if (existsSync(join(dir, recordFile)) || !existsSync(path)) return null;
-  const { readFile } = await import("node:fs/promises");
   const { config, command } = JSON.parse(await readFile(path, "utf8")) as {
     config: unknown;
     command: string;
   };
-  const parsed = parseStudy(config, path);
-  if (parsed.models) return { config: parsed, command };
-  throw new TtsVarError(
-    "EVAL_DATA",
-    `${dir} holds no answers of a study (${recordFile}); run the study again`,
-  );
+  return typeof config === "object" && config !== null && "models" in config
+    ? { config: parseStudy(config, path), command }
+    : null;
 }
 
 function commandOf(file: string): string {

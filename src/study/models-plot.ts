@@ -1,3 +1,4 @@
+import type { Interval } from "../eval/statistics/intervals.ts";
 import { looksOf, type ModelTable } from "./model-looks.ts";
 import { type Curve, drawPanels, panel } from "./panels.ts";
 
@@ -11,11 +12,7 @@ export function plotModels(models: readonly ModelTable[]): string {
     return curves.map(
       ({ model, look, points }): Curve => ({
         name: curves.length > 1 ? `${model}, ${look}` : model,
-        points: points.map(({ spent, withReward }) => ({
-          x: spent,
-          y: withReward.estimate,
-          ...bounds(withReward),
-        })),
+        points: points.map(({ spent, withReward }) => pointOf(spent, withReward)),
       }),
     );
   });
@@ -24,11 +21,7 @@ export function plotModels(models: readonly ModelTable[]): string {
       ? [
           {
             name: model,
-            points: decided.map(({ scale, decided: share }) => ({
-              x: spentAfter[scale]!,
-              y: share.estimate,
-              ...bounds(share),
-            })),
+            points: decided.map(({ scale, decided: share }) => pointOf(spentAfter[scale]!, share)),
           },
         ]
       : [],
@@ -45,6 +38,6 @@ export function plotModels(models: readonly ModelTable[]): string {
   );
 }
 
-function bounds({ low, high }: { readonly low: number; readonly high: number }) {
-  return { low, high };
+function pointOf(x: number, { estimate, low, high }: Interval): Curve["points"][number] {
+  return { x, y: estimate, low, high };
 }

@@ -111,15 +111,17 @@ def _small(name: str) -> list[str]:
         *{
             "small": [
                 "ttsvar.infinity.distil --build 6144",
-                "ttsvar.infinity.distil --config small --late 2 --compile --minutes 40 --out checkpoints/small.pt",
-                "ttsvar.infinity.export --checkpoint checkpoints/small.pt --name small --autoencoder ../models/generator"
+                "ttsvar.infinity.distil --config small --late 2 --minutes 18 --out checkpoints/small.pt",
+                "ttsvar.infinity.distil --config small --init checkpoints/small.pt --late 2 --batch 32 --compile --minutes 20"
+                " --seed 31 --out checkpoints/small-2.pt",
+                "ttsvar.infinity.export --checkpoint checkpoints/small-2.pt --name small --autoencoder ../models/generator"
                 " --out ../zoo/small",
             ],
             "hmar": [
                 "ttsvar.infinity.distil --build 6144",
-                "ttsvar.infinity.distil --markov --init checkpoints/generator.pt --lr 1e-3 --muon-lr 3e-3 --compile"
-                " --minutes 26 --out checkpoints/markov.pt",
-                "ttsvar.hmar.train --init checkpoints/markov.pt --minutes 12",
+                "ttsvar.infinity.distil --markov --init checkpoints/generator.pt --batch 24 --lr 1e-3 --muon-lr 3e-3"
+                " --minutes 13 --seed 40 --out checkpoints/markov.pt",
+                "ttsvar.hmar.train --init checkpoints/markov.pt --minutes 6 --batch 32 --pool-start 1024",
                 "ttsvar.hmar.export --out ../zoo/hmar",
             ],
             "var": [

@@ -64,12 +64,11 @@ def card(folder: Path) -> str:
     what = WHAT.get(name) or WHAT[family]
     sampling = ", ".join(f"{key} {value}" for key, value in manifest["sampling"].items())
     page = "families.md" if family in CANVAS else "var.md" if family in ("var", "flexvar", "varedit") else "next-scale.md"
-    start = (
-        "It starts from nothing but its data."
-        if family == "var"
-        else "It starts from the shipped generator's weights or learns from its outputs; pictures are decoded by that\n"
-        "generator's autoencoder, which the folder names by hash and does not copy."
-    )
+    decoded = "pictures are decoded by that\ngenerator's autoencoder, which the folder names by hash and does not copy."
+    start = {
+        "var": "It starts from nothing but its data.",
+        "frames": f"Its text encoder starts from the shipped generator's, all else from nothing; {decoded}",
+    }.get(family, f"It starts from the shipped generator's weights or learns from its outputs; {decoded}")
     return f"""# {name}
 
 {what[0].upper()}{what[1:]}. A small model for tests and studies of search: 64 x 64 px icon scenes. What it keeps of the published

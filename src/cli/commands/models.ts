@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { generatorOfFolder } from "../../generators/index.ts";
+import { ownBytes } from "../../inference/folder/model-files.ts";
 import {
   embeddedModelPath,
   listEmbeddedModels,
@@ -37,8 +38,7 @@ export function register(program: Command): void {
         version,
         modelId,
         files: files.length,
-        // Files that a model shares are counted where they lie.
-        bytes: files.reduce((sum, { bytes = 0, of }) => sum + (of === undefined ? bytes : 0), 0),
+        bytes: ownBytes(files),
       }));
       if (options.json) printJson(rows);
       else {

@@ -8,8 +8,7 @@ import type { OrtSession } from "../../inference/runtime/ort-session.ts";
 import { batchGenerator } from "../batches.ts";
 import { canvasSchema, canvasShape, canvasViews, sideOf } from "../canvas/manifest.ts";
 import { type CanvasFamily, type CanvasModel, type CanvasParts, canvasDefinition } from "../canvas/open.ts";
-import { GUESS_STEPS } from "./head.ts";
-import { headEntry, headOf } from "./head-entry.ts";
+import { headEntry, headOf, tokenCosts } from "./head-entry.ts";
 import { MaskedSetModel } from "./model.ts";
 import { revealsOf } from "./reveals.ts";
 import { maskedSampling, maskedSettings } from "./settings.ts";
@@ -35,9 +34,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
   const count = sideOf(manifest) ** 2;
   const groups = settings.guidance === 1 ? 1 : 2;
   const reveals = revealsOf(count, settings.stages);
-  // A categorical head is guided by its vectors, so it runs once.
-  const token = head.kind === "diffusion" ? groups * settings.headSteps * head.flops : head.flops;
-  const guess = head.kind === "diffusion" ? GUESS_STEPS * head.flops : head.flops;
+  const { token, guess } = tokenCosts(head, settings);
   const costs = reveals.map((tokens) => groups * flops.pass + tokens * token);
   let done = 0;
   return {

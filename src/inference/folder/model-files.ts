@@ -60,6 +60,11 @@ export function listedFiles(manifest: unknown): ModelFile[] {
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** Bytes of the files that lie in the model's own folder; files that it shares are counted where they lie. */
+export function ownBytes(files: readonly ModelFile[]): number {
+  return files.reduce((sum, { bytes = 0, of }) => sum + (of === undefined ? bytes : 0), 0);
+}
+
 function addMap(files: object, add: (path: string, sha256: string, bytes: unknown) => void): void {
   for (const [path, entry] of Object.entries(files)) {
     if (typeof entry === "string") add(path, entry, undefined);

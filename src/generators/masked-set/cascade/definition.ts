@@ -13,8 +13,7 @@ import {
   type CanvasParts,
   canvasDefinition,
 } from "../../canvas/open.ts";
-import { GUESS_STEPS } from "../head.ts";
-import { headEntry, headOf } from "../head-entry.ts";
+import { headEntry, headOf, tokenCosts } from "../head-entry.ts";
 import { revealsOf } from "../reveals.ts";
 import { CascadeModel } from "./model.ts";
 import { cascadeSampling, cascadeSettings } from "./settings.ts";
@@ -43,7 +42,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
   const settings = cascadeSettings(manifest.sampling, given);
   const { flops, head, graphs, tokenChannels, coarse } = manifest;
   const groups = settings.guidance === 1 ? 1 : 2;
-  const token = head.kind === "diffusion" ? groups * settings.headSteps * head.flops : head.flops;
+  const { token, guess } = tokenCosts(head, settings);
   const count = sideOf(manifest) ** 2;
   const levels = [
     { name: "coarse", tokens: coarse.side ** 2, stages: settings.coarseStages, pass: coarse.flops },
@@ -59,7 +58,6 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
     });
   });
   const costs = stages.map(({ cost }) => cost);
-  const guess = head.kind === "diffusion" ? GUESS_STEPS * head.flops : head.flops;
   return {
     specificationVersion: SPECIFICATION_VERSION,
     name: folder.name,
