@@ -227,7 +227,7 @@ async function plannedPeak(dir: string, prompt: string): Promise<number> {
   const set = (path: string, value: unknown) => ({ path, value, flag: "script" });
   const { config } = resolveConfig({
     flags: [
-      set("prompt", prompt),
+      set("task.prompt", prompt),
       set("model", dir),
       set("budget", Number(flags.budget)),
       set("strategy.name", flags.strategy),

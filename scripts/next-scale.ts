@@ -4,25 +4,26 @@
  *     npx tsx scripts/next-scale.ts cache PROMPTS_PER_TAG         # policies of the cache against the whole cache
  *     npx tsx scripts/next-scale.ts commitment PAIRS              # which scale decides class and colour
  *     npx tsx scripts/next-scale.ts code REFINER PROMPTS_PER_TAG  # hand-over to another net, and the reverse order
+ *     npx tsx scripts/next-scale.ts best PROMPTS_PER_TAG          # best of 8 of a pair against best of 8 of the large model
+ *     npx tsx scripts/next-scale.ts refine PROMPTS_PER_TAG        # HMAR: redrawing the least certain tokens as moves
+ *     npx tsx scripts/next-scale.ts passes PROMPTS_PER_TAG        # HMAR: more and fewer masked passes
  *     npx tsx scripts/next-scale.ts tables                        # the files as tables
  *
  * Files are written after every prompt, so an interrupted run leaves what it has.
  */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { openJudge } from "../src/assemble/open-judge.ts";
 import { FULL_VIEW, type Generator } from "../src/core/generator.ts";
 import type { RgbImage } from "../src/core/image.ts";
 import type { Task } from "../src/core/task.ts";
-import { generatePrompts } from "../src/eval/geneval/prompts.ts";
 import { type GenevalMetadata, officialOptions } from "../src/eval/geneval/rules.ts";
-import { tags } from "../src/eval/geneval/vocabulary.ts";
 import { codeDefinition } from "../src/generators/next-scale/code/definition.ts";
 import { infinityDefinition } from "../src/generators/next-scale/infinity/definition.ts";
 import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
-import { writeFileAtomic, writeJsonAtomic } from "../src/io/atomic.ts";
+import { studyBest, studyPasses, studyRefine } from "./support/next-scale-search.ts";
+import { promptsOf } from "./support/prompts-of.ts";
+import { type Columns, mean, push, tabulate, write } from "./support/study-file.ts";
 
-const folder = "results/next-scale";
 const here = { inProcess: true, threads: 1 };
 const ids = ["c0", "c1"];
 /** Same images: what PSNR says of them. */
@@ -54,45 +55,9 @@ async function verdicts(images: readonly RgbImage[], metadata: GenevalMetadata):
   return judged.map(({ correct }) => (correct ? 1 : 0));
 }
 
-function promptsOf(perTag: number, seed: string): readonly GenevalMetadata[] {
-  const counts = Object.fromEntries(tags.map((tag) => [tag, perTag])) as Record<
-    (typeof tags)[number],
-    number
-  >;
-  return generatePrompts({ seed, counts }).prompts;
-}
-
-const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/** Mean and half the width of its 95 % interval, over prompts. */
-function told(values: readonly number[]): { mean: number; plusMinus: number } {
-  const centre = mean(values);
-  const variance = mean(values.map((value) => (value - centre) ** 2));
-  const plusMinus = 1.96 * Math.sqrt(variance / Math.max(1, values.length - 1));
-  return { mean: Number(centre.toFixed(3)), plusMinus: Number(plusMinus.toFixed(3)) };
-}
-
 function psnr(a: RgbImage, b: RgbImage): number {
   const error = mean(Array.from(a.data, (value, at) => (value - b.data[at]!) ** 2));
   return error === 0 ? SAME : Math.min(SAME, 10 * Math.log10(255 ** 2 / error));
-}
-
-/** Columns of a table: by prompt, what a configuration gave. */
-type Columns = Map<string, Record<string, number[]>>;
-
-function push(columns: Columns, name: string, values: Readonly<Record<string, number>>): void {
-  const column = columns.get(name) ?? {};
-  for (const [key, value] of Object.entries(values)) column[key] = [...(column[key] ?? []), value];
-  columns.set(name, column);
-}
-
-async function write(name: string, more: object, columns: Columns): Promise<void> {
-  const rows = [...columns].map(([label, column]) => ({
-    label,
-    ...Object.fromEntries(Object.entries(column).map(([key, values]) => [key, told(values)])),
-  }));
-  await writeJsonAtomic(`${folder}/${name}.json`, { schemaVersion: 1, ...more, rows });
 }
 
 /** Likeness of images to those of a reference, and their verdicts. */
@@ -234,40 +199,15 @@ async function studyCode(refiner: string, perTag: number): Promise<void> {
   for (const generator of [large, small, forth, back]) await generator[Symbol.asyncDispose]();
 }
 
-type Told = Readonly<Record<string, ReturnType<typeof told> | string>>;
-
-/** A study's file as a table: a row for each configuration, a column for each figure with its interval. */
-async function tabulate(name: string): Promise<void> {
-  const text = await readFile(`${folder}/${name}.json`, "utf8");
-  const { rows, ...more } = JSON.parse(text) as { rows: readonly Told[] } & Record<string, unknown>;
-  const figures = Object.keys(rows[0]!).filter((key) => key !== "label");
-  const beside = Object.entries(more).filter(([, value]) => typeof value === "object") as [
-    string,
-    Record<string, number>,
-  ][];
-  const head = ["", ...beside.map(([key]) => key), ...figures];
-  const lines = rows.map((row) => [
-    String(row["label"]),
-    ...beside.map(([, values]) => String(values[String(row["label"])] ?? "")),
-    ...figures.map((key) => {
-      const { mean: centre, plusMinus } = row[key] as ReturnType<typeof told>;
-      return `${centre} ± ${plusMinus}`;
-    }),
-  ]);
-  const table = [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`);
-  const counts = Object.entries(more).filter(
-    ([key, value]) => typeof value === "number" && key !== "schemaVersion",
-  );
-  const title = `${counts.map(([key, value]) => `${value} ${key}`).join(", ")}; mean and 95 % interval over them.`;
-  await writeFileAtomic(`${folder}/${name}.md`, `${title}\n\n${table.join("\n")}\n`);
-}
-
 const [study, ...given] = process.argv.slice(2);
 if (study === "cache") await studyCache(Number(given[0] ?? 2));
 else if (study === "commitment") await studyCommitment(Number(given[0] ?? 12));
 else if (study === "code") await studyCode(given[0] ?? "small", Number(given[1] ?? 4));
+else if (study === "best") await studyBest(judge, Number(given[0] ?? 30));
+else if (study === "refine") await studyRefine(judge, Number(given[0] ?? 17));
+else if (study === "passes") await studyPasses(judge, Number(given[0] ?? 30));
 else if (study === "tables") {
-  for (const name of ["cache", "commitment", "code"])
-    if (existsSync(`${folder}/${name}.json`)) await tabulate(name);
-} else throw new Error("name a study: cache, commitment or code; or tables");
+  for (const name of ["cache", "commitment", "code", "best", "refine", "passes"])
+    if (existsSync(`results/next-scale/${name}.json`)) await tabulate(name);
+} else throw new Error("name a study: cache, commitment, code, best, refine or passes; or tables");
 await judge[Symbol.asyncDispose]();

@@ -1,5 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { planConfig } from "../../src/assemble/open-search.ts";
+import { resolveConfig } from "../../src/config/resolve.ts";
 import type { Generator, Session } from "../../src/core/generator.ts";
 import { hmarDefinition } from "../../src/generators/next-scale/hmar/definition.ts";
 import { describeSampler } from "../../src/testing/generator-contract.ts";
@@ -72,5 +74,21 @@ describe("hmar", () => {
     await refused([[1], [4], [9], [8, 7]], /passes of scale 3 must add up to its 16 tokens, not 8 \+ 7/);
     await refused([[1], [4]], /passes must have 4 lists/);
     await refused([[1], [4], [9], [0, 16]], /whole numbers from 1/);
+  });
+
+  it("polishes for less than .3 units a move where moves are compared by drafts", async () => {
+    const total = async (units: number, drafts: boolean): Promise<number> => {
+      const settings = {
+        ...{ "task.prompt": "a photo of a cup", "model.name": "hmar", budget: units },
+        ...{ "strategy.name": "polish", "strategy.options": { n: 1, drafts } },
+      };
+      const flags = Object.entries(settings).map(([path, value]) => ({ path, value, flag: path }));
+      const host = { baseDir: process.cwd(), allowDownload: false, log: () => undefined };
+      return (await planConfig(resolveConfig({ flags }).config, host)).plan.total;
+    };
+    // Four moves more.
+    const price = ((await total(3, true)) - (await total(2.1, true))) / 4;
+    expect(price).toBeLessThan(0.3);
+    expect((await total(2, false)) - 1).toBeGreaterThan(1.5 * price);
   });
 });

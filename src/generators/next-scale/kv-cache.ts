@@ -27,6 +27,8 @@ export interface PastCache {
    * @param width  number of current rows
    */
   append(chunks: readonly KvChunk[], width: number): PastCache;
+  /** Bytes that the candidates keep, what they share counted once. */
+  readonly bytes: number;
   /** Rows `parents[i]`, in that order, duplicates allowed. */
   select(parents: readonly number[]): PastCache;
   /** The first scales alone. Absent where what they were is gone. */
@@ -55,6 +57,12 @@ export class KvCache implements PastCache {
   constructor(scales: readonly (readonly Place[])[] = []) {
     this.#scales = scales;
     this.tokens = scales.reduce((sum, [first]) => sum + (first?.chunk.keys[0]?.dims[2] ?? 0), 0);
+  }
+
+  get bytes(): number {
+    const chunks = new Set(this.#scales.flatMap((places) => places.map(({ chunk }) => chunk)));
+    const tensors = [...chunks].flatMap(({ keys, values }) => [...keys, ...values]);
+    return tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
   }
 
   append(chunks: readonly KvChunk[], width: number): KvCache {

@@ -72,7 +72,6 @@ export class TrimmedCache implements PastCache {
     return { dims: [groups * width, heads, tokens, headDim], data };
   }
 
-  /** Bytes that the candidates keep, what they share counted once. */
   get bytes(): number {
     const buffers = new Set(
       this.#entries.flatMap((entry) =>

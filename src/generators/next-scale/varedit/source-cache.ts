@@ -31,6 +31,11 @@ export class SourceCache implements PastCache {
     this.#scale = scale;
   }
 
+  /** Of the candidates' own part; the source is there once a task. */
+  get bytes(): number {
+    return this.#own.bytes;
+  }
+
   append(chunks: readonly KvChunk[], width: number): SourceCache {
     return new SourceCache(this.#source, this.#own.append(chunks, width), this.#scale + 1);
   }
