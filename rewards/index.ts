@@ -35,6 +35,12 @@ export const rewards: readonly RewardEntry[] = [
     load: async () => (await import("./geneval.ts")).geneval,
   },
   {
+    name: "edit",
+    summary: "whether an instruction was followed, times how well the rest of the source is preserved",
+    ...facts.edit,
+    load: async () => (await import("./edit.ts")).edit,
+  },
+  {
     name: "self-verify",
     summary: "mean probability of yes to the prompt's conditions, by the generator's own encoder (harmon)",
     ...facts["self-verify"],

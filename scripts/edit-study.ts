@@ -6,8 +6,8 @@
  *     npx tsx scripts/edit-study.ts --pairs results/runs/edit-pairs --model embedded --mask-mode requantise --out FILE.json
  *     npx tsx scripts/edit-study.ts --pairs results/runs/edit-pairs --model varedit --out FILE.json
  *
- * A model that edits by mask is given the mask and a prompt that says what is to be seen; one that edits by instruction, the
- * instruction. Outside is compared with the source's round trip through the model's own tokenizer.
+ * A model that edits by mask is given the mask and a prompt that says what is to be seen, and the reward is `geneval`; one that
+ * edits by instruction, the instruction, and the reward is `edit`, which knows no more. Outside is compared with the source's round trip through the model's own tokenizer.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -58,7 +58,10 @@ const tokenizer = byMask
   : await (await findGenerator("embedded")).definition.open({}, { inProcess: true, threads: 1 });
 const judge = await openJudge({ detector: "detector-b", colorModel: null, rules: officialOptions });
 const host = { baseDir: process.cwd(), allowDownload: false, log: () => undefined };
-const { value: reward } = await loadReward("geneval", {}, { ...host, registry: rewardRegistry } as never);
+const { value: reward } = await loadReward(byMask ? "geneval" : "edit", {}, {
+  ...host,
+  registry: rewardRegistry,
+} as never);
 const context = {
   signal: new AbortController().signal,
   stage: { kind: "final", index: generator.traits.stages.length - 1, count: generator.traits.stages.length },
@@ -100,7 +103,12 @@ for (const { index, kind, instruction, metadata } of rows) {
   const [round] = await draw(tokenizer, { prompt: metadata.prompt, seed: 0, keep }, ["c0"]);
   const verdicts = await judge.judge(images.map((image) => ({ item: metadata, image })));
   const { scores } = await reward.score(
-    images.map((image, at) => ({ image, prompt: metadata.prompt, metadata: { ...metadata }, id: ids[at]! })),
+    images.map((image, at) => ({
+      ...{ image, id: ids[at]! },
+      ...(byMask
+        ? { prompt: metadata.prompt, metadata: { ...metadata } }
+        : { prompt: instruction, metadata: {}, source }),
+    })),
     context,
   );
   const best = ids.reduce((most, _, at) => (scores[at]! > scores[most]! ? at : most), 0);

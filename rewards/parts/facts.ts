@@ -58,6 +58,15 @@ export const facts = {
     source: "Ghosh et al. 2023 (GenEval); dense form after Flow-GRPO, with its quirks removed",
     weights: embedded("detector-a"),
   },
+  edit: {
+    direction: "higher",
+    range: [0, 1],
+    suggestedLambda: 10,
+    flops: 401_473_536,
+    license: "MIT",
+    source: "this project; success and preservation as in EMU-Edit's and VAREdit's evaluations",
+    weights: embedded("detector-a"),
+  },
   "self-verify": {
     direction: "higher",
     range: [0, 1],

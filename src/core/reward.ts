@@ -8,6 +8,8 @@ export interface RewardItem {
   /** All frames of a clip. */
   readonly frames?: readonly RgbImage[];
   readonly prompt: string;
+  /** The picture that is edited, where the task has one. */
+  readonly source?: RgbImage;
   /** The data-set row of the prompt (GenEval's tag, include, ...), or {}. */
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly id: CandidateId;

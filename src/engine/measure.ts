@@ -33,11 +33,12 @@ export async function scorePictures(
   pictures: readonly Picture[],
 ): Promise<Scored> {
   const { name, reward, task, context } = request;
-  const { prompt, metadata = {} } = task;
+  const { prompt, source, metadata = {} } = task;
   const batch = pictures.map((picture, index) => ({
     image: stillOf(picture),
     ...(picture.frames.length > 1 ? { frames: picture.frames } : {}),
     prompt,
+    ...(source ? { source } : {}),
     metadata,
     id: ids[index]!,
   }));

@@ -30,16 +30,18 @@ export class ScoreMemo {
     if (this.#scores.size > MOST) this.#scores.delete(this.#scores.keys().next().value!);
   }
 
-  /** Identity of one evaluation: reward, version, options, pixels, prompt and metadata; never the candidate's name. */
-  key(identity: string, item: RewardItem): string {
-    let hash = this.#hashes.get(item.image);
-    if (hash === undefined) {
-      hash = pixelHash(item.image);
-      this.#hashes.set(item.image, hash);
-    }
+  /** Identity of one evaluation: reward, version, options, pixels, source, prompt and metadata; never the candidate's name. */
+  key(identity: string, { image, source, prompt, metadata }: RewardItem): string {
+    const hashes = [image, ...(source ? [source] : [])].map((picture) => this.#hash(picture));
     return createHash("sha256")
-      .update(JSON.stringify([identity, hash, item.prompt]))
-      .update(canonicalJson(item.metadata))
+      .update(JSON.stringify([identity, prompt, ...hashes]))
+      .update(canonicalJson(metadata))
       .digest("base64");
+  }
+
+  #hash(picture: RgbImage): string {
+    const hash = this.#hashes.get(picture) ?? pixelHash(picture);
+    this.#hashes.set(picture, hash);
+    return hash;
   }
 }

@@ -13,7 +13,7 @@ from ttsvar.world import CLASSES, World, layout
 from ttsvar.world.vocabulary import COLOR_NAMES, with_article
 
 KINDS = ("recolour", "replace", "add", "remove", "move")
-SHARES = (0.4, 0.2, 0.13, 0.13, 0.14)
+SHARES = (0.24, 0.38, 0.13, 0.12, 0.13)
 STEP = 16  # how far a moved object goes, in 1/64 of the side
 _WAYS = {"left": (-STEP, 0), "right": (STEP, 0), "up": (0, -STEP), "down": (0, STEP)}
 
