@@ -111,8 +111,6 @@ export async function studyRefine(judge: Judge<GenevalMetadata>, perTag: number)
     "best of 3": best(3),
     "4 moves by drafts": moves(2.1, true),
     "8 moves by drafts": moves(3, true),
-    "8 moves by drafts, a tenth": moves(3, true, 0.1),
-    "8 moves by drafts, a half": moves(3, true, 0.5),
     "3 moves by full views": moves(2.6, false),
   };
   await compareArms("refine", arms, "one", mixed(perTag, "next-scale-refine"), judge);
@@ -130,4 +128,17 @@ export async function studyPasses(judge: Judge<GenevalMetadata>, perTag: number)
     "three passes a scale": one([[1], [1, 1, 2], [1, 3, 5], [3, 5, 8], [6, 12, 18], [12, 20, 32]]),
   };
   await compareArms("passes", arms, "one pass a scale", mixed(perTag, "next-scale-passes"), judge);
+}
+
+/** FlexVAR by number of steps, and in shapes that it was not trained on; one image a prompt. */
+export async function studySteps(judge: Judge<GenevalMetadata>, perTag: number): Promise<void> {
+  const one: Arm = { "model.name": "flexvar", budget: 1, "strategy.name": "single" };
+  const steps = [6, 4, 5, 7, 8, 9, 10].map(
+    (count) => [`${count} steps`, { ...one, "model.options.steps": count }] as const,
+  );
+  const shapes = ["2:1", "1:2"].map(
+    (ratio) => [`6 steps, ${ratio}`, { ...one, "model.ratio": ratio }] as const,
+  );
+  const arms = Object.fromEntries<Arm>([...steps, ...shapes]);
+  await compareArms("steps", arms, "6 steps", mixed(perTag, "next-scale-steps"), judge);
 }

@@ -5,9 +5,13 @@ import { createProgress } from "./progress.ts";
 /**
  * Draws and scores one image, with the default models unless `settings` name others; says what came of it.
  *
+ * @param edits the model edits pictures: it is given a grey one
  * @throws whatever is wrong with the models
  */
-export async function drawOne(settings: Readonly<Record<string, string>> = {}): Promise<string> {
+export async function drawOne(
+  settings: Readonly<Record<string, string>> = {},
+  edits = false,
+): Promise<string> {
   const { resolveConfig } = await import("../config/resolve.ts");
   const { openSearch, planConfig } = await import("../assemble/open-search.ts");
   const given = { "task.prompt": "a photo of a dog", "strategy.name": "single", budget: 1, ...settings };
@@ -18,8 +22,9 @@ export async function drawOne(settings: Readonly<Record<string, string>> = {}): 
   const start = performance.now();
   const open = await openSearch(planned);
   try {
-    const { best } = await open.run(planned.task);
     const { width, height } = planned.generator.shape;
+    const source = { width, height, data: new Uint8Array(3 * width * height).fill(128) };
+    const { best } = await open.run({ ...planned.task, ...(edits ? { source } : {}) });
     if (best.image.width !== width || best.image.height !== height) {
       throw new TtsVarError(
         "MODEL_INVALID",

@@ -46,6 +46,7 @@ describe("models verify", { timeout: 240_000 }, () => {
       expect.stringMatching(/^dual-encoder: .* clip -?\d/),
       expect.stringMatching(/^epona: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^far: 64 x 64 pixels in T, clip -?\d/),
+      expect.stringMatching(/^flexvar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^generator: 64 x 64 pixels in T, clip \d/),
       expect.stringMatching(/^hmar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^nanodet: .* geneval \d/),

@@ -204,6 +204,7 @@ describe("the embedded models", () => {
       "dual-encoder@ec0021b419194711",
       "epona@d56c4989e8c90e90",
       "far@7f98b39859528776",
+      "flexvar@7b5586b33d083e97",
       "generator@81884e05103bfa8a",
       "hmar@fd59e467ba864cb0",
       "nanodet@b6eb989e68f8527e",

@@ -105,7 +105,7 @@ def _detector(name: str, config: str) -> list[str]:
 
 def _small(name: str) -> list[str]:
     """Models for ``zoo/``, from the embedded generator's weights (``ttsvar.infinity.restore`` makes checkpoints of them)."""
-    fine_tuned = "--init checkpoints/generator.pt --lr 1e-3 --muon-lr 0.004 --warmup 30 --minutes 60"
+    fine_tuned = "--init checkpoints/generator.pt --lr 1e-3 --muon-lr 0.004 --warmup 30 --ema 0.9 --compile --minutes 17"
     return [
         "ttsvar.infinity.restore",
         *{
@@ -130,12 +130,14 @@ def _small(name: str) -> list[str]:
                 "ttsvar.var.embedded --out ../zoo/var",
             ],
             "flexvar": [
-                f"ttsvar.flexvar.train {fine_tuned} --batch 32 --pool-start 1024",
+                f"ttsvar.flexvar.train {fine_tuned} --batch 24 --pool-start 1024 --seed 2",
                 "ttsvar.flexvar.export --out ../zoo/flexvar",
             ],
             "varedit": [
-                f"ttsvar.varedit.train {fine_tuned} --batch 32 --pool-start 512 --flip 0.1",
-                "ttsvar.varedit.export --out ../zoo/varedit",
+                f"ttsvar.varedit.train {fine_tuned} --batch 16 --pool-start 512 --flip 0.1 --seed 1",
+                "ttsvar.varedit.train --init checkpoints/varedit.pt --lr 8e-4 --muon-lr 0.003 --warmup 30 --ema 0.9 --compile"
+                " --minutes 16 --batch 16 --pool-start 512 --flip 0.1 --seed 3 --out checkpoints/varedit-2.pt",
+                "ttsvar.varedit.export --checkpoint checkpoints/varedit-2.pt --out ../zoo/varedit",
             ],
         }[name],
         f"ttsvar.zoo_card ../zoo/{name}",

@@ -32,6 +32,8 @@ WHAT = {
 }
 #: What a mini must reach to be called finished: the judge's mean over kinds of prompts, one image and the best of eight.
 FLOOR = {1: 0.35, 8: 0.55}
+#: Models whose figures stand beside those of their systems.
+OF_SYSTEMS = ("flexvar", "varedit", "var")
 CANVAS = ("discrete-diffusion", "ordered-groups", "masked-set", "masked-cascade", "block-flow", "frames")
 
 
@@ -39,6 +41,8 @@ def measured(folder: Path) -> str:
     name, own = folder.name, folder / "evaluation.json"
     if own.is_file():
         return f"By the system's own `evaluate` (`evaluation.json`):\n\n```json\n{own.read_text(encoding='utf-8').strip()}\n```"
+    if name in OF_SYSTEMS:
+        return "With commands, intervals and verdicts: results/next-scale/var-family.md."
     path = REPOSITORY / "results" / "families" / name / "table.json"
     if not path.is_file():
         return "Not judged by a study of families; see docs and results of its own system."
@@ -63,7 +67,7 @@ def card(folder: Path) -> str:
     verifier = f" The verifier's share of right answers: `{json.dumps(training['verifier'])}`." if "verifier" in training else ""
     what = WHAT.get(name) or WHAT[family]
     sampling = ", ".join(f"{key} {value}" for key, value in manifest["sampling"].items())
-    page = "families.md" if family in CANVAS else "var.md" if family in ("var", "flexvar", "varedit") else "next-scale.md"
+    page = "families.md" if family in CANVAS else "var.md" if family == "var" else "next-scale.md"
     decoded = "pictures are decoded by that\ngenerator's autoencoder, which the folder names by hash and does not copy."
     start = {
         "var": "It starts from nothing but its data.",

@@ -93,6 +93,7 @@ const USES = new Map<string, (dir: string) => Readonly<Record<string, string>>>(
       "infinity",
       "hmar",
       "flexvar",
+      "varedit",
       "discrete-diffusion",
       "ordered-groups",
       "masked-set",
@@ -110,8 +111,11 @@ const USES = new Map<string, (dir: string) => Readonly<Record<string, string>>>(
   ],
 ]);
 
+/** Families that draw nothing without a picture. */
+const EDITORS: ReadonlySet<string> = new Set(["varedit"]);
+
 async function useOnce(dir: string, kind: string): Promise<string> {
   const use = USES.get(kind);
   if (!use) return `hashes only; what to do with a "${kind}" is not known here`;
-  return drawOne(use(resolve(dir)));
+  return drawOne(use(resolve(dir)), EDITORS.has(kind));
 }
