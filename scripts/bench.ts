@@ -7,7 +7,7 @@ import { openSearch, planConfig } from "../src/assemble/open-search.ts";
 import { resolveConfig } from "../src/config/resolve.ts";
 import { packageRoot } from "../src/io/package-root.ts";
 import { versions } from "../src/run/versions.ts";
-import { benchGeneval } from "./bench-geneval.ts";
+import { benchGeneval, benchSplits } from "./bench-geneval.ts";
 import { benchAgainstCommit } from "./support/bench-commit.ts";
 import { benchAgainstPytorch } from "./support/bench-pytorch.ts";
 import { type Samples, summarise } from "./support/samples.ts";
@@ -20,6 +20,7 @@ import { type Samples, summarise } from "./support/samples.ts";
 //                                                ratios to another commit, as a table on stderr too
 //     npm run bench -- --against pytorch [--candidates 1,8,32] [--no-published]
 //                                                the same weights in PyTorch; needs the training environment
+//     npm run bench -- --splits [PROMPTS]        an evaluation by processes and threads
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
 const { values, positionals } = parseArgs({
@@ -31,6 +32,7 @@ const { values, positionals } = parseArgs({
     candidates: { type: "string", default: "1,8,32,64,128" },
     published: { type: "boolean", default: true },
     only: { type: "string", default: "" },
+    splits: { type: "boolean", default: false },
   },
 });
 const rounds = Number(values.rounds ?? positionals[0] ?? (values.against === undefined ? 5 : 7));
@@ -141,7 +143,8 @@ async function benchAlone(): Promise<Record<string, unknown>> {
 }
 
 async function bench(): Promise<object> {
-  const { against, candidates, published, only } = values;
+  const { against, candidates, published, only, splits } = values;
+  if (splits) return { splits: await benchSplits(Number(positionals[0] ?? 60), Number(values.rounds ?? 3)) };
   if (against === undefined) return benchAlone();
   if (against !== "pytorch") return { commit: await benchAgainstCommit(against, rounds, new RegExp(only)) };
   const counts = candidates.split(",").map(Number);

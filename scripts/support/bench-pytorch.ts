@@ -13,6 +13,7 @@ import { Collected, order, roundsOf } from "./samples.ts";
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
 const MODEL = join(packageRoot(), "models", "generator");
+const WHOLE = join(packageRoot(), "models", "embedded-int8");
 
 /** What one run took, in milliseconds and bytes. */
 interface Taken {
@@ -22,7 +23,7 @@ interface Taken {
   readonly peak: number;
 }
 
-type Loop = "ours" | "ours, search" | "best" | "published" | "published-bf16";
+type Loop = "ours" | "ours, int8" | "ours, search" | "best" | "published" | "published-bf16";
 
 export interface PytorchOptions {
   readonly rounds: number;
@@ -41,11 +42,12 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
   const torch = new Torch();
   const { torch: version, ...tuned } = await torch.ready();
   const generator = await loadInfinity(MODEL);
+  const whole = await loadInfinity(WHOLE);
   const collected = new Collected();
   const rows = [];
   for (const count of options.candidates) {
     const search = await Search.open(count);
-    const loops: Loop[] = ["ours", "best"];
+    const loops: Loop[] = ["ours", "ours, int8", "best"];
     if (options.published) loops.push("ours, search", "published", "published-bf16");
     for (const round of roundsOf(options.rounds)) {
       const { gflops } = await torch.ask<{ gflops: number }>({ loop: "gemm" });
@@ -62,6 +64,7 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
 
     async function run(loop: Loop, candidates: number, seed: number): Promise<Taken> {
       if (loop === "ours") return measured(() => drawAll(generator, PROMPT, candidates, seed));
+      if (loop === "ours, int8") return measured(() => drawAll(whole, PROMPT, candidates, seed));
       if (loop === "ours, search") return measured(() => search.run(seed));
       const widths = loop === "best" ? undefined : search.widths;
       return torch.ask({ loop, candidates, seed, widths });
@@ -94,19 +97,21 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
       const cell = (part: string): string =>
         String(Math.round(summaries[`${loop} ${count} ${part}`]!.median));
       const mib = Math.round(summaries[`${loop} ${count} peak`]!.median / 2 ** 20);
-      const ours: Loop = loop === "ours" || loop === "best" ? "ours" : "ours, search";
-      const whole = loop === "ours, search" ? ["", ""] : [cell("transformer"), cell("decode")];
-      const peak = loop === "ours" || loop === "best" ? share(loop, count) : "";
+      const alone = loop === "ours" || loop === "ours, int8" || loop === "best";
+      const ours: Loop = alone ? "ours" : "ours, search";
+      const parts = loop === "ours, search" ? ["", ""] : [cell("transformer"), cell("decode")];
+      const peak = alone ? share(loop, count) : "";
       const ratios = ["whole", "cpu"].map((part) =>
         collected.ratio(`${loop} ${count} ${part}`, `${ours} ${count} ${part}`),
       );
       text.push(
-        `| ${[count, loop, ...whole, cell("whole"), cell("cpu"), mib, peak, ...ratios].join(" | ")} |`,
+        `| ${[count, loop, ...parts, cell("whole"), cell("cpu"), mib, peak, ...ratios].join(" | ")} |`,
       );
     }
   }
   console.error(text.join("\n"));
   await generator[Symbol.asyncDispose]();
+  await whole[Symbol.asyncDispose]();
   torch.end();
   return { torch: version, ...tuned, rows, samples: summaries };
 }
@@ -165,6 +170,8 @@ class Torch {
     this.#child = spawn(python, ["-W", "ignore", "bench_loop.py", "--embedded", MODEL, "--prompt", PROMPT], {
       cwd: training,
       stdio: ["pipe", "pipe", "inherit"],
+      // Ctrl-C is for this program, which finishes the round; the loop ends with its stdin.
+      detached: true,
     });
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
   }

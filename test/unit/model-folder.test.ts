@@ -202,6 +202,7 @@ describe("the embedded models", () => {
       "detector-a@ec0f0b80213b7974",
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
+      "embedded-int8@4545155757770085",
       "epona@d56c4989e8c90e90",
       "far@7f98b39859528776",
       "flexvar@7b5586b33d083e97",

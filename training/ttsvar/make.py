@@ -69,6 +69,7 @@ def _publish_generator() -> list[str]:
     return [
         "ttsvar.infinity.export --out ../models/generator",
         "ttsvar.infinity.add_draft --model ../models/generator",
+        "ttsvar.infinity.int8 --model ../models/generator --out ../models/embedded-int8",
         "ttsvar.infinity.golden --out ../test/fixtures/golden",
         "ttsvar.infinity.evaluate_vae --picture ../models/generator/reconstructions.png",
         "ttsvar.infinity.evaluate --ceiling --judge ../models/detector-b --per-tag 80"

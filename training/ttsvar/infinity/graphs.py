@@ -164,6 +164,7 @@ def export_graph(
     dynamic: dict[str, dict[int, str]],
     path: Path,
     whole: bool = False,
+    halve: bool = True,
 ) -> None:
     """Trace ``module`` to ``path`` with named inputs and outputs and half-precision weight storage; ``whole``: int8 matrices."""
     buffer = io.BytesIO()
@@ -175,7 +176,8 @@ def export_graph(
             dynamic_axes=used, opset_version=OPSET, dynamo=False, do_constant_folding=True,
         )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
-    model = halve_weights(quantise_weights(model) if whole else model)
+    model = quantise_weights(model) if whole else model
+    model = halve_weights(model) if halve else model
     model.producer_name, model.producer_version = "tts-var", ""
     model.doc_string = ""
     onnx.checker.check_model(model)
@@ -194,10 +196,10 @@ def export_condition(model: Infinity, path: Path) -> None:
     export_graph(ConditionGraph(model), inputs, outputs, axes(model), path)
 
 
-def export_step(model: Infinity, path: Path, kind: type[nn.Module] = FusedStep) -> None:
+def export_step(model: Infinity, path: Path, kind: type[nn.Module] = FusedStep, halve: bool = True) -> None:
     """``kind``: :class:`StepGraph` writes what folders had before."""
     outputs = ["delta", *pair_names("new_", model.config.depth)]
-    export_graph(kind(model), example(model), outputs, axes(model), path)
+    export_graph(kind(model), example(model), outputs, axes(model), path, halve=halve)
 
 
 def export_draft(draft: DraftDecoder, path: Path) -> None:

@@ -35,7 +35,8 @@ export async function readPair(given: unknown, shape: ShapeWish = {}): Promise<R
 /** In what a refiner would read the drafter's tokens wrongly, or null. */
 function differenceOf(drafter: InfinityModel, refiner: InfinityModel): string | null {
   const parts = {
-    "the image tokenizer": ({ manifest }: InfinityModel) => manifest.graphs.vae_decode.sha256,
+    "the image tokenizer": ({ manifest: { graphs } }: InfinityModel) =>
+      graphs.vae_decode.approximates ?? graphs.vae_decode.sha256,
     "their scales": ({ schedule }: InfinityModel) => schedule.scales,
     "their code": ({ manifest: { codeMagnitude, architecture } }: InfinityModel) => [
       codeMagnitude ?? null,

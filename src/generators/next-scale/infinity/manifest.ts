@@ -14,6 +14,8 @@ const file = z.looseObject({
   bytes: z.int().min(0).optional(),
   /** Model by whose name the file is known, if it is not of this folder. */
   of: z.string().optional(),
+  /** Hash of the graph that it computes with less precision. */
+  approximates: z.string().length(64).optional(),
 });
 const grid = z.tuple([size, size]);
 const flops = z.number().min(0);
