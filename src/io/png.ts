@@ -1,8 +1,8 @@
 import { TtsVarError } from "../core/errors.ts";
 import type { RgbImage } from "../core/image.ts";
 
-// sharp's binary takes a while to load and most commands never touch a picture, so it is imported when first used.
-async function loadSharp(): Promise<typeof import("sharp").default> {
+/** sharp's binary takes a while to load and most commands never touch a picture, so it is imported when first used. */
+export async function loadSharp(): Promise<typeof import("sharp").default> {
   return (await import("sharp")).default;
 }
 

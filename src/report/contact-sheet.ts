@@ -74,24 +74,27 @@ export async function renderContactSheet(sheet: ContactSheet): Promise<Buffer> {
   const used = Math.max(1, ...blocks.map(({ places }) => Math.min(columns, places.length)));
   const left = leftOf(sheet.model);
   const width = Math.max(left + used * (side + GAP) + GAP, 560);
-  const overlays: OverlayOptions[] = [];
-  for (const { row, places } of blocks) {
-    for (const { cell, x, y } of places) {
-      const image = sheet.images.get(sheetKey(row.stage, cell.id));
-      if (!image) continue;
-      const raw = { width: image.width, height: image.height, channels: 3 as const };
-      // Enlarged without smoothing, so that a small preview looks like what the reward saw.
-      const input = await sharp(image.data, { raw })
-        .resize(side, side, {
-          kernel: image.width <= side ? "nearest" : "lanczos3",
-          fit: "contain",
-          background: "#ffffff",
-        })
-        .png()
-        .toBuffer();
-      overlays.push({ input, left: x, top: y });
-    }
-  }
+  const overlay = async (image: RgbImage, { x, y }: Place): Promise<OverlayOptions> => {
+    const raw = { width: image.width, height: image.height, channels: 3 as const };
+    // Enlarged without smoothing, so that a small preview looks like what the reward saw.
+    const { data, info } = await sharp(image.data, { raw })
+      .resize(side, side, {
+        kernel: image.width <= side ? "nearest" : "lanczos3",
+        fit: "contain",
+        background: "#ffffff",
+      })
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    return { input: data, raw: info, left: x, top: y };
+  };
+  const overlays = await Promise.all(
+    blocks.flatMap(({ row, places }) =>
+      places.flatMap((place) => {
+        const image = sheet.images.get(sheetKey(row.stage, place.cell.id));
+        return image ? [overlay(image, place)] : [];
+      }),
+    ),
+  );
   overlays.push({ input: Buffer.from(drawLabels(sheet, blocks, side, width, height)), left: 0, top: 0 });
   return sharp({ create: { width, height, channels: 3, background: "#ffffff" } })
     .composite(overlays)

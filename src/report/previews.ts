@@ -28,16 +28,15 @@ export async function packPreviews(
 ): Promise<PreviewRow[]> {
   const { default: sharp } = await import("sharp");
   const side = SIDES.find(([count]) => images.length <= count)?.[1] ?? 32;
-  const rows: PreviewRow[] = [];
-  for (const { stage, id, image } of images.slice(0, MOST)) {
-    const { width, height, data } = image;
-    const webp = await sharp(data, { raw: { width, height, channels: 3 } })
-      .resize(side, side, { fit: "inside", withoutEnlargement: true })
-      .webp({ quality: 80 })
-      .toBuffer();
-    rows.push({ stage, id, webp: webp.toString("base64") });
-  }
-  return rows;
+  return Promise.all(
+    images.slice(0, MOST).map(async ({ stage, id, image: { width, height, data } }) => {
+      const webp = await sharp(data, { raw: { width, height, channels: 3 } })
+        .resize(side, side, { fit: "inside", withoutEnlargement: true })
+        .webp({ quality: 80 })
+        .toBuffer();
+      return { stage, id, webp: webp.toString("base64") };
+    }),
+  );
 }
 
 /** The answer as a data URI: as it is when it is small, otherwise at a size that screens show. */

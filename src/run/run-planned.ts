@@ -17,10 +17,13 @@ import { makeNewFolder, runName } from "./run-name.ts";
 import type { SearchSummary } from "./summary.ts";
 import { modelVersions, versions } from "./versions.ts";
 import { hasPreviews } from "./write-report.ts";
-import { writeSearchResults } from "./write-results.ts";
+import { prepareWriting, writeSearchResults } from "./write-results.ts";
 
 /** How long an interrupted search may take to stop by itself, so that no file is left half-written. */
 const ABORT_MS = 200;
+
+/** How long it takes until the models load in threads of their own. */
+const THREADS_MS = 150;
 
 /** Somebody who looks on while a search runs. */
 export interface Onlooker {
@@ -64,7 +67,11 @@ export async function runPlanned(
   const { summary } = await inFolder(planned, resolved, signal, progress, options, async (folder) => {
     progress.status("loading the models");
     const loaded = stopwatch();
-    const open = await openSearch(planned);
+    const opening = openSearch(planned);
+    // Threads that load models come first: this one would keep them waiting.
+    await Promise.race([opening, pause(THREADS_MS)]);
+    prepareWriting(planned.config);
+    const open = await opening;
     try {
       folder.timing({ kind: "load", ms: loaded() });
       return await search(open, planned, folder, signal, progress, options);

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { PlannedSearch } from "../assemble/open-search.ts";
+import type { SearchRecipe } from "../config/schema.ts";
 import type { Picture } from "../core/generator.ts";
 import type { RgbImage } from "../core/image.ts";
 import type { Tokens } from "../core/tokens.ts";
@@ -8,8 +9,9 @@ import type { TraceEvent } from "../core/trace.ts";
 import type { SearchResult } from "../engine/run-search.ts";
 import { packTokens } from "../generators/tokens-file.ts";
 import { encodeClip } from "../io/apng.ts";
+import { loadSharp } from "../io/png.ts";
 import { withTexts } from "../io/png-text.ts";
-import { renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
+import { type ContactSheet, renderContactSheet, sheetKey } from "../report/contact-sheet.ts";
 import { renderGrid } from "../report/grid.ts";
 import { PREVIEWS_FILE } from "../report/previews.ts";
 import { answersOf } from "./answers.ts";
@@ -18,6 +20,12 @@ import { tokensName } from "./run-files.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { type CandidateRow, type RunMetrics, type SearchSummary, summaryOf } from "./summary.ts";
 import { hasPreviews, modelOfResult, REPORT_FILE, writeRunReport } from "./write-report.ts";
+
+/** Loads what writes results while models are loading elsewhere; whoever needs it waits for it then. */
+export function prepareWriting({ report }: Pick<SearchRecipe, "report">): void {
+  void loadSharp().catch(() => undefined);
+  if (report !== "none") void import("../report/render-report.ts").catch(() => undefined);
+}
 
 /**
  * Writes images (of clips also every frame, and all as an animated PNG), tokens, `candidates.jsonl`, `metrics.json`, `best.png`, `sheet.png` and `grid.png` of a finished search.
@@ -79,13 +87,18 @@ export async function writeSearchResults(
   for (const { id, image } of result.candidates) images.set(sheetKey(last, id), image);
   if (hasPreviews(config)) {
     const model = modelOfResult(folder, planned, result, seen.events);
-    if (config.sheet !== "none") {
-      const sheet = await renderContactSheet({ model, images });
-      await folder.file("sheet.png", withTexts(sheet, textsOf(folder, planned, null)));
-    }
-    await writeRunReport(folder, config, model, { best: result.best.image, images });
+    // Both compress pictures, outside this thread.
+    await Promise.all([
+      config.sheet === "none" ? undefined : writeSheet(folder, planned, { model, images }),
+      writeRunReport(folder, config, model, { best: result.best.image, images }),
+    ]);
   }
   return summaryOf(folder.dir, config, rows, metrics);
+}
+
+async function writeSheet(folder: RunFolder, planned: PlannedSearch, shown: ContactSheet): Promise<void> {
+  const sheet = await renderContactSheet(shown);
+  await folder.file("sheet.png", withTexts(sheet, textsOf(folder, planned, null)));
 }
 
 /** All that will be written, so that a folder knows its files even if the program is killed meanwhile. */
