@@ -130,15 +130,20 @@ export async function studyPasses(judge: Judge<GenevalMetadata>, perTag: number)
   await compareArms("passes", arms, "one pass a scale", mixed(perTag, "next-scale-passes"), judge);
 }
 
-/** FlexVAR by number of steps, and in shapes that it was not trained on; one image a prompt. */
+const flexvar: Arm = { "model.name": "flexvar", budget: 1, "strategy.name": "single" };
+
+/** FlexVAR by number of steps, one image a prompt. */
 export async function studySteps(judge: Judge<GenevalMetadata>, perTag: number): Promise<void> {
-  const one: Arm = { "model.name": "flexvar", budget: 1, "strategy.name": "single" };
-  const steps = [6, 4, 5, 7, 8, 9, 10].map(
-    (count) => [`${count} steps`, { ...one, "model.options.steps": count }] as const,
+  const arms = Object.fromEntries<Arm>(
+    [6, 4, 5, 7, 8, 9, 10].map((count) => [`${count} steps`, { ...flexvar, "model.options.steps": count }]),
   );
-  const shapes = ["2:1", "1:2"].map(
-    (ratio) => [`6 steps, ${ratio}`, { ...one, "model.ratio": ratio }] as const,
-  );
-  const arms = Object.fromEntries<Arm>([...steps, ...shapes]);
   await compareArms("steps", arms, "6 steps", mixed(perTag, "next-scale-steps"), judge);
+}
+
+/** FlexVAR in shapes that it was not trained on, one image a prompt. */
+export async function studyShapes(judge: Judge<GenevalMetadata>, perTag: number): Promise<void> {
+  const arms = Object.fromEntries<Arm>(
+    ["1:1", "4:3", "3:4", "2:1", "1:2"].map((ratio) => [ratio, { ...flexvar, "model.ratio": ratio }]),
+  );
+  await compareArms("shapes", arms, "1:1", mixed(perTag, "next-scale-steps"), judge);
 }
