@@ -1,6 +1,6 @@
 // The program with the libraries that it is made of, in a few files instead of a thousand: loading modules one by one is most of
 // what a command that computes nothing does.
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -42,6 +42,9 @@ export async function bundle(root, out, home, more = []) {
     plugins: [{ name: "places", setup: (setup) => setup.onLoad({ filter: /\.ts$/ }, place(root, home)) }],
     logLevel: "silent",
   });
+  // Otherwise Node reads every file twice to find out. Not beside the entries: whoever looks for this package passes there.
+  mkdirSync(join(out, "chunks"), { recursive: true });
+  writeFileSync(join(out, "chunks", "package.json"), '{ "type": "module" }\n');
 }
 
 /** To a module, `import.meta.url` stays the file that it would be if it were compiled alone. */

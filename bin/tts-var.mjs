@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // An installed package carries the compiled program. In a clone the sources count: they are compiled once for each state that
 // they are in, so what runs is never older than what is there.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const source = new URL("../src/cli/main.ts", import.meta.url);
 const packed = new URL("../dist/src/cli/main.js", import.meta.url);
@@ -12,4 +12,10 @@ async function program() {
   return (await compiledClone()) ?? ((await sourcesDirectly()) ? source : packed);
 }
 
-await import((await program()).href);
+if (process.argv.length === 3 && ["-V", "--version"].includes(process.argv[2])) {
+  // Which version this is stands in one file; the program need not be there.
+  process.stdout.on("error", () => undefined);
+  console.log(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version);
+} else {
+  await import((await program()).href);
+}

@@ -23,7 +23,14 @@ interface Taken {
   readonly peak: number;
 }
 
-type Loop = "ours" | "ours, int8" | "ours, search" | "best" | "published" | "published-bf16";
+type Loop =
+  | "ours"
+  | "ours, int8"
+  | "ours, search"
+  | "ours, int8, search"
+  | "best"
+  | "published"
+  | "published-bf16";
 
 export interface PytorchOptions {
   readonly rounds: number;
@@ -46,9 +53,10 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
   const collected = new Collected();
   const rows = [];
   for (const count of options.candidates) {
-    const search = await Search.open(count);
+    const search = await Search.open(count, "embedded");
+    const wholeSearch = await Search.open(count, "embedded-int8");
     const loops: Loop[] = ["ours", "ours, int8", "best"];
-    if (options.published) loops.push("ours, search", "published", "published-bf16");
+    if (options.published) loops.push("ours, search", "ours, int8, search", "published", "published-bf16");
     for (const round of roundsOf(options.rounds)) {
       const { gflops } = await torch.ask<{ gflops: number }>({ loop: "gemm" });
       if (round >= 0) collected.add("GEMM peak", gflops);
@@ -60,12 +68,14 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
       }
     }
     await search[Symbol.asyncDispose]();
+    await wholeSearch[Symbol.asyncDispose]();
     rows.push({ count, loops, widths: search.widths });
 
     async function run(loop: Loop, candidates: number, seed: number): Promise<Taken> {
       if (loop === "ours") return measured(() => drawAll(generator, PROMPT, candidates, seed));
       if (loop === "ours, int8") return measured(() => drawAll(whole, PROMPT, candidates, seed));
       if (loop === "ours, search") return measured(() => search.run(seed));
+      if (loop === "ours, int8, search") return measured(() => wholeSearch.run(seed));
       const widths = loop === "best" ? undefined : search.widths;
       return torch.ask({ loop, candidates, seed, widths });
     }
@@ -99,7 +109,7 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
       const mib = Math.round(summaries[`${loop} ${count} peak`]!.median / 2 ** 20);
       const alone = loop === "ours" || loop === "ours, int8" || loop === "best";
       const ours: Loop = alone ? "ours" : "ours, search";
-      const parts = loop === "ours, search" ? ["", ""] : [cell("transformer"), cell("decode")];
+      const parts = loop.endsWith("search") ? ["", ""] : [cell("transformer"), cell("decode")];
       const peak = alone ? share(loop, count) : "";
       const ratios = ["whole", "cpu"].map((part) =>
         collected.ratio(`${loop} ${count} ${part}`, `${ours} ${count} ${part}`),
@@ -133,8 +143,9 @@ class Search {
     this.widths = widths;
   }
 
-  static async open(candidates: number): Promise<Search> {
+  static async open(candidates: number, model: string): Promise<Search> {
     const flags = Object.entries({
+      "model.name": model,
       "task.prompt": PROMPT,
       "strategy.name": "tts-var",
       // The paper's schedule starts with eight times N.

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { TtsVarError } from "../../core/errors.ts";
 import { unknownName } from "../../core/registry.ts";
+import { packageRoot } from "../../io/package-root.ts";
 import {
   expectAllListed,
   filesIn,
@@ -179,25 +179,14 @@ function sharedRemedy(of: string): string {
   return `the model shares this file of ${of}, which is another version of it; restore ${of}, or export this model again`;
 }
 
-/** Folder of this package; found from the sources as well as from compiled files. */
-function packageDir(): string {
-  let dir = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(dir, "package.json"))) {
-    const parent = dirname(dir);
-    if (parent === dir) throw new TtsVarError("MODEL_NOT_FOUND", "this package has no folder models");
-    dir = parent;
-  }
-  return dir;
-}
-
 /** The folder `models/` of this package. */
 export function embeddedModelsDir(): string {
-  return join(packageDir(), "models");
+  return join(packageRoot(), "models");
 }
 
 /** Where models are known by name: `models/`, and the `zoo/` of a clone, which the npm package leaves out. */
 function namedDirs(): readonly string[] {
-  return [embeddedModelsDir(), join(packageDir(), "zoo")];
+  return [embeddedModelsDir(), join(packageRoot(), "zoo")];
 }
 
 function remedyFor(dir: string): string {
