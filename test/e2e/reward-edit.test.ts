@@ -1,9 +1,13 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RgbImage } from "../../src/core/image.ts";
 import type { Reward } from "../../src/core/reward.ts";
 import { decodePng } from "../../src/io/png.ts";
 import { loadReward } from "../../src/plugins/load-reward.ts";
 import { rewardContext, rewardHost } from "../fixtures/reward-host.ts";
+import { runHere } from "./support/run-here.ts";
 
 // A scene of the synthetic world and the same with one object recoloured: training/ttsvar/varedit/write_pairs.py, pair 32.
 const pictures = new URL("../fixtures/edits/", import.meta.url).pathname;
@@ -47,4 +51,16 @@ describe("the reward edit", () => {
     const item = { id: "c0", prompt: "make the boat red", metadata: {}, image: target };
     await expect(reward.score([item], rewardContext())).rejects.toThrow(/give one with --image/);
   });
+
+  it("is what a search for an edit goes by", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "tts-var-edit-"));
+    const task = ["--image", `${pictures}source.png`, "--prompt", "make the boat red"];
+    const how = ["--model", "varedit", "--reward", "edit", "--strategy", "best-of-n", "--budget", "2"];
+    const output = ["--report", "none", "--sheet", "none", "--json", "--out", join(dir, "run")];
+    const { code, stdout } = await runHere(["search", ...task, ...how, ...output]);
+    await rm(dir, { recursive: true });
+    expect(code).toBe(0);
+    // Recoloured, and the elephant beside it is still there.
+    expect(JSON.parse(stdout).best.score).toBeGreaterThan(0.5);
+  }, 120_000);
 });
