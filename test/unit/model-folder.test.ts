@@ -211,6 +211,7 @@ describe("the embedded models", () => {
       "nanodet@b6eb989e68f8527e",
       "small@0ebdeba470cddb31",
       "varedit@0d10f2889e613207",
+      "vq-ddm@4ba6310ccb37e0f5",
     ]);
   });
 });

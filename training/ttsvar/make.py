@@ -155,7 +155,7 @@ def _canvas(*families: str) -> list[str]:
     ]
     judge = "--judge ../models/detector-b --per-tag 25 --candidates 8"
     own = {
-        "vq-ddm": ("discrete_diffusion", "", ""),
+        "vq-ddm": ("discrete_diffusion", "", "--guidance 3.5 --temperature 0.4"),
         "nar": ("ordered", "", ""),
         "raster": ("ordered", "--grouping raster", "--guidance 1 --temperature 1"),
         "mar": ("masked_set", "", ""),
@@ -168,7 +168,7 @@ def _canvas(*families: str) -> list[str]:
         package, training, sampling = own[name]
         checkpoint, out = f"checkpoints/{name}.pt", f"../zoo/{name}"
         return [
-            " ".join(f"ttsvar.{package}.train {training} --minutes 55 --out {checkpoint}".split()),
+            " ".join(f"ttsvar.{package}.train {training} --minutes 55 --threads 1 --compile --out {checkpoint}".split()),
             " ".join(f"ttsvar.{package}.export --checkpoint {checkpoint} {sampling} --out {out}".split()),
             " ".join(f"ttsvar.{package}.evaluate --checkpoint {checkpoint} {sampling} {judge} --out {out}/evaluation.json".split()),
             f"ttsvar.zoo_card {out}",

@@ -122,10 +122,11 @@ class TimeEmbedding(nn.Module):
 
 
 def start_from(trunk: Trunk, path: Path | str = "checkpoints/generator.pt") -> None:
-    """Weights of the embedded generator (``python -m ttsvar.infinity.restore`` writes them)."""
+    """Weights of the embedded generator (``python -m ttsvar.infinity.restore`` writes them), or of another family's trunk."""
     state = load_checkpoint(path)["state"]
-    trunk.text.load_state_dict({k.removeprefix("text."): v for k, v in state.items() if k.startswith("text.")})
-    body = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+    text, model = ("trunk.text.", "trunk.body.") if any(k.startswith("trunk.") for k in state) else ("text.", "model.")
+    trunk.text.load_state_dict({k.removeprefix(text): v for k, v in state.items() if k.startswith(text)})
+    body = {k.removeprefix(model): v for k, v in state.items() if k.startswith(model)}
     missing, unknown = trunk.body.load_state_dict(body, strict=False)
     known = len(trunk.body.blocks) > sum(k.endswith("sa.proj.weight") for k in body)
     if unknown or (missing and not known):
