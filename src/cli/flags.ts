@@ -130,7 +130,7 @@ export function addSearchFlags(command: Command, without: readonly ConfigPath[] 
       command.addOption(
         new Option(
           "--widths <n,...>",
-          "Candidates alive at each scale, for strategies that take a schedule (sets strategy.options.widths)",
+          "Candidates alive at each scale, for strategies that take a schedule, as tts-var does (sets strategy.options.widths)",
         ).argParser(numbers),
       );
     }

@@ -86,7 +86,7 @@ const recipeShape = {
     .max(MAX_BUDGET, `must be at least ${MIN_BUDGET} and at most ${MAX_BUDGET}`)
     .default(8)
     .describe("Cost limit in units; one unit = one full generation, its decode and its score"),
-  strategy: namedPlugin("How to search; see `tts-var list strategies`", "tts-var").prefault({}),
+  strategy: namedPlugin("How to search; see `tts-var list strategies`", "auto").prefault({}),
   reward: namedPlugin(
     "What to search for: a name (`tts-var list rewards`), ./file.mjs, npm:package or http://host:port",
     "clip",

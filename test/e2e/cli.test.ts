@@ -54,7 +54,10 @@ describe("mistakes end with exit code 2, a reason, and nothing on stdout", () =>
     ],
     [["search", "-p", "a cup", "--budget=-1", "--seed", "x"], /2 problems:[\s\S]*seed[\s\S]*budget/],
     [["search", "-p", "a cup", "--budget", "1e9"], /at most 4096/],
-    [["search", "-p", "a cup", "--widths", "8,9"], /widths has 2 values but this model has \d+ scales/],
+    [
+      ["search", "-p", "a cup", "--strategy", "tts-var", "--widths", "8,9"],
+      /widths has 2 values but this model has \d+ scales/,
+    ],
     [["search", "-p", "a cup", "--model", "toy", "--widths", "2,3,3,3"], /widths/],
     [
       ["search", "-p", "a cup", "--strategy", "tts-vra"],
@@ -339,7 +342,7 @@ describe("search on the embedded models", () => {
     expect(stderr).not.toContain("NETWORK ACCESS");
     expect(code).toBe(0);
     const summary = JSON.parse(stdout);
-    expect(summary).toMatchObject({ strategy: "tts-var", reward: "clip", model: "embedded" });
+    expect(summary).toMatchObject({ strategy: "auto", reward: "clip", model: "embedded" });
     expect(summary.budget.spent).toBeGreaterThan(7);
     expect(summary.budget.spent).toBeLessThanOrEqual(8);
     const best = await decodePng(join(dir, "main", "best.png"));

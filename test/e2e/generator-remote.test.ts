@@ -212,7 +212,7 @@ describe("tts-var with --model http://...", () => {
   it("survives lost answers without advancing twice", async () => {
     vi.stubEnv("TTSVAR_SAMPLER_TOKEN", token);
     const served = await serve();
-    const plain = await search(served.url, "plain", "--widths", "4,4,2,2");
+    const plain = await search(served.url, "plain", "--strategy", "tts-var", "--widths", "4,4,2,2");
     const lost: string[] = [];
     const troubled = await troubledProxy(served.url, (call) => {
       // The first answer of every kind of call is lost; the second one arrives.
@@ -221,7 +221,14 @@ describe("tts-var with --model http://...", () => {
       return again ? "pass" : "lose-answer";
     });
     open.unshift(troubled);
-    const { code, stdout } = await search(troubled.url, "lost", "--widths", "4,4,2,2");
+    const { code, stdout } = await search(
+      troubled.url,
+      "lost",
+      "--strategy",
+      "tts-var",
+      "--widths",
+      "4,4,2,2",
+    );
     expect(code).toBe(0);
     expect(lost).toEqual(expect.arrayContaining(["info", "traits", "start", "step", "select", "view"]));
     const best = (text: string) => JSON.parse(text).best.pixelHash;

@@ -38,7 +38,7 @@ describe("resolveConfig", () => {
       task: { seed: 0 },
       budget: 8,
       model: { name: "embedded", options: {} },
-      strategy: { name: "tts-var", options: {} },
+      strategy: { name: "auto", options: {} },
       reward: { name: "clip", options: {} },
     });
     expect(origins["task.prompt"]).toBe("--prompt");
