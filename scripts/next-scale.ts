@@ -9,6 +9,7 @@
  *     npx tsx scripts/next-scale.ts passes PROMPTS_PER_TAG        # HMAR: more and fewer masked passes
  *     npx tsx scripts/next-scale.ts steps PROMPTS_PER_TAG         # FlexVAR: number of steps
  *     npx tsx scripts/next-scale.ts shapes PROMPTS_PER_TAG        # FlexVAR: shapes that it was not trained on
+ *     npx tsx scripts/next-scale.ts rejection PROMPTS             # VAR: rejection sampling by a classifier
  *     npx tsx scripts/next-scale.ts tables                        # the files as tables
  *
  * Files are written after every prompt, so an interrupted run leaves what it has.
@@ -22,7 +23,14 @@ import { type GenevalMetadata, officialOptions } from "../src/eval/geneval/rules
 import { codeDefinition } from "../src/generators/next-scale/code/definition.ts";
 import { infinityDefinition } from "../src/generators/next-scale/infinity/definition.ts";
 import { embeddedModelPath } from "../src/inference/folder/model-folder.ts";
-import { studyBest, studyPasses, studyRefine, studyShapes, studySteps } from "./support/next-scale-search.ts";
+import {
+  studyBest,
+  studyPasses,
+  studyRefine,
+  studyRejection,
+  studyShapes,
+  studySteps,
+} from "./support/next-scale-search.ts";
 import { promptsOf } from "./support/prompts-of.ts";
 import { type Columns, mean, push, tabulate, write } from "./support/study-file.ts";
 
@@ -210,9 +218,22 @@ else if (study === "refine") await studyRefine(judge, Number(given[0] ?? 17));
 else if (study === "passes") await studyPasses(judge, Number(given[0] ?? 30));
 else if (study === "steps") await studySteps(judge, Number(given[0] ?? 20));
 else if (study === "shapes") await studyShapes(judge, Number(given[0] ?? 16));
+else if (study === "rejection") await studyRejection(judge, Number(given[0] ?? 80));
 else if (study === "tables") {
-  for (const name of ["cache", "commitment", "code", "best", "refine", "passes", "steps", "shapes"])
+  for (const name of [
+    "cache",
+    "commitment",
+    "code",
+    "best",
+    "refine",
+    "passes",
+    "steps",
+    "shapes",
+    "rejection",
+  ])
     if (existsSync(`results/next-scale/${name}.json`)) await tabulate(name);
 } else
-  throw new Error("name a study: cache, commitment, code, best, refine, passes, steps or shapes; or tables");
+  throw new Error(
+    "name a study: cache, commitment, code, best, refine, passes, steps, shapes or rejection; or tables",
+  );
 await judge[Symbol.asyncDispose]();

@@ -147,3 +147,18 @@ export async function studyShapes(judge: Judge<GenevalMetadata>, perTag: number)
   );
   await compareArms("shapes", arms, "1:1", mixed(perTag, "next-scale-steps"), judge);
 }
+
+/** VAR's rejection sampling by a classifier (Tian et al. 2024, section 5.1), on prompts of one object. */
+export async function studyRejection(judge: Judge<GenevalMetadata>, prompts: number): Promise<void> {
+  const arms = Object.fromEntries<Arm>(
+    [1, 2, 4, 8, 16].map((count) => [
+      count === 1 ? "one" : `best of ${count}`,
+      {
+        ...{ "model.name": "var", budget: count, "strategy.name": "best-of-n" },
+        ...{ "strategy.options": { n: count }, "reward.name": "classifier" },
+      },
+    ]),
+  );
+  const single = promptsOf(prompts, "next-scale-rejection").filter(({ tag }) => tag === "single_object");
+  await compareArms("rejection", arms, "one", single, judge);
+}

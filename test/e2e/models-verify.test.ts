@@ -52,6 +52,7 @@ describe("models verify", { timeout: 240_000 }, () => {
       expect.stringMatching(/^hmar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^nanodet: .* geneval \d/),
       expect.stringMatching(/^small: 64 x 64 pixels in T, clip -?\d/),
+      expect.stringMatching(/^var: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^varedit: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^vq-ddm: 64 x 64 pixels in T, clip -?\d/),
     ]);

@@ -210,6 +210,7 @@ describe("the embedded models", () => {
       "hmar@fd59e467ba864cb0",
       "nanodet@b6eb989e68f8527e",
       "small@0ebdeba470cddb31",
+      "var@2e04140be46cc60d",
       "varedit@0d10f2889e613207",
       "vq-ddm@4ba6310ccb37e0f5",
     ]);

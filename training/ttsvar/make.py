@@ -127,7 +127,7 @@ def _small(name: str) -> list[str]:
             ],
             "var": [
                 "ttsvar.var.train_tokenizer --minutes 6 --vocabulary 512",
-                "ttsvar.var.train --minutes 60 --depth 3 --batch 32",
+                "ttsvar.var.train --minutes 24 --threads 1 --compile --seed 3",
                 "ttsvar.var.embedded --out ../zoo/var",
             ],
             "flexvar": [

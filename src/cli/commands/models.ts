@@ -94,6 +94,7 @@ const USES = new Map<string, (dir: string) => Readonly<Record<string, string>>>(
       "hmar",
       "flexvar",
       "varedit",
+      "var",
       "discrete-diffusion",
       "ordered-groups",
       "masked-set",

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from ttsvar.common.training import load_checkpoint
+from ttsvar.infinity.export import digest
 from ttsvar.infinity.official.placement import Storage
 from ttsvar.var.autoencoder import VqVae
 from ttsvar.var.export import Sampling, Source, export
 from ttsvar.var.train import load_var
+from ttsvar.var.whole import store_whole
 from ttsvar.world import CLASSES
 
 
@@ -34,7 +37,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("../zoo/var"))
     a = parser.parse_args()
     what, extra = source(a.model, a.tokenizer, Sampling(guidance=1.5, top_k=200, top_p=0.96))
-    print(export(what, a.out, Storage(16), extra)["verification"])
+    content = export(what, a.out, Storage(16), extra)
+    for entry in content["graphs"].values():
+        store_whole(a.out / entry["file"])
+        entry |= digest(a.out / entry["file"])
+    (a.out / "manifest.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(content["verification"])
 
 
 if __name__ == "__main__":
