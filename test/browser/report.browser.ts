@@ -34,6 +34,8 @@ describe("the report of a search", () => {
   beforeAll(async () => {
     const argv = [
       "search",
+      "--strategy",
+      "tts-var",
       "-b",
       "16",
       "--sheet",

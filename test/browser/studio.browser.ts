@@ -91,10 +91,7 @@ it("shows two strategies side by side on one seed, in the dark, at a desk and on
   await page.getByRole("button", { name: "Best-of-n beside it" }).click();
   await page.locator(".comparison .state.done").nth(1).waitFor();
   const facts = await page.locator(".comparison header .facts").allInnerTexts();
-  expect(facts.map((text) => text.replace(/\s+/g, " ").split(" budget")[0])).toEqual([
-    "best-of-n",
-    "tts-var",
-  ]);
+  expect(facts.map((text) => text.replace(/\s+/g, " ").split(" budget")[0])).toEqual(["best-of-n", "auto"]);
   expect(facts.every((text) => /budget 3\s+seed 7/.test(text))).toBe(true);
   for (const viewport of [DESK, PHONE]) {
     await page.setViewportSize(viewport);
