@@ -3,17 +3,16 @@ import { TtsVarError } from "../src/core/errors.ts";
 import type { RgbImage } from "../src/core/image.ts";
 import type { RewardDefinition, RewardHost } from "../src/core/plugin.ts";
 import type { Reward, RewardItem, RewardTraits } from "../src/core/reward.ts";
-import { genevalLabels } from "../src/eval/geneval/class-aliases.ts";
 import type { Box } from "../src/eval/geneval/geometry.ts";
 import { officialOptions } from "../src/eval/geneval/rules.ts";
 import { modelFolder } from "../src/inference/folder/find-folder.ts";
 import { modelFlops } from "../src/inference/folder/model-cost.ts";
 import { openModelFolder } from "../src/inference/folder/model-folder.ts";
-import { loadDetector } from "../src/inference/vision/detector.ts";
 import { resample } from "../src/inference/vision/resize-pillow.ts";
 import { type ColoredDetection, denseScore } from "./parts/dense-score.ts";
 import { type EditInstruction, parseInstruction, type Way } from "./parts/edit-instruction.ts";
 import { facts } from "./parts/facts.ts";
+import { openNamedDetector } from "./parts/named-detector.ts";
 
 const options = z.strictObject({
   detector: z.string().min(1).default("detector-a").describe("embedded detector, or a detector folder"),
@@ -48,8 +47,8 @@ export const edit: RewardDefinition<EditOptions> = {
 };
 
 async function createEdit(settings: EditOptions, host: RewardHost): Promise<Reward> {
-  const detector = await loadDetector(await modelFolder(settings.detector, host), { minimumScore: 0.001 });
-  const names = genevalLabels(detector.labels, settings.detector);
+  const dir = await modelFolder(settings.detector, host);
+  const { detector, names } = await openNamedDetector(dir, settings.detector);
   const find = async (images: readonly RgbImage[]): Promise<ColoredDetection[][]> =>
     (await detector.detect(images)).map((found) =>
       found.flatMap(({ label: word, score, box, colors }) => {

@@ -2,16 +2,15 @@ import { z } from "zod";
 import { TtsVarError } from "../src/core/errors.ts";
 import type { RewardDefinition, RewardHost } from "../src/core/plugin.ts";
 import type { Reward, RewardItem, RewardTraits } from "../src/core/reward.ts";
-import { genevalLabels } from "../src/eval/geneval/class-aliases.ts";
 import { inOwnWords } from "../src/eval/geneval/closed-vocabulary.ts";
 import { parseMetadata } from "../src/eval/geneval/metadata.ts";
 import { type GenevalMetadata, officialOptions } from "../src/eval/geneval/rules.ts";
 import { modelFolder } from "../src/inference/folder/find-folder.ts";
 import { modelFlops } from "../src/inference/folder/model-cost.ts";
 import { openModelFolder } from "../src/inference/folder/model-folder.ts";
-import { loadDetector } from "../src/inference/vision/detector.ts";
 import { denseScore } from "./parts/dense-score.ts";
 import { facts } from "./parts/facts.ts";
+import { openNamedDetector } from "./parts/named-detector.ts";
 import { parsePrompt } from "./parts/prompt-parser.ts";
 
 const options = z.strictObject({
@@ -47,15 +46,8 @@ export const geneval: RewardDefinition<GenevalOptions> = {
 };
 
 async function createGeneval(settings: GenevalOptions, host: RewardHost): Promise<Reward> {
-  // Even faint detections count: they are what an unsatisfied condition is graded by.
-  const detector = await loadDetector(await modelFolder(settings.detector, host), { minimumScore: 0.001 });
-  let names: ReturnType<typeof genevalLabels>;
-  try {
-    names = genevalLabels(detector.labels, settings.detector);
-  } catch (error) {
-    await detector.dispose();
-    throw error;
-  }
+  const dir = await modelFolder(settings.detector, host);
+  const { detector, names } = await openNamedDetector(dir, settings.detector);
   const rules = {
     ...officialOptions,
     threshold: settings.threshold,

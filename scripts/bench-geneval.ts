@@ -34,7 +34,7 @@ const hundredths = (value: number): number => Math.round(100 * value) / 100;
 export async function benchGeneval(prompts: number): Promise<GenevalRates> {
   const dir = await mkdtemp(join(tmpdir(), "tts-var-bench-geneval-"));
   const rate = (name: string, ...more: readonly string[]): Promise<GenevalRate> =>
-    rateOf(join(dir, name), prompts, more);
+    rateOf(join(dir, name), prompts, ["--strategy", "single", "--budget", "1", ...more]);
   try {
     return {
       prompts,
@@ -71,8 +71,7 @@ export async function benchSplits(prompts: number, rounds: number): Promise<unkn
         ? Object.entries(splits).slice(0, 1)
         : order(Object.entries(splits), round)) {
         const out = join(dir, `${round} ${name}`);
-        const search = ["--strategy", "best-of-n", "--budget", "4", ...more];
-        const rate = await rateOf(out, prompts, search);
+        const rate = await rateOf(out, prompts, ["--strategy", "best-of-n", "--budget", "4", ...more]);
         if (round >= 0) found.add(name, rate.promptsPerSecond);
         await rm(out, { recursive: true });
       }
@@ -85,12 +84,11 @@ export async function benchSplits(prompts: number, rounds: number): Promise<unkn
   return { cores, prompts, promptsPerSecond: found.summaries() };
 }
 
-async function rateOf(out: string, prompts: number, more: readonly string[]): Promise<GenevalRate> {
+async function rateOf(out: string, prompts: number, flags: readonly string[]): Promise<GenevalRate> {
   const start = performance.now();
   const running = startCli([
     ...["geneval", "generate", "--prompts", String(prompts), "--samples", "1"],
-    ...(more.includes("--strategy") ? [] : ["--strategy", "single", "--budget", "1"]),
-    ...["--out", out, ...more],
+    ...["--out", out, ...flags],
   ]);
   await untilRecords(out, 1, running);
   const first = performance.now();
@@ -98,7 +96,7 @@ async function rateOf(out: string, prompts: number, more: readonly string[]): Pr
   await untilRecords(out, prompts, running);
   const last = performance.now();
   const code = await running.ended;
-  if (code !== 0) throw new Error(`${more.join(" ")} ended with ${code}: ${running.stderr()}`);
+  if (code !== 0) throw new Error(`${flags.join(" ")} ended with ${code}: ${running.stderr()}`);
   return {
     promptsPerSecond: hundredths((1000 * (prompts - before)) / (last - first)),
     secondsToFirst: hundredths((first - start) / 1000),

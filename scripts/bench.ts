@@ -52,7 +52,7 @@ async function benchProcesses(): Promise<Record<string, Samples>> {
   const variants: Record<string, string[]> = {
     help: ["--help"],
     plan: ["plan"],
-    searchCold: ["search", "-p", PROMPT, "--budget", "8", "--quiet", "--out", out],
+    searchCold: ["search", "-p", PROMPT, "--strategy", "tts-var", "--budget", "8", "--quiet", "--out", out],
   };
   const times: Record<string, number[]> = {};
   for (let round = 0; round < rounds; round++) {

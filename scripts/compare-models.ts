@@ -12,10 +12,9 @@ import { findGenerator } from "../src/assemble/find-generator.ts";
 import { openJudge } from "../src/assemble/open-judge.ts";
 import { FULL_VIEW, type Generator, type Picture, stillOf } from "../src/core/generator.ts";
 import type { RgbImage } from "../src/core/image.ts";
-import { generatePrompts } from "../src/eval/geneval/prompts.ts";
 import { officialOptions } from "../src/eval/geneval/rules.ts";
-import { tags } from "../src/eval/geneval/vocabulary.ts";
 import { type Cell, type Interval, intervals } from "../src/eval/statistics/intervals.ts";
+import { promptsOf } from "./support/prompts-of.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -32,11 +31,7 @@ const { values, positionals } = parseArgs({
 const [name] = positionals;
 if (!name) throw new Error("which model? see the head of this script");
 const ids = Array.from({ length: Number(values.images) }, (_, index) => `c${index}`);
-const counts = Object.fromEntries(tags.map((tag) => [tag, Number(values["per-tag"])]));
-const { prompts } = generatePrompts({
-  seed: values.seed,
-  counts: counts as Record<(typeof tags)[number], number>,
-});
+const prompts = promptsOf(Number(values["per-tag"]), values.seed);
 
 async function draw(generator: Generator, prompt: string): Promise<RgbImage[]> {
   const session = await generator.start({ prompt, seed: 0 }, ids);

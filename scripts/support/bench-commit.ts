@@ -7,12 +7,35 @@ import { Collected, order, roundsOf } from "./samples.ts";
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
 
+/** Both sides have to do the same, whatever their defaults are. */
+const STRATEGY = ["--strategy", "tts-var"];
+
 /** Command lines by what they measure; `out` is a folder that is free. */
 const COMMANDS: Readonly<Record<string, (out: string) => readonly string[]>> = {
   version: () => ["--version"],
   help: () => ["--help"],
-  "search, budget 8, cold": (out) => ["search", "-p", PROMPT, "--budget", "8", "--quiet", "--out", out],
-  "search, budget 64, cold": (out) => ["search", "-p", PROMPT, "--budget", "64", "--quiet", "--out", out],
+  "search, budget 8, cold": (out) => [
+    "search",
+    "-p",
+    PROMPT,
+    ...STRATEGY,
+    "--budget",
+    "8",
+    "--quiet",
+    "--out",
+    out,
+  ],
+  "search, budget 64, cold": (out) => [
+    "search",
+    "-p",
+    PROMPT,
+    ...STRATEGY,
+    "--budget",
+    "64",
+    "--quiet",
+    "--out",
+    out,
+  ],
 };
 const WARM_PROMPTS = 6;
 const WARM = `search, budget 8, warm (of ${WARM_PROMPTS} prompts)`;
@@ -52,6 +75,7 @@ export async function benchAgainstCommit(commit: string, rounds: number, only: R
             "search",
             "--prompts",
             prompts,
+            ...STRATEGY,
             "--budget",
             "8",
             "--quiet",

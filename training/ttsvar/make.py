@@ -134,6 +134,7 @@ def _small(name: str) -> list[str]:
                 f"ttsvar.flexvar.train {fine_tuned} --batch 24 --pool-start 1024 --seed 2",
                 "ttsvar.flexvar.export --out ../zoo/flexvar",
             ],
+            # The shipped weights saw fewer replacements in the first cycle: SHARES in `varedit/pairs.py` were set before the second.
             "varedit": [
                 f"ttsvar.varedit.train {fine_tuned} --batch 16 --pool-start 512 --flip 0.1 --seed 1",
                 "ttsvar.varedit.train --init checkpoints/varedit.pt --lr 8e-4 --muon-lr 0.003 --warmup 30 --ema 0.9 --compile"

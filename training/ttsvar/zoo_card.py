@@ -87,7 +87,7 @@ licences). {start} The weights are released under the licence of this repository
 ## Recipe
 
 `python -m ttsvar.make {name}` in `training/` lists and runs every command with its seeds. The weights here saw
-{training.get("images", 0):,} images in {training.get("minutes", 0):.0f} minutes on one or two CPU cores, in cycles (`--init`); their last
+{training.get("images", 0):,} images in {training.get("minutes", 0):.0f} minutes on one or two CPU cores, in one cycle or several (`--init`); their last
 validation: `{json.dumps(training.get("validation", {}))}`.{verifier}
 
 Settings: {sampling}.

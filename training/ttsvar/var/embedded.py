@@ -11,11 +11,11 @@ from pathlib import Path
 
 from ttsvar.common.training import load_checkpoint
 from ttsvar.infinity.export import digest
+from ttsvar.infinity.graphs import store_whole
 from ttsvar.infinity.official.placement import Storage
 from ttsvar.var.autoencoder import VqVae
 from ttsvar.var.export import Sampling, Source, export
 from ttsvar.var.train import load_var
-from ttsvar.var.whole import store_whole
 from ttsvar.world import CLASSES
 
 

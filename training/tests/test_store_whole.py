@@ -1,4 +1,4 @@
-"""Weights of the zoo's VAR as int8."""
+"""Weights of exported graphs as int8."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from ttsvar.infinity.graphs import halve_weights
-from ttsvar.var.whole import store_whole
+from ttsvar.infinity.graphs import halve_weights, store_whole
 
 
 def test_large_weights_become_int8_and_the_graph_stays_near(tmp_path) -> None:  # noqa: ANN001
