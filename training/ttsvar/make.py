@@ -142,6 +142,7 @@ def _small(name: str) -> list[str]:
                 "ttsvar.varedit.export --checkpoint checkpoints/varedit-2.pt --out ../zoo/varedit",
             ],
         }[name],
+        *([f"ttsvar.zoo_store ../zoo/{name}"] if name in ("hmar", "flexvar", "varedit") else []),
         f"ttsvar.zoo_card ../zoo/{name}",
     ]
 

@@ -82,7 +82,7 @@ def main() -> None:
     model, info = load(a.checkpoint)
     sampling = {"steps": a.steps, "guidance": a.guidance, "temperature": a.temperature}
     training = {k: info[k] for k in ("images", "minutes", "validation")}
-    chosen = family(model, load_codebook(a.codebook), load_narrow(a.narrow), sampling, a.out, name="vq-ddm", training=training, whole=True)
+    chosen = family(model, load_codebook(a.codebook), load_narrow(a.narrow), sampling, a.out, name="vq-ddm", training=training)
     export_family(chosen, a.out)
 
 

@@ -19,6 +19,8 @@ from ttsvar.infinity.vae import Vae
 from ttsvar.text.encoder import TextEncoder
 
 OPSET = 17
+#: Values that share a scale where weights have four bits.
+BLOCK = 32
 
 
 class ConditionGraph(nn.Module):
@@ -125,35 +127,11 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def quantise_weights(model: onnx.ModelProto, least: int = 4096) -> onnx.ModelProto:
-    """Store large matrices as int8 with a float16 scale by row or column, whichever is nearer; computing stays float32.
-
-    A cast and a product bring the values back, which runtimes fold when they load the graph.
-    """
-    graph = model.graph
-    before, kept = [], []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.ndim != 2 or values.size < least:
-            kept.append(tensor)
-            continue
-        codes, scale = nearest(values)
-        name = tensor.name
-        kept.append(numpy_helper.from_array(codes, f"{name}.int8"))
-        kept.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
-        before.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.whole"], to=TensorProto.FLOAT))
-        before.append(helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name]))
-    nodes = [*before, *graph.node]
-    del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(kept)
-    graph.node.extend(nodes)
-    return model
-
-
-def store_whole(path: Path, least: int = 4096) -> None:
+def store_integers(path: Path, least: int = 4096, bits: int = 8) -> None:
     """Store the large weights of an exported graph as int8 instead of float16, kernels of convolutions too; half the size.
 
-    The graph has its weights behind casts, as :func:`halve_weights` leaves them; computing stays float32.
+    ``bits`` 4: matrices in blocks of 32 values, two to a byte, a scale for each block (4.5 bits a value). Weights that are
+    stored so already stay. The graph has its weights behind casts, as :func:`halve_weights` leaves them; computing stays float32.
     """
     model = onnx.load(str(path))
     graph = model.graph
@@ -161,21 +139,66 @@ def store_whole(path: Path, least: int = 4096) -> None:
     nodes = []
     for node in graph.node:
         tensor = stored.get(node.input[0]) if node.op_type == "Cast" else None
-        values = None if tensor is None else numpy_helper.to_array(tensor).astype(np.float32)
+        values = None if tensor is None or tensor.data_type == TensorProto.INT8 else numpy_helper.to_array(tensor).astype(np.float32)
         if values is None or values.ndim not in (2, 4) or values.size < least:
             nodes.append(node)
             continue
-        codes, scale = nearest(values)
-        name = tensor.name
+        packed = bits == 4 and values.ndim == 2 and values.size % BLOCK == 0
+        form, more = (in_nibbles if packed else in_bytes)(tensor.name, values, node.output[0])
         graph.initializer.remove(tensor)
-        graph.initializer.append(numpy_helper.from_array(codes, f"{name}.int8"))
-        graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
-        nodes.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.whole"], to=TensorProto.FLOAT))
-        nodes.append(helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [node.output[0]]))
+        graph.initializer.extend(more)
+        nodes.extend(form)
     graph.ClearField("node")
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def in_bytes(name: str, values: np.ndarray, output: str) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
+    codes, scale = nearest(values)
+    nodes = [
+        helper.make_node("Cast", [f"{name}.int8"], [f"{name}.whole"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [output]),
+    ]
+    return nodes, [numpy_helper.from_array(codes, f"{name}.int8"), numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale")]
+
+
+def in_nibbles(name: str, values: np.ndarray, output: str) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
+    """Bytes of two codes, the first half of a block below, taken apart by shifts, which runtimes fold when they load."""
+    codes, scale = blocks(values)
+    byte = (codes + 8).astype(np.uint8)
+    packed = byte[:, : BLOCK // 2] | byte[:, BLOCK // 2 :] << 4
+    part = lambda kind: f"{name}.{kind}"  # noqa: E731
+    nodes = [
+        helper.make_node("BitShift", [part("int4"), part("four")], [part("up")], direction="LEFT"),
+        helper.make_node("BitShift", [part("up"), part("four")], [part("low")], direction="RIGHT"),
+        helper.make_node("BitShift", [part("int4"), part("four")], [part("high")], direction="RIGHT"),
+        helper.make_node("Concat", [part("low"), part("high")], [part("codes")], axis=1),
+        helper.make_node("Cast", [part("codes")], [part("raised")], to=TensorProto.FLOAT),
+        helper.make_node("Sub", [part("raised"), part("eight")], [part("whole")]),
+        helper.make_node("Cast", [part("half")], [part("scale")], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [part("whole"), part("scale")], [part("blocks")]),
+        helper.make_node("Reshape", [part("blocks"), part("shape")], [output]),
+    ]
+    tensors = {
+        "int4": packed, "half": scale, "four": np.array(4, np.uint8), "eight": np.array(8, np.float32), "shape": np.array(values.shape, np.int64),
+    }  # fmt: skip
+    return nodes, [numpy_helper.from_array(tensor, part(kind)) for kind, tensor in tensors.items()]
+
+
+def blocks(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes -8 to 7 ``[n, 32]`` and float16 scales ``[n, 1]`` of consecutive values: of a few scales the one that is nearest."""
+    rows = values.reshape(-1, BLOCK)
+    largest = np.take_along_axis(rows, np.abs(rows).argmax(1, keepdims=True), 1)
+    best = np.full((len(rows), 1), np.inf)
+    codes, scale = np.zeros(rows.shape, np.int8), np.ones((len(rows), 1), np.float16)
+    for factor in np.linspace(0.7, 1.1, 9):
+        tried = np.where(largest == 0, 1e-7, largest / (-8 * factor)).astype(np.float16)
+        near = np.clip(np.round(rows / tried.astype(np.float32)), -8, 7)
+        error = np.square(near * tried.astype(np.float32) - rows).sum(1, keepdims=True)
+        better = error < best
+        best, codes, scale = np.where(better, error, best), np.where(better, near, codes).astype(np.int8), np.where(better, tried, scale)
+    return codes, scale
 
 
 def nearest(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +222,6 @@ def export_graph(
     outputs: list[str],
     dynamic: dict[str, dict[int, str]],
     path: Path,
-    whole: bool = False,
     halve: bool = True,
 ) -> None:
     """Trace ``module`` to ``path`` with named inputs and outputs and half-precision weight storage; ``whole``: int8 matrices."""
@@ -212,7 +234,6 @@ def export_graph(
             dynamic_axes=used, opset_version=OPSET, dynamo=False, do_constant_folding=True,
         )  # fmt: skip
     model = onnx.load_from_string(buffer.getvalue())
-    model = quantise_weights(model) if whole else model
     model = halve_weights(model) if halve else model
     model.producer_name, model.producer_version = "tts-var", ""
     model.doc_string = ""

@@ -98,8 +98,6 @@ class Family:
     training: dict = field(default_factory=dict)
     #: Inputs of the pass whose FLOPs count; default: one row of ``inputs``.
     nominal: list[Tensor] | None = None
-    #: Matrices are stored as int8 instead of float16.
-    whole: bool = False
     version: str = "1.0.0"
     #: Writes the tokenizer's files into a folder, given the text encoder's configuration.
     tokenizer: Callable[[Path, dict], list[str]] = write
@@ -135,14 +133,14 @@ def export_family(f: Family, out: Path, base: Path = Path("../models/generator")
     f.owner.eval()
     depth = f.trunk.body.config.depth
     ids = torch.tensor([[3, 4, 5, 1]])
-    export_graph(PromptGraph(f.trunk), {"input_ids": ids}, memory_names(depth), prompt_axes(depth), out / "prompt.onnx", f.whole)
+    export_graph(PromptGraph(f.trunk), {"input_ids": ids}, memory_names(depth), prompt_axes(depth), out / "prompt.onnx")
     with torch.no_grad():
         both = f.trunk.both(ids)
     one = Prompt(both.sos[:1], [(k[:1], v[:1]) for k, v in both.memory], None)
     tensors = dict(zip(memory_names(depth), [one.sos, *(t for pair in one.memory for t in pair)]))
     export_graph(
         StepGraph(f.run, f.owner, len(f.inputs)), {**f.inputs, **tensors}, [f.output] if isinstance(f.output, str) else f.output,
-        {**prompt_axes(depth), **f.dynamic}, out / "step.onnx", f.whole,
+        {**prompt_axes(depth), **f.dynamic}, out / "step.onnx",
     )  # fmt: skip
     spatial = {0: "B", 2: "h", 3: "w"}
     token, wide = torch.randn(2, f.channels, SIDE, SIDE), torch.randn(2, 32, SIDE, SIDE)

@@ -52,7 +52,7 @@ def fit(model: nn.Module, loss: Callable[[], Tensor], validate: Callable[[], dic
         model.trunk.blocks = torch.compile(model.trunk.blocks)
         model.trunk.prompt = torch.compile(model.trunk.prompt)
     groups, rest = split_parameters(model, is_block_matrix, STACKED)
-    optimisers = [Muon(groups, lr=a.muon_lr), torch.optim.AdamW(rest, lr=a.lr, betas=(0.9, 0.95), weight_decay=0.0)]
+    optimisers = [*([Muon(groups, lr=a.muon_lr)] if groups else []), torch.optim.AdamW(rest, lr=a.lr, betas=(0.9, 0.95), weight_decay=0.0)]
     rates = [[group["lr"] for group in o.param_groups] for o in optimisers]
     ema, start, step = Ema(model), time.process_time(), 0
     reported = saved = 0.0

@@ -80,7 +80,7 @@ def coarse_flops(model: Cascade, passed: dict) -> int:
 
 
 def family(
-    kind: str, model: Conditioned, narrow: Narrow, sampling: dict, out: Path, whole: bool = True, **more  # noqa: ANN003
+    kind: str, model: Conditioned, narrow: Narrow, sampling: dict, out: Path, **more  # noqa: ANN003
 ) -> Family:
     out.mkdir(parents=True, exist_ok=True)
     halve(model, narrow)
@@ -97,7 +97,7 @@ def family(
         }  # fmt: skip
     return Family(
         family="masked-cascade" if kind == "cascade" else "masked-set", trunk=model.trunk, owner=model, output="vectors",
-        widen=Widen(narrow), channels=d, narrow=narrow, extra=extra, sampling=sampling, whole=whole, **passed, **more,
+        widen=Widen(narrow), channels=d, narrow=narrow, extra=extra, sampling=sampling, **passed, **more,
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def tiny(kind: str, out: Path) -> None:
     for module in (model, narrow):
         randomise(module)
     sampling = {**SAMPLING[kind], "stages": 4, "headSteps": 3} | ({"coarseStages": 2} if kind == "cascade" else {})
-    export_family(family(kind, model, narrow, sampling, out, whole=False, name=f"{kind}-tiny"), out)
+    export_family(family(kind, model, narrow, sampling, out, name=f"{kind}-tiny"), out)
     if kind == "unipic":
         write_words(out, model)
     (out / "golden.json").write_text(json.dumps(golden(kind, model)) + "\n")

@@ -45,11 +45,11 @@ class VerifyGraph(nn.Module):
         return self.verifier(tokens, ids[None].expand(tokens.shape[0], -1, -1)).sigmoid()
 
 
-def export_verifier(verifier: Verifier, narrow: Narrow, path: Path, whole: bool) -> dict:
+def export_verifier(verifier: Verifier, narrow: Narrow, path: Path) -> dict:
     ids = pad([Tokenizer().encode(question) for question in QUESTIONS])
     tokens = torch.randn(2, 64, verifier.model.channels)
     axes = {"tokens": {0: "N"}, "input_ids": {0: "Q", 1: "T"}, "yes": {0: "N", 1: "Q"}}
-    export_graph(VerifyGraph(verifier), {"tokens": tokens, "input_ids": ids}, ["yes"], axes, path, whole)
+    export_graph(VerifyGraph(verifier), {"tokens": tokens, "input_ids": ids}, ["yes"], axes, path)
     picture = count(lambda: verifier.features(tokens[:1]))
     features = verifier.features(tokens[:1])
     question = count(lambda: verifier.answers(features, ids[None, :1]))
@@ -65,11 +65,11 @@ def export_verifier(verifier: Verifier, narrow: Narrow, path: Path, whole: bool)
 
 
 def export(
-    model: MaskedSet, verifier: Verifier, narrow: Narrow, sampling: dict, out: Path, whole: bool = True, **more  # noqa: ANN003
+    model: MaskedSet, verifier: Verifier, narrow: Narrow, sampling: dict, out: Path, **more  # noqa: ANN003
 ) -> None:
     described = family(model, narrow, sampling, out, **more)
     halve(verifier)
-    described.extra["verify"] = export_verifier(verifier.eval(), narrow, out / "verify.onnx", whole)
+    described.extra["verify"] = export_verifier(verifier.eval(), narrow, out / "verify.onnx")
     export_family(described, out)
 
 
@@ -79,7 +79,7 @@ def tiny(out: Path) -> None:
     verifier = Verifier(model, 16)
     for module in (verifier, narrow):
         randomise(module)
-    export(model, verifier, narrow, {**SAMPLING, "stages": 4, "headSteps": 3}, out, whole=False, name="harmon-tiny")
+    export(model, verifier, narrow, {**SAMPLING, "stages": 4, "headSteps": 3}, out, name="harmon-tiny")
     ids = pad([Tokenizer().encode(question) for question in QUESTIONS])
     tokens = torch.randn(2, 64, 4)
     with torch.no_grad():

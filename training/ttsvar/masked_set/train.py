@@ -2,6 +2,7 @@
 
     python -m ttsvar.masked_set.train --minutes 18
     python -m ttsvar.masked_set.train --levels 16 --minutes 18 --out checkpoints/tokenbridge.pt
+    python -m ttsvar.masked_set.train --levels 16 --on checkpoints/mar.pt --minutes 10 --out checkpoints/tokenbridge.pt
 
 Mask ratios are normal about 1 (standard deviation .25), cut to [.7, 1]; 10 % of the prompts are dropped.
 """
@@ -15,7 +16,7 @@ from torch import Tensor
 from ttsvar.latent.codes import TokenPool
 from ttsvar.latent.fit import fit, parser
 from ttsvar.latent.trunk import TOKENS, start_from
-from ttsvar.masked_set.model import MaskedSet, normal_levels, signal
+from ttsvar.masked_set.model import MaskedSet, load, normal_levels, signal
 
 LEVELS = 4
 
@@ -70,17 +71,29 @@ def head_losses(model: MaskedSet, tokens: Tensor, vectors: Tensor, wanted: Tenso
     return F.mse_loss(model.head(noisy, time, vector).float(), noise, reduction="none").mean(1)
 
 
+def stand_on(model: MaskedSet, path: str) -> None:
+    """All but the head are another masked set's, and stay."""
+    base = {name: value for name, value in load(path)[0].state_dict().items() if not name.startswith("head.")}
+    model.load_state_dict(base, strict=False)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith("head."))
+
+
 def main() -> None:
     p = parser(__doc__, "mar")
     p.add_argument("--levels", type=int, default=0, help="of a categorical head; 0: a diffusion head")
+    p.add_argument("--on", default="", help="a trained model whose encoder and decoder stay as they are: only a head is learnt")
     a = p.parse_args()
     torch.manual_seed(a.seed)
     torch.set_num_threads(a.threads)
     pool = TokenPool(a.pool)
     order = channel_order(pool.tokens[:2048])
     model = MaskedSet(pool.channels, None, 96 if a.levels else 192, a.levels, order)
-    start_from(model.trunk, a.start)
-    pool.start_embedding(model.embed, model.trunk)
+    if a.on:
+        stand_on(model, a.on)
+    else:
+        start_from(model.trunk, a.start)
+        pool.start_embedding(model.embed, model.trunk)
 
     def loss() -> Tensor:
         tokens, ids = pool.sample(a.batch)

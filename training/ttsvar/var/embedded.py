@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ttsvar.common.training import load_checkpoint
 from ttsvar.infinity.export import digest
-from ttsvar.infinity.graphs import store_whole
+from ttsvar.infinity.graphs import store_integers
 from ttsvar.infinity.official.placement import Storage
 from ttsvar.var.autoencoder import VqVae
 from ttsvar.var.export import Sampling, Source, export
@@ -39,7 +39,7 @@ def main() -> None:
     what, extra = source(a.model, a.tokenizer, Sampling(guidance=1.5, top_k=200, top_p=0.96))
     content = export(what, a.out, Storage(16), extra)
     for entry in content["graphs"].values():
-        store_whole(a.out / entry["file"])
+        store_integers(a.out / entry["file"])
         entry |= digest(a.out / entry["file"])
     (a.out / "manifest.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(content["verification"])
