@@ -47,14 +47,16 @@ export async function bundle(root, out, home, more = []) {
   writeFileSync(join(out, "chunks", "package.json"), '{ "type": "module" }\n');
 }
 
-/** To a module, `import.meta.url` stays the file that it would be if it were compiled alone. */
+/**
+ * To a module, `import.meta.url` stays the file that it would be if it were compiled alone. And of zod it imports all names
+ * instead of the object that holds them, which would bring messages in fifty languages along.
+ */
 function place(root, home) {
   return ({ path }) => {
     const own = join(home, relative(root, path)).replace(/\.ts$/, ".js");
-    const contents = readFileSync(path, "utf8").replaceAll(
-      "import.meta.url",
-      JSON.stringify(pathToFileURL(own).href),
-    );
+    const contents = readFileSync(path, "utf8")
+      .replaceAll("import.meta.url", JSON.stringify(pathToFileURL(own).href))
+      .replace('import { z } from "zod"', 'import * as z from "zod"');
     return { contents, loader: "ts", resolveDir: dirname(path) };
   };
 }

@@ -23,19 +23,20 @@ export async function compiledClone() {
 
 /** Changes with every file: names, sizes and times of the last change, which nobody can set back. */
 function fingerprint() {
-  const hash = createHash("sha256").update(process.version);
+  let all = process.version;
   const add = (path) => {
     const { size, ctimeMs } = statSync(path);
-    hash.update(`${path}\n${size} ${ctimeMs}\n`);
+    all += `${path}\n${size} ${ctimeMs}\n`;
   };
-  for (const input of inputs) {
-    const path = join(root, input);
-    if (!statSync(path).isDirectory()) add(path);
-    else
-      for (const name of readdirSync(path, { recursive: true }).sort())
-        if (/\.m?[jt]s$/.test(name)) add(join(path, name));
-  }
-  return hash.digest("hex").slice(0, 16);
+  const visit = (folder) => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) visit(path);
+      else if (/\.m?[jt]s$/.test(entry.name)) add(path);
+    }
+  };
+  for (const input of inputs) (input.includes(".") ? add : visit)(`${root}${input}`);
+  return createHash("sha256").update(all).digest("hex").slice(0, 16);
 }
 
 /** Into a folder beside the final one first: two programs may start at once. */

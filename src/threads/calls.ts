@@ -55,7 +55,8 @@ export class Calls {
     } finally {
       if (giveUp) signal?.removeEventListener("abort", giveUp);
       this.#waiting.delete(id);
-      if (this.#waiting.size === 0) this.#worker.unref();
+      // Once ended, whoever ended it may still wait for the thread.
+      if (this.#waiting.size === 0 && !this.#ended) this.#worker.unref();
     }
   }
 

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { openRemote, type Remote } from "../../src/inference/runtime/worker/inference-worker.ts";
+import { openRemote, type Remote, warmThreads } from "../../src/inference/runtime/worker/inference-worker.ts";
 import type { CalculatorMethods } from "../fixtures/worker/calculator.ts";
 
 // The service of this test shares classes with the sources.
@@ -22,6 +22,17 @@ describe("inference worker", () => {
     expect(await two.call("add", 0, 0)).toBe(100);
     expect([...(await two.call("ramp", 4))]).toEqual([0, 1, 2, 3]);
     await two[Symbol.asyncDispose]();
+    await two[Symbol.asyncDispose]();
+  });
+
+  it("opens a service in the thread that was started for it, and tells what is missing only then", async () => {
+    const missing = new URL("../fixtures/worker/nothing.ts", import.meta.url);
+    warmThreads(new Map([["scoring", module]]));
+    warmThreads(new Map([["generator 7", missing]]));
+    const [one, two] = await Promise.all([open(1), open(2)]);
+    expect(await one.call("thread")).toBe(await two.call("thread"));
+    await expect(openRemote(missing, {}, "generator 7")).rejects.toThrow(/nothing/);
+    await one[Symbol.asyncDispose]();
     await two[Symbol.asyncDispose]();
   });
 

@@ -81,6 +81,8 @@ async function searchOne(
   if (jobs !== undefined)
     throw new TtsVarError("USAGE", "--jobs is for many prompts; give them with --prompts");
   const resolved = await resolveFlags(command);
+  const { warmForSearch } = await import("../../assemble/warm-threads.ts");
+  warmForSearch(resolved.config);
   const { planConfig } = await import("../../assemble/open-search.ts");
   const { runPlanned } = await import("../../run/run-planned.ts");
   const { describeSearch } = await import("../search-output.ts");

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
+import { createHash, webcrypto } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, readdir, stat } from "node:fs/promises";
+import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, extname, isAbsolute, join, normalize, relative, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { TtsVarError } from "../../core/errors.ts";
@@ -129,7 +129,10 @@ export async function refusePointer(path: string): Promise<void> {
   );
 }
 
-const known = new Map<string, { readonly stamp: string; readonly sha256: string }>();
+/** Files up to this many bytes are read whole and hashed outside the calling thread, which goes on meanwhile. */
+const AT_ONCE = 16 * 2 ** 20;
+
+const known = new Map<string, { readonly stamp: string; readonly sha256: Promise<string> }>();
 
 /** SHA-256 of a file's content. Remembered as long as size and modification time stay the same. */
 export async function hashFile(path: string): Promise<string> {
@@ -137,11 +140,20 @@ export async function hashFile(path: string): Promise<string> {
   const stamp = `${size}:${mtimeMs}`;
   const cached = known.get(path);
   if (cached?.stamp === stamp) return cached.sha256;
+  const sha256 = size <= AT_ONCE ? hashWhole(path) : hashStream(path);
+  known.set(path, { stamp, sha256 });
+  sha256.catch(() => known.delete(path));
+  return sha256;
+}
+
+async function hashWhole(path: string): Promise<string> {
+  return Buffer.from(await webcrypto.subtle.digest("SHA-256", await readFile(path))).toString("hex");
+}
+
+async function hashStream(path: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  const sha256 = hash.digest("hex");
-  known.set(path, { stamp, sha256 });
-  return sha256;
+  return hash.digest("hex");
 }
 
 /**

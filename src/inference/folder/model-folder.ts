@@ -71,12 +71,7 @@ export async function openModelFolder(dir: string, options: OpenModelOptions = {
     );
   }
   await expectAllListed(path, files, remedy);
-  if (options.verify !== false) {
-    for (const file of files) {
-      const at = await modelFile(path, { file: file.path, of: file.of });
-      await verifyFile(at, file, file.of === undefined ? remedy : sharedRemedy(file.of));
-    }
-  }
+  if (options.verify !== false) await verifyAll(path, files, remedy);
   return {
     dir: path,
     name: manifest.name,
@@ -86,6 +81,22 @@ export async function openModelFolder(dir: string, options: OpenModelOptions = {
     files,
     modelId: manifestIdentity(manifest),
   };
+}
+
+/** Files that are compared at a time. */
+const SIDE_BY_SIDE = 4;
+
+async function verifyAll(dir: string, files: readonly ModelFile[], remedy: string): Promise<void> {
+  for (let start = 0; start < files.length; start += SIDE_BY_SIDE) {
+    const found = await Promise.allSettled(
+      files.slice(start, start + SIDE_BY_SIDE).map(async (file) => {
+        const at = await modelFile(dir, { file: file.path, of: file.of });
+        await verifyFile(at, file, file.of === undefined ? remedy : sharedRemedy(file.of));
+      }),
+    );
+    // The first file that is wrong is the one to tell.
+    for (const result of found) if (result.status === "rejected") throw result.reason;
+  }
 }
 
 /** Exporters build a folder under such a name and rename it when it is complete. */

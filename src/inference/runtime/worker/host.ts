@@ -1,6 +1,7 @@
 /** Entry of the inference worker: loads service modules and answers calls. Runs in its own thread only. */
 import { parentPort } from "node:worker_threads";
 import { answerCall, type Reply } from "../../../threads/calls.ts";
+import { importOnnxRuntime } from "../native.ts";
 import { Moved, type Request, type Service } from "./protocol.ts";
 
 const port = parentPort;
@@ -10,6 +11,10 @@ const services = new Map<number, Service>();
 let opened = 0;
 
 async function answer(request: Exclude<Request, { type: "quit" }>): Promise<unknown> {
+  if (request.type === "warm") {
+    await Promise.all([importOnnxRuntime(), import(request.module)]);
+    return undefined;
+  }
   if (request.type === "open") {
     const module = (await import(request.module)) as { openService(options: unknown): Promise<Service> };
     const key = ++opened;

@@ -80,6 +80,31 @@ export async function quitInference(patienceMs = Number.POSITIVE_INFINITY): Prom
 /** Threads by lane, shared by the services that ask for the same lane and closed with the last of them. */
 const lanes = new Map<string, { readonly worker: InferenceWorker; users: number }>();
 
+export type Lane = `generator ${number}` | "scoring";
+
+/** The thread of a lane, started where there is none. */
+function laneOf(lane: Lane): { readonly worker: InferenceWorker; users: number } {
+  const held = lanes.get(lane);
+  if (held?.worker.alive) return held;
+  const started = { worker: new InferenceWorker(`tts-var ${lane}`), users: 0 };
+  lanes.set(lane, started);
+  return started;
+}
+
+/**
+ * Starts threads and loads the runtime there, for whoever will open models in this process but has to check first what he was
+ * given. Threads that stay unused end with the program.
+ *
+ * @param modules module that services of each lane will come from
+ */
+export function warmThreads(modules: ReadonlyMap<Lane, URL>): void {
+  for (const [lane, { href: module }] of modules) {
+    const warmed = laneOf(lane).worker.request({ type: "warm", module });
+    // What is missing is told when a model is opened.
+    warmed.catch(() => undefined);
+  }
+}
+
 /**
  * Opens a service in a worker thread. ONNX Runtime computes on the thread that calls it; in a worker, progress and
  * Ctrl-C stay alive, and services of different lanes overlap.
@@ -92,12 +117,10 @@ const lanes = new Map<string, { readonly worker: InferenceWorker; users: number 
 export async function openRemote<M extends Methods>(
   module: URL,
   options: unknown,
-  lane: `generator ${number}` | "scoring",
+  lane: Lane,
 ): Promise<Remote<M>> {
-  let held = lanes.get(lane);
-  if (!held?.worker.alive) held = { worker: new InferenceWorker(`tts-var ${lane}`), users: 0 };
+  const held = laneOf(lane);
   const { worker } = held;
-  lanes.set(lane, held);
   held.users++;
   const leave = async (): Promise<void> => {
     if (--held.users > 0) return;

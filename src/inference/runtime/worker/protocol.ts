@@ -18,6 +18,8 @@ export type Request =
       readonly args: readonly unknown[];
     }
   | { readonly id: number; readonly type: "close"; readonly service: number }
+  /** Loads the runtime and the module of a service that will soon be opened. */
+  | { readonly id: number; readonly type: "warm"; readonly module: string }
   /** Ends the thread as soon as it computes nothing; there is no answer. */
   | { readonly id: number; readonly type: "quit" };
 
