@@ -1,7 +1,7 @@
-import type { OverlayOptions } from "sharp";
 import type { CandidateId } from "../core/ids.ts";
 import type { RgbImage } from "../core/image.ts";
 import { digits, escapeHtml, shortened } from "./html.ts";
+import { putOn, whitePage } from "./page.ts";
 import { chosenCells, type ReportCell, type ReportModel, type ReportStage } from "./report-model.ts";
 
 /** Pixels. */
@@ -74,30 +74,18 @@ export async function renderContactSheet(sheet: ContactSheet): Promise<Buffer> {
   const used = Math.max(1, ...blocks.map(({ places }) => Math.min(columns, places.length)));
   const left = leftOf(sheet.model);
   const width = Math.max(left + used * (side + GAP) + GAP, 560);
-  const overlay = async (image: RgbImage, { x, y }: Place): Promise<OverlayOptions> => {
-    const raw = { width: image.width, height: image.height, channels: 3 as const };
-    // Enlarged without smoothing, so that a small preview looks like what the reward saw.
-    const { data, info } = await sharp(image.data, { raw })
-      .resize(side, side, {
-        kernel: image.width <= side ? "nearest" : "lanczos3",
-        fit: "contain",
-        background: "#ffffff",
-      })
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    return { input: data, raw: info, left: x, top: y };
-  };
-  const overlays = await Promise.all(
+  const page = whitePage(width, height);
+  await Promise.all(
     blocks.flatMap(({ row, places }) =>
-      places.flatMap((place) => {
-        const image = sheet.images.get(sheetKey(row.stage, place.cell.id));
-        return image ? [overlay(image, place)] : [];
+      places.flatMap(({ cell, x, y }) => {
+        const image = sheet.images.get(sheetKey(row.stage, cell.id));
+        return image ? [putOn(page, image, { x, y, side })] : [];
       }),
     ),
   );
-  overlays.push({ input: Buffer.from(drawLabels(sheet, blocks, side, width, height)), left: 0, top: 0 });
-  return sharp({ create: { width, height, channels: 3, background: "#ffffff" } })
-    .composite(overlays)
+  const labels = Buffer.from(drawLabels(sheet, blocks, side, width, height));
+  return sharp(page.data, { raw: { width, height, channels: 3 } })
+    .composite([{ input: labels, left: 0, top: 0 }])
     .png({ palette: false })
     .toBuffer();
 }
