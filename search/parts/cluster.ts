@@ -36,11 +36,20 @@ export function clusterCentres(
   const points = order.map((row) => Array.from(rowOf(features, row)));
   const bad = points.findIndex((point) => !point.every(Number.isFinite));
   if (bad >= 0) throw new RangeError(`features of candidate ${ids[order[bad]!]} are not finite`);
+  // Nothing tells them apart, as in every dry run: the first ones, without a distance measured.
+  if (points.every((point) => sameVector(point, points[0]!))) {
+    const picks = order.slice(0, count).sort((a, b) => a - b);
+    return { picks, labels: ids.map(() => 0) };
+  }
   const kept = fill(points, count > 1 ? representatives(points, count, stream) : [medoid(points)], count);
   const picks = kept.map((place) => order[place]!).sort((a, b) => a - b);
   const centres = picks.map((row) => rowOf(features, row));
   const labels = ids.map((_, row) => nearest(rowOf(features, row), centres));
   return { picks, labels };
+}
+
+function sameVector(a: readonly number[], b: readonly number[]): boolean {
+  return a.every((value, axis) => value === b[axis]);
 }
 
 /** Places of the members nearest the centres of a k-means clustering; at most `count`. */

@@ -22,13 +22,10 @@ export function principalAxis(
     centred[index] = rows[index]! - mean[index % channels]!;
   }
   let axis = startAxis(centred, count, channels);
+  const weights = new Float64Array(count);
   for (let iteration = 0; iteration < ITERATIONS; iteration++) {
-    const next = new Float64Array(channels);
-    for (let row = 0; row < count; row++) {
-      const values = centred.subarray(row * channels, (row + 1) * channels);
-      const weight = dot(values, axis);
-      for (let channel = 0; channel < channels; channel++) next[channel]! += weight * values[channel]!;
-    }
+    products(centred, axis, weights);
+    const next = weightedSum(centred, weights, channels);
     const length = Math.sqrt(dot(next, next));
     if (length === 0) return { axis: new Float64Array(channels), mean };
     for (let channel = 0; channel < channels; channel++) next[channel]! /= length;
@@ -37,6 +34,55 @@ export function principalAxis(
     if (turned < TOLERANCE) break;
   }
   return { axis, mean };
+}
+
+/** Dot product of every row with `axis`. Four sums at a time, each in its own order: one alone waits for its last addition. */
+function products(rows: Float64Array, axis: Float64Array, into: Float64Array): void {
+  const { length: channels } = axis;
+  let row = 0;
+  for (; row + 4 <= into.length; row += 4) {
+    let [a, b, c, d] = [0, 0, 0, 0];
+    const [first, second] = [row * channels, (row + 1) * channels];
+    const [third, fourth] = [second + channels, second + 2 * channels];
+    for (let channel = 0; channel < channels; channel++) {
+      const along = axis[channel]!;
+      a += rows[first + channel]! * along;
+      b += rows[second + channel]! * along;
+      c += rows[third + channel]! * along;
+      d += rows[fourth + channel]! * along;
+    }
+    into[row] = a;
+    into[row + 1] = b;
+    into[row + 2] = c;
+    into[row + 3] = d;
+  }
+  for (; row < into.length; row++) {
+    into[row] = dot(rows.subarray(row * channels, (row + 1) * channels), axis);
+  }
+}
+
+/** Sum of all rows by weight, added in their order. */
+function weightedSum(rows: Float64Array, weights: Float64Array, channels: number): Float64Array {
+  const sum = new Float64Array(channels);
+  let row = 0;
+  for (; row + 4 <= weights.length; row += 4) {
+    const [p, q, r, s] = [weights[row]!, weights[row + 1]!, weights[row + 2]!, weights[row + 3]!];
+    const start = row * channels;
+    for (let channel = 0; channel < channels; channel++) {
+      const at = start + channel;
+      let total = sum[channel]!;
+      total += p * rows[at]!;
+      total += q * rows[at + channels]!;
+      total += r * rows[at + 2 * channels]!;
+      sum[channel] = total + s * rows[at + 3 * channels]!;
+    }
+  }
+  for (; row < weights.length; row++) {
+    const weight = weights[row]!;
+    const start = row * channels;
+    for (let channel = 0; channel < channels; channel++) sum[channel]! += weight * rows[start + channel]!;
+  }
+  return sum;
 }
 
 /** The longest centred row: never orthogonal to all of the variance, unlike a constant start. */

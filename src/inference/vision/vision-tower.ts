@@ -16,6 +16,8 @@ export interface VisionTower extends AsyncDisposable {
   embed(images: readonly RgbImage[]): Promise<Float64Array[]>;
 }
 
+/** Images that wait at the graph. */
+const WAITING = 4;
 const patchTokens = "last_hidden_state";
 
 /** Opens `onnx/vision_model.onnx`; `image_embeds` (CLIP) or `pooler_output` (SigLIP) is its embedding. */
@@ -27,13 +29,21 @@ export async function openVisionTower(
   const graph = await openGraph(join(dir, "onnx", "vision_model.onnx"), load);
   const output = outputOf(graph, ["image_embeds", "pooler_output"]);
 
-  /** One image at a time: a row's bits could otherwise depend on the number of rows (see decision record 0003). */
+  /**
+   * One image at a time: a row's bits could otherwise depend on the number of rows (see decision record 0003). The next ones
+   * wait at the graph, so that they are prepared while one is computed.
+   */
   async function run(images: readonly RgbImage[], fetches: readonly string[]): Promise<Tensor[]> {
-    const rows: Record<string, Tensor>[] = [];
-    for (const image of images) {
-      rows.push(await graph.run({ pixel_values: toPixelValues([image], transform) }, fetches));
+    const rows: Promise<Record<string, Tensor>>[] = [];
+    for (const [index, image] of images.entries()) {
+      await rows[index - WAITING];
+      const row = graph.run({ pixel_values: toPixelValues([image], transform) }, fetches);
+      // Whoever waits for an earlier one hears of its failure first.
+      row.catch(() => undefined);
+      rows.push(row);
     }
-    return fetches.map((name) => stackTensors(rows.map((row) => row[name]!)));
+    const done = await Promise.all(rows);
+    return fetches.map((name) => stackTensors(done.map((row) => row[name]!)));
   }
 
   return {
