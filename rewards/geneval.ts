@@ -84,6 +84,7 @@ function traitsOf(modelId: string, flops: number, settings: GenevalOptions): Rew
     name: "geneval",
     version: `2+${settings.threshold}+${settings.countingThreshold}+${modelId}`,
     ...facts.geneval,
+    atoms: true,
     flops,
     modelId,
   };

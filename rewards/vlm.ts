@@ -125,5 +125,12 @@ function detailsOf(atoms: readonly Atom[]): Record<string, unknown> {
 function traitsOf(settings: VlmOptions): RewardTraits {
   const { questions, aggregate, model, flops } = settings;
   const asked = questions === undefined ? settings.question : JSON.stringify([aggregate, questions]);
-  return { name: "vlm", version: `1+${model}+${asked}`, ...facts.vlm, flops, modelId: endpointId(settings) };
+  return {
+    name: "vlm",
+    version: `1+${model}+${asked}`,
+    ...facts.vlm,
+    ...(questions === undefined ? {} : { atoms: true }),
+    flops,
+    modelId: endpointId(settings),
+  };
 }

@@ -93,6 +93,12 @@ export const strategies: readonly StrategyEntry[] = [
     async () => (await import("./polish.ts")).polish,
   ),
   entry(
+    "route",
+    "the best sample drawn anew from the scale that its failed questions point to, until none fails",
+    "this project; EPIC and RAISE 2026 (moves by failed predicate)",
+    async () => (await import("./route.ts")).route,
+  ),
+  entry(
     "spread",
     "best of n that differ most in their coarse tokens, out of a pool that costs little",
     "this project; Gonzalez 1985 (farthest point)",

@@ -7,6 +7,7 @@ export { type OpenSearch, openSearch, type PlannedSearch, planConfig } from "./a
 export { type ConfigSources, type ResolvedConfig, resolveConfig, resolveRecipe } from "./config/resolve.ts";
 export type { SearchConfig, SearchRecipe } from "./config/schema.ts";
 // Reading what a run wrote.
+export type { Atom } from "./core/benchmark.ts";
 export type { Spending } from "./core/budget.ts";
 export type { Calibration, ScaleCalibration } from "./core/calibration.ts";
 // Values: images, tensors, randomness, identities, errors.
@@ -53,6 +54,7 @@ export {
 } from "./core/plugin.ts";
 // Writing a strategy: the verbs of search programs.
 export {
+  atoms,
   branch,
   features,
   type Population,

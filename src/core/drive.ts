@@ -42,6 +42,9 @@ export function book(ledger: Ledger, action: SearchAction): Booked {
       const { view, score } = ledger.score(population, action.rows, action.reward, action.view);
       return booked(population, view, score);
     }
+    case "atoms":
+      ledger.atoms(population, action.reward, action.view);
+      return booked(population);
     case "features":
       return booked(population, ledger.features(population, action.view));
     case "tokens":

@@ -16,8 +16,8 @@ export interface DryRun {
 }
 
 /**
- * Prices a strategy by running its program on blank observations: equal scores, zero features, tokens of zeros and no
- * signals. Nothing is loaded or computed. The price is exact for programs whose actions do not depend on what they see,
+ * Prices a strategy by running its program on blank observations: equal scores without atoms, zero features, tokens of
+ * zeros and no signals. Nothing is loaded or computed. The price is exact for programs whose actions do not depend on what they see,
  * and an upper bound for those that stop early on good scores.
  *
  * The limit is not enforced here (compare `spending.total` with it), but `space.remaining()` counts down from it, so
@@ -44,6 +44,7 @@ function blankWitness(kind: TokenKind): Witness {
   return {
     signals: ({ next }) => ({ tokenHash: next.ids.map(() => ""), values: {} }),
     scores: ({ action }) => new Float64Array("rows" in action ? action.rows.length : 0).fill(dryScore),
+    atoms: ({ next: { ids } }) => ids.map(() => []),
     features: ({ next: { ids } }) => ({ dims: [ids.length, 1], data: new Float32Array(ids.length) }),
     tokens: ({ next }) => next.ids.map(() => blank),
   };

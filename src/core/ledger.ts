@@ -27,8 +27,8 @@ export interface LedgerRow {
  *
  * Prices: the prompt once; a stage once per candidate, or once in all for shared stages; a refinement its share of the
  * stage per candidate; a view once per (candidate, stage, size, look, quality), shared by rewards and features; a score once per
- * view and reward; features per candidate each time they are asked for; reading tokens, selecting, branching, going back
- * and releasing nothing.
+ * view and reward; features per candidate each time they are asked for; reading tokens and atoms, selecting, branching,
+ * going back and releasing nothing.
  */
 export class Ledger {
   readonly rows: readonly LedgerRow[];
@@ -144,6 +144,17 @@ export class Ledger {
     this.#row(population).scores += missing.length;
     this.#charge("reward", missing.length * price, population.stage - 1);
     return { view: looks, score: missing };
+  }
+
+  /** Books a look at what scores are made of, which costs nothing: they are at hand. */
+  atoms(population: Population, reward: string, view: View): void {
+    this.#expectLive(population);
+    for (const id of population.ids) {
+      if (this.#scored.has(`${viewKey(id, population.stage, view)} ${reward}`)) continue;
+      throw new RangeError(
+        `candidate ${id} was not scored with ${reward} in this view: score it before its atoms`,
+      );
+    }
   }
 
   /** Books feature vectors of all candidates, with the views that they need; returns the rows to look at. */

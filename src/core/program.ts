@@ -1,5 +1,5 @@
-import type { StageSignals, View } from "./generator.ts";
-import { FULL_VIEW } from "./generator.ts";
+import type { Atom } from "./benchmark.ts";
+import { FULL_VIEW, type StageSignals, type View } from "./generator.ts";
 import type { CandidateId } from "./ids.ts";
 import type { Tensor } from "./tensor.ts";
 import type { Tokens } from "./tokens.ts";
@@ -35,6 +35,7 @@ export type SearchAction =
       readonly reward: string;
       readonly view: View;
     }
+  | { readonly type: "atoms"; readonly population: Population; readonly reward: string; readonly view: View }
   | { readonly type: "features"; readonly population: Population; readonly view: View }
   | { readonly type: "tokens"; readonly population: Population }
   | {
@@ -53,6 +54,7 @@ export interface Sights {
   readonly nothing: null;
   readonly signals: StageSignals;
   readonly scores: Float64Array;
+  readonly atoms: readonly (readonly Atom[])[];
   readonly features: Tensor;
   readonly tokens: readonly Tokens[];
 }
@@ -65,17 +67,13 @@ export const SIGHT_OF = {
   refine: "signals",
   rewind: "nothing",
   score: "scores",
+  atoms: "atoms",
   features: "features",
   tokens: "tokens",
   select: "nothing",
   branch: "nothing",
   release: "nothing",
 } as const satisfies Record<SearchAction["type"], Sight>;
-
-/** Verbs that show one kind of sight. */
-export type VerbOf<Kind extends Sight> = {
-  [Verb in SearchAction["type"]]: (typeof SIGHT_OF)[Verb] extends Kind ? Verb : never;
-}[SearchAction["type"]];
 
 /** The answer to an action: the population that it concerns or leads to, and what was seen. */
 export interface SearchObservation {
@@ -153,6 +151,14 @@ export function* score(
 ): SearchProgram<Float64Array> {
   const { view = FULL_VIEW, rows = population.ids.map((_, row) => row) } = options;
   return (yield* ask({ type: "score", population, rows, reward, view })).seen;
+}
+
+/**
+ * What scores that were asked for are made of, by candidate: the reward's questions with their answers. They are at hand, so
+ * reading them costs nothing. For rewards whose traits have `atoms`; a dry run has none to tell: its lists are empty.
+ */
+export function* atoms(population: Population, reward: string, { view = FULL_VIEW }: ObserveOptions = {}) {
+  return (yield* ask({ type: "atoms", population, reward, view })).seen;
 }
 
 /** Looks at all candidates (once each) and extracts one feature vector per candidate: [width, dim]. */

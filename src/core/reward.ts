@@ -43,6 +43,8 @@ export interface RewardTraits {
   readonly flops: number;
   readonly license: string;
   readonly source: string;
+  /** Whether its details tell `atoms`: the questions that a score is made of, each with its answer (`Atom`). */
+  readonly atoms?: boolean;
   /** Identifier of the weights behind the reward; a judge with the same identifier is not independent. */
   readonly modelId?: string;
 }

@@ -1,9 +1,15 @@
+import type { Atom } from "./benchmark.ts";
 import type { Spending } from "./budget.ts";
 import type { View } from "./generator.ts";
 import type { CandidateId } from "./ids.ts";
-import type { VerbOf, Why } from "./program.ts";
+import type { SearchAction, SIGHT_OF, Sight, Why } from "./program.ts";
 import type { TaskRecord } from "./task.ts";
 import type { TokenKind } from "./tokens.ts";
+
+/** Verbs that show one kind of sight. */
+export type VerbOf<Kind extends Sight> = {
+  [Verb in SearchAction["type"]]: (typeof SIGHT_OF)[Verb] extends Kind ? Verb : never;
+}[SearchAction["type"]];
 
 /**
  * One line of `trace.jsonl`. Equal configuration, seed and models give byte-identical traces; anything that depends on
@@ -51,6 +57,17 @@ export type TraceEvent =
       readonly view: View;
       readonly ids: readonly CandidateId[];
       readonly raw: readonly number[];
+    }
+  | {
+      /** What scores are made of, where a strategy asked. */
+      readonly type: "atoms";
+      readonly population: number;
+      readonly stage: number;
+      readonly reward: string;
+      readonly view: View;
+      readonly ids: readonly CandidateId[];
+      /** By candidate. */
+      readonly atoms: readonly (readonly Atom[])[];
     }
   | {
       readonly type: "features";

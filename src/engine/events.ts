@@ -1,19 +1,12 @@
 import type { Spending } from "../core/budget.ts";
 import type { Booked } from "../core/drive.ts";
 import type { GeneratorTraits, StageSignals } from "../core/generator.ts";
-import {
-  type SearchOutcome,
-  SIGHT_OF,
-  type Sight,
-  type Sights,
-  type VerbOf,
-  type Why,
-} from "../core/program.ts";
+import { type SearchOutcome, SIGHT_OF, type Sight, type Sights, type Why } from "../core/program.ts";
 import type { Reward } from "../core/reward.ts";
 import { recordTask, type Task } from "../core/task.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { bytesOfTokens, TOKEN_DTYPES, type TokenKind, type Tokens, tokensOfBytes } from "../core/tokens.ts";
-import type { TraceEvent } from "../core/trace.ts";
+import type { TraceEvent, VerbOf } from "../core/trace.ts";
 
 /**
  * Builds trace events from booked actions and what was seen of them. Live runs and replays build them with the same
@@ -39,6 +32,10 @@ export function eventOf({ action, next }: Booked, seen: Sights[Sight], run: Tell
       // Higher is better for strategies; a trace keeps scores as the reward gave them.
       const raw = Array.from(oriented(seen as Float64Array, run.rewards[reward]!));
       return { type: "scores", population: key, stage, reward, view, ids: scored, raw };
+    }
+    case "atoms": {
+      const { reward, view } = action;
+      return { type: "atoms", population: key, stage, reward, view, ids, atoms: seen as Sights["atoms"] };
     }
     case "features": {
       const { dims, data } = seen as Tensor;

@@ -1,3 +1,4 @@
+import type { Atom } from "../core/benchmark.ts";
 import { TtsVarError } from "../core/errors.ts";
 import { type Picture, stillOf } from "../core/generator.ts";
 import type { CandidateId } from "../core/ids.ts";
@@ -63,6 +64,38 @@ export async function scorePictures(
     raw[index] = value;
   }
   return { raw, details: answer.details ?? batch.map(() => undefined) };
+}
+
+/**
+ * The atoms that a reward told with a score.
+ *
+ * @throws REWARD_FAILED when its details have none, or are no questions with probabilities
+ */
+export function atomsOf(
+  detail: Readonly<Record<string, unknown>> | undefined,
+  reward: string,
+  id: CandidateId,
+): readonly Atom[] {
+  const atoms = detail?.["atoms"];
+  if (Array.isArray(atoms) && atoms.length > 0 && atoms.every(isAtom)) return atoms;
+  throw new TtsVarError(
+    "REWARD_FAILED",
+    `reward ${reward} gave no atoms for candidate ${id}; its details must have atoms: [{question, expected, skill, parent, p}], ` +
+      "p from 0 to 1, parent places of earlier ones",
+    { details: { reward, candidate: id } },
+  );
+}
+
+function isAtom(value: unknown, at: number): value is Atom {
+  const { question, expected, skill, parent, p } = (value ?? {}) as Partial<Record<keyof Atom, unknown>>;
+  return (
+    [question, expected, skill].every((text) => typeof text === "string") &&
+    Array.isArray(parent) &&
+    parent.every((other) => Number.isInteger(other) && other >= 0 && other < at) &&
+    typeof p === "number" &&
+    p >= 0 &&
+    p <= 1
+  );
 }
 
 /**

@@ -16,7 +16,7 @@ import { type Task, toDraw } from "../core/task.ts";
 import type { Tokens } from "../core/tokens.ts";
 import { oriented } from "./events.ts";
 import type { FeatureSource } from "./feature-source.ts";
-import { extractVectors, scorePictures } from "./measure.ts";
+import { atomsOf, extractVectors, scorePictures } from "./measure.ts";
 import type { SearchTimer } from "./observer.ts";
 
 export interface Models {
@@ -113,6 +113,8 @@ export class ModelsWitness {
       }
       case "score":
         return this.#score(booked as Booked<ActionOf<"score">>);
+      case "atoms":
+        return this.#atoms(action);
       case "features":
         return this.#features(booked as Booked<ActionOf<"features">>);
       case "tokens":
@@ -152,6 +154,10 @@ export class ModelsWitness {
     const raw = reward.among?.(known.map(({ detail }) => detail)) ?? known.map((score) => score.raw);
     if (reward.among) keys.forEach((key, at) => void this.#scores.set(key, { ...known[at]!, raw: raw[at]! }));
     return oriented(raw, reward);
+  }
+
+  #atoms({ population: { ids, stage }, reward, view }: ActionOf<"atoms">): Sights["atoms"] {
+    return ids.map((id) => atomsOf(this.#scores.get(scoreKey(id, stage, view, reward))?.detail, reward, id));
   }
 
   async #features({ action, view: looks }: Booked<ActionOf<"features">>) {

@@ -104,10 +104,12 @@ export function createSpace(input: PlanInput, remaining: (limit: number) => numb
  */
 export function planSearch(input: PlanInput): SearchPlan {
   const space = createSpace(input, (limit) => limit);
-  const { rows, spending } = dryRun(input.strategy, space, ({ action: { type } }) => {
+  const { rows, spending } = dryRun(input.strategy, space, ({ action }) => {
+    const { type } = action;
     if ((type === "refine" || type === "rewind") && !space.can.includes(type)) {
       throw new TtsVarError("CONFIG_INVALID", `the strategy wants to ${type}, which this generator cannot`);
     }
+    if (action.type === "atoms") expectAtoms(input.rewards, action.reward);
   });
   const { unit } = space.cost;
   if (spending.total > space.limit * (1 + 1e-9)) {
@@ -143,6 +145,15 @@ export function planSearch(input: PlanInput): SearchPlan {
     total: spending.total / unit,
     memory: memoryOf(input, space),
   };
+}
+
+function expectAtoms(rewards: PlanInput["rewards"], name: string): void {
+  if (rewards[name]?.atoms) return;
+  throw new TtsVarError(
+    "CONFIG_INVALID",
+    `the strategy asks which questions a picture fails, but reward ${name} gives one number; use one that tells them ` +
+      "(`atoms` in its traits): --reward geneval, vlm with its option `questions`, or one of your own",
+  );
 }
 
 function memoryOf(input: PlanInput, space: SearchSpace): MemoryPlan | null {

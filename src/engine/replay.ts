@@ -72,6 +72,8 @@ function recall(
   switch (recorded.type) {
     case "scores":
       return oriented(recorded.raw, rewards[(action as ActionOf<"score">).reward]!);
+    case "atoms":
+      return recorded.atoms;
     case "features":
       return recordedFeatures(recorded);
     case "tokens":
@@ -86,6 +88,7 @@ const NOTHING: Sights = {
   nothing: null,
   signals: { tokenHash: [], values: {} },
   scores: new Float64Array(),
+  atoms: [],
   features: { dims: [], data: new Float32Array() },
   tokens: [],
 };

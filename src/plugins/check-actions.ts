@@ -43,6 +43,12 @@ export class ActionChecks {
           this.#unknownReward(action.reward) ??
           this.#badView(action.view)
         );
+      case "atoms":
+        return (
+          this.#tooEarly(stage, action.type) ??
+          this.#unknownReward(action.reward) ??
+          this.#badView(action.view)
+        );
       case "features":
         return this.#tooEarly(stage, action.type) ?? this.#badView(action.view);
       case "tokens":

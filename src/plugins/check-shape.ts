@@ -24,6 +24,7 @@ export const rewardShape = z.object({
   flops,
   license: z.string().optional(),
   source: z.string().optional(),
+  atoms: z.boolean().optional(),
   modelId: z.string().optional(),
   maxBatch: z.int().positive().optional(),
   timeoutMs,

@@ -85,6 +85,7 @@ function completeReward(
     flops: draft.flops ?? 0,
     license: draft.license ?? "not stated",
     source: draft.source ?? defaults.source,
+    ...(draft.atoms === undefined ? {} : { atoms: draft.atoms }),
     ...(draft.modelId === undefined ? {} : { modelId: draft.modelId }),
     ...(draft.maxBatch === undefined ? {} : { maxBatch: draft.maxBatch }),
     ...(draft.timeoutMs === undefined ? {} : { timeoutMs: draft.timeoutMs }),

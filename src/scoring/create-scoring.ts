@@ -118,6 +118,7 @@ const traitNames = [
   "flops",
   "license",
   "source",
+  "atoms",
   "modelId",
   "maxBatch",
   "timeoutMs",

@@ -215,12 +215,17 @@ function planInputOf(request: CreateRequest, strategy: SearchFunction): PlanInpu
   };
 }
 
-/** A loop elsewhere keeps its tokens to itself. */
+/** A loop elsewhere keeps its tokens to itself, and answers with scores alone. */
 function expectDecidable(input: PlanInput): void {
   dryRun(
     input.strategy,
     createSpace(input, (limit) => limit),
     ({ action }) => {
+      if (action.type === "atoms") {
+        throw invalid(
+          "the strategy asks what scores are made of, which loops do not tell; choose another one",
+        );
+      }
       if (action.type !== "tokens") return;
       throw invalid(
         "the strategy compares tokens, which only this program's own generators show; choose another one",

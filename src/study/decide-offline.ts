@@ -56,6 +56,8 @@ function expectRecorded({ action, next }: Booked, tree: Tree): void {
     case "tokens":
     case "release":
       return;
+    case "atoms":
+      throw new NotRecorded("the tree has no atoms");
     default:
       throw new NotRecorded(`the strategy draws candidates anew (${action.type})`);
   }
@@ -75,6 +77,9 @@ function treeWitness(tree: Tree, input: PlanInput, knowsFeatures: boolean): Witn
         rows.map((row) => recorded[roots[row]!]!),
         input.rewards[reward]!,
       );
+    },
+    atoms() {
+      throw new NotRecorded("the tree has no atoms");
     },
     features({ action }) {
       const { population, view } = action as ActionOf<"features">;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Atom } from "../core/benchmark.ts";
 import type { Calibration } from "../core/calibration.ts";
 import type { Generator } from "../core/generator.ts";
 import type { RgbImage } from "../core/image.ts";
@@ -103,8 +104,24 @@ function rewardOf(score: Reward["score"]): Reward {
     flops: 100,
     license: "MIT",
     source: "how near a picture is to the best one",
-    score,
+    atoms: true,
+    async score(batch, context) {
+      const { scores } = await score(batch, context);
+      const details = Array.from(scores, (near) => ({ atoms: [atomOf(near!)] }));
+      return { scores, details };
+    },
     async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** How near as a question, of a skill that strategies treat of its own. */
+function atomOf(near: number): Atom {
+  return {
+    question: "Is it the best picture?",
+    expected: "yes",
+    skill: near > 0.5 ? "color" : "object",
+    parent: [],
+    p: Number(near >= 1),
   };
 }
 

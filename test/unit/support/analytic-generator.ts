@@ -128,11 +128,15 @@ export function analyticReward(
     flops: 300,
     license: "MIT",
     source: "analytic",
-    score: (batch) => ({ scores: batch.map(rule) }),
+    atoms: true,
+    score: (batch) => ({ scores: batch.map(rule), details: batch.map(() => ({ atoms: [neverEnough] })) }),
     [Symbol.asyncDispose]: async () => {},
     ...traits,
   };
 }
+
+/** What no picture has, so that strategies which repair what fails go on for as long as they can. */
+const neverEnough = { question: "Is it enough?", expected: "yes", skill: "object", parent: [], p: 0 };
 
 /** The draws themselves as features, padded with zeros. */
 export const analyticFeatures = {
