@@ -41,6 +41,10 @@ function editing(generator: Generator, source: RgbImage): Generator {
 }
 describeSampler("discrete diffusion", () => open("vq-ddm"), { prompts, otherSettings });
 describeSampler("anti-diagonals", () => open("nar"), { prompts, otherSettings });
+describeSampler("planes of a clip", () => open("nar-video"), {
+  prompts: ["a red car moving right", "a blue dog moving up"],
+  otherSettings,
+});
 describeSampler("raster", () => open("raster"), { prompts, otherSettings: { temperature: 3 } });
 describeSampler("flow by cells", () => open("xar"), { prompts, otherSettings });
 describeSampler("masked set", () => open("mar"), { prompts, otherSettings: { order: "raster" } });
@@ -124,33 +128,40 @@ describe("canvas families against PyTorch", () => {
     }
   });
 
-  it.each(["nar", "raster"] as const)("%s: a pass over what is known, averaged over heads", async (name) => {
-    const golden = goldenOf<Golden<"codes" | "order" | "positions" | "logits">>(name);
-    const groups = stagesOf(name === "nar" ? "diagonal" : "raster", 8).flat();
-    const order = groups.flatMap(({ positions }) => positions);
-    expect(order).toEqual(golden.order.values);
-    const entries = golden.logits.shape[1]!;
-    await withGraphs(name, golden, ["step"], async ([text], step) => {
-      for (const [index, position] of golden.positions.values.entries()) {
-        const group = groups.find(({ positions }) => positions.includes(position))!;
-        const sources = group.sources[group.positions.indexOf(position)]!;
-        const known = order.slice(0, order.indexOf(group.positions[0]!));
-        const codes = [entries, ...known.map((at) => golden.codes.values[at]!)];
-        const at = sources.map((place) => Math.max(0, place));
-        const { logits } = await step!.run({
-          codes: { dims: [1, codes.length], data: BigInt64Array.from(codes, BigInt) },
-          at: { dims: [at.length], data: BigInt64Array.from(at, BigInt) },
-          ...text!,
-        });
-        const heads = [...sources.keys()].filter((head) => sources[head]! >= 0);
-        const mean = Array.from({ length: entries }, (_, entry) =>
-          heads.reduce((sum, head) => sum + logits!.data[(head * at.length + head) * entries + entry]!, 0),
-        ).map((sum) => sum / heads.length);
-        const expected = golden.logits.values.slice(index * entries, (index + 1) * entries);
-        expect(worst(mean, expected)).toBeLessThan(1e-4);
-      }
-    });
-  });
+  it.each(["nar", "nar-video", "raster"] as const)(
+    "%s: a pass over what is known, averaged over heads",
+    async (name) => {
+      const golden = goldenOf<Golden<"codes" | "order" | "positions" | "logits">>(name);
+      const groups = stagesOf(
+        name === "raster" ? "raster" : "diagonal",
+        8,
+        name === "nar-video" ? 3 : 1,
+      ).flat();
+      const order = groups.flatMap(({ positions }) => positions);
+      expect(order).toEqual(golden.order.values);
+      const entries = golden.logits.shape[1]!;
+      await withGraphs(name, golden, ["step"], async ([text], step) => {
+        for (const [index, position] of golden.positions.values.entries()) {
+          const group = groups.find(({ positions }) => positions.includes(position))!;
+          const sources = group.sources[group.positions.indexOf(position)]!;
+          const known = order.slice(0, order.indexOf(group.positions[0]!));
+          const codes = [entries, ...known.map((at) => golden.codes.values[at]!)];
+          const at = sources.map((place) => Math.max(0, place));
+          const { logits } = await step!.run({
+            codes: { dims: [1, codes.length], data: BigInt64Array.from(codes, BigInt) },
+            at: { dims: [at.length], data: BigInt64Array.from(at, BigInt) },
+            ...text!,
+          });
+          const heads = [...sources.keys()].filter((head) => sources[head]! >= 0);
+          const mean = Array.from({ length: entries }, (_, entry) =>
+            heads.reduce((sum, head) => sum + logits!.data[(head * at.length + head) * entries + entry]!, 0),
+          ).map((sum) => sum / heads.length);
+          const expected = golden.logits.values.slice(index * entries, (index + 1) * entries);
+          expect(worst(mean, expected)).toBeLessThan(1e-4);
+        }
+      });
+    },
+  );
 
   it("masked set: the decoder's vectors, noise of a token, a step of its diffusion", async () => {
     const golden = goldenOf<

@@ -38,6 +38,8 @@ def test_schedules_are_those_of_the_papers() -> None:
     assert reveals(64, 12) == [1, 2, 2, 4, 5, 5, 7, 6, 8, 8, 8, 8]
     counts = torch.bincount(sequence("diagonal")[1]).tolist()
     assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5, 4, 3, 2, 1]
+    planes = torch.bincount(sequence("diagonal", 4)[1]).tolist()
+    assert planes == [1, 3, 6, 10, 14, 18, 22, 26, 28, 28, 26, 22, 18, 14, 10, 6, 3, 1]
     assert times(4) == pytest.approx([1, 0.68, 0.36, 0.04, 0])
     ratio = mask_ratio(500)
     assert ratio.min() >= 0.7 and ratio.max() <= 1
@@ -56,18 +58,18 @@ def test_a_strided_posterior_is_the_chain_of_small_steps() -> None:
     torch.testing.assert_close(chained, direct, rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("grouping", GROUPINGS)
-def test_ordered_groups_see_earlier_groups_only(grouping: str) -> None:
+@pytest.mark.parametrize(("grouping", "frames"), [*((g, 1) for g in GROUPINGS), ("diagonal", 2)])
+def test_ordered_groups_see_earlier_groups_only(grouping: str, frames: int) -> None:
     torch.manual_seed(0)
-    model = Ordered(12, grouping, tiny_trunk(3 if grouping == "diagonal" else 2)).eval()
+    model = Ordered(12, grouping, tiny_trunk(3 if grouping == "diagonal" else 2), frames).eval()
     randomise(model)
-    text, codes = prompt(model.trunk), torch.randint(0, 12, (2, 64))
+    text, codes = prompt(model.trunk), torch.randint(0, 12, (2, 64 * frames))
     changed = codes.clone()
     changed[:, 27] = (changed[:, 27] + 1) % 12
     with torch.no_grad():
         moved = (model.teacher(codes, text) - model.teacher(changed, text)).abs().amax((0, 2)) > 1e-6
-    order, group = sequence(grouping)
-    of = torch.empty(64, dtype=torch.long)
+    order, group = sequence(grouping, frames)
+    of = torch.empty(64 * frames, dtype=torch.long)
     of[order] = group
     assert not moved[of <= of[27]].any()
     assert moved.any()

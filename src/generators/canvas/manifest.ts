@@ -67,6 +67,13 @@ export function canvasViews(
   return { views: of(flops.view), ...(drafted ? { drafts: of(flops.draft!) } : {}) };
 }
 
+/** The same for clips, of which views show the frames so far: a whole one costs as much as all its frames. */
+export function clipViews(manifest: CanvasManifest, frames: number): Pick<GeneratorCost, "views" | "drafts"> {
+  const { flops } = manifest;
+  const draft = flops.draft === undefined ? undefined : frames * flops.draft;
+  return canvasViews({ ...manifest, flops: { ...flops, view: frames * flops.view, draft } });
+}
+
 /** Tokens of the canvas by side. */
 export function sideOf({ image }: CanvasManifest): number {
   return image.size / image.stride;

@@ -5,7 +5,7 @@ import {
   SPECIFICATION_VERSION,
 } from "../../core/generator.ts";
 import { batchGenerator } from "../batches.ts";
-import { canvasSchema, canvasShape, canvasViews, sideOf } from "../canvas/manifest.ts";
+import { canvasSchema, canvasShape, clipViews, sideOf } from "../canvas/manifest.ts";
 import { type CanvasFamily, type CanvasModel, canvasDefinition } from "../canvas/open.ts";
 import { FrameModel, type FrameParts } from "./model.ts";
 import { planEntry } from "./plan.ts";
@@ -47,7 +47,6 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
     ...(plan ? [{ label: "plan", tokens: frames, cost: plan.flops * settings.planSteps! }] : []),
     ...labels.map((label, frame) => ({ label, tokens, cost: costs[frame]! })),
   ];
-  const draft = flops.draft === undefined ? undefined : frames * flops.draft;
   const shares = labels.map((_, frame) => (frame + 1) / frames);
   return {
     specificationVersion: SPECIFICATION_VERSION,
@@ -65,7 +64,7 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
       prompt: flops.prompt,
       stages: stages.map(({ cost }) => cost),
       shared: 0,
-      ...canvasViews({ ...manifest, flops: { ...flops, view: frames * flops.view, draft } }),
+      ...clipViews(manifest, frames),
       // A plan is sketched, which costs nothing worth counting.
       viewShares: plan ? [0, ...shares] : shares,
     },

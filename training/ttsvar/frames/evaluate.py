@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ttsvar.frames import worlds
@@ -84,22 +86,26 @@ def main() -> None:
     if model.plan:
         record |= driving(model, narrow, a, shown)
     else:
-        record |= moving(model, narrow, a, shown)
+        record |= moving(lambda text, seed: pictures(
+            sample(model, groups_of(model, text), a.candidates, a.steps, a.guidance, seed)[0], narrow, a.vae
+        ), a, shown)  # fmt: skip
     print(json.dumps(record), flush=True)
     if a.picture:
-        from PIL import Image
-
-        Image.fromarray(np.concatenate([np.concatenate(list(clip), 1) for clip in shown[:12]], 0)).save(a.picture)
+        save_strips(a.picture, shown[:12])
     if a.out:
         a.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def moving(model: FrameFlow, narrow: Narrow, a: argparse.Namespace, shown: list) -> dict:
+def save_strips(path: Path | str, clips: list[np.ndarray]) -> None:
+    """A row for each clip, its frames side by side."""
+    Image.fromarray(np.concatenate([np.concatenate(list(clip), 1) for clip in clips], 0)).save(path)
+
+
+def moving(draw: Callable[[str, int], np.ndarray], a: argparse.Namespace, shown: list) -> dict:
+    """``draw(text, seed)`` -> clips, uint8 ``[candidates, frames, 64, 64, 3]``."""
     judge, passed, unseen = Judge(a.judge), [], []
     for number, (cls, color, direction) in enumerate(moving_prompts(a.prompts, a.seed)):
-        text = worlds.moving_prompt(cls, color, direction)
-        tokens, _ = sample(model, groups_of(model, text), a.candidates, a.steps, a.guidance, a.seed + number)
-        clips = pictures(tokens, narrow, a.vae)
+        clips = draw(worlds.moving_prompt(cls, color, direction), a.seed + number)
         shown.append(clips[0])
         seen = judge(clips.reshape(-1, 64, 64, 3))
         for at in range(a.candidates):

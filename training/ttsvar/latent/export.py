@@ -208,9 +208,9 @@ def recording(arrays: dict[str, np.ndarray]) -> dict:
     return {k: {"shape": list(v.shape), "values": [float(x) for x in v.ravel()]} for k, v in arrays.items()}
 
 
-def tiny_trunk(depth: int = 2) -> Trunk:
+def tiny_trunk(depth: int = 2, vocabulary: int = len(Tokenizer())) -> Trunk:
     """Random, and as small as the shapes allow: for fixtures."""
-    text = TextConfig(vocab_size=len(Tokenizer()), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    text = TextConfig(vocab_size=vocabulary, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
     return Trunk(InfinityConfig(depth, 32, 2, 16, 32, 8, depth, 8.0), text)
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ttsvar.frames import worlds
+from ttsvar.frames.words import MotionTokenizer, write
 from ttsvar.latent.export import PROMPT, Family, export_family, halve, randomise, recording, tiny_trunk, write_floats
 from ttsvar.latent.model import Codebook, Narrow, load_codebook, load_narrow
 from ttsvar.latent.trunk import Prompt
-from ttsvar.ordered.model import GROUPINGS, Ordered, causal, load, sequence
+from ttsvar.ordered.model import Ordered, causal, load, sequence
 from ttsvar.text.tokenizer import Tokenizer
 
 
@@ -24,21 +26,23 @@ def family(model: Ordered, book: Codebook, narrow: Narrow, sampling: dict, out: 
     out.mkdir(parents=True, exist_ok=True)
     halve(model, book, narrow)
     entry = {**write_floats(book.entries, out / "codebook.bin"), "entries": len(book.entries)}
-    (cos, sin), mask = model.rope(), causal(sequence(model.grouping)[1])
+    (cos, sin), mask = model.rope(), causal(sequence(model.grouping, model.frames)[1])
 
     def run(codes: Tensor, at: Tensor, prompt: Prompt) -> Tensor:
         length = codes.shape[1]
         tables = cos[:length], sin[:length]
-        right, below = model(codes[None], prompt, tables, mask[:length, :length], at)
-        return torch.stack([right[0], below[0]] if below is not None else [right[0]], 1)
+        return torch.stack([own[0] for own in model(codes[None], prompt, tables, mask[:length, :length], at)], 1)
 
-    codes = torch.randint(0, model.entries, (2, 65))
+    codes = torch.randint(0, model.entries, (2, len(cos)))
+    clip = {"frames": model.frames} if model.frames > 1 else {}
+    if clip:
+        more["tokenizer"] = write
     return Family(
         family="ordered-groups", trunk=model.trunk, owner=model, run=run,
         inputs={"codes": codes[:, :7], "at": torch.tensor([3, 4, 5, 6])}, nominal=[codes[:1], torch.arange(8)],
         output="logits", dynamic={"codes": {0: "B", 1: "L"}, "at": {0: "M"}, "logits": {0: "B", 2: "M"}},
-        widen=book.widen, channels=book.entries.shape[1], narrow=narrow,
-        extra={"grouping": model.grouping, "codebook": entry}, sampling=sampling, **more,
+        widen=book.widen, channels=book.entries.shape[1], narrow=None if clip else narrow,
+        extra={"grouping": model.grouping, **clip, "codebook": entry}, sampling=sampling, **more,
     )  # fmt: skip
 
 
@@ -46,15 +50,16 @@ def family(model: Ordered, book: Codebook, narrow: Narrow, sampling: dict, out: 
 def golden(model: Ordered) -> dict:
     """Teacher-forced logits of both groups at a few positions, as PyTorch computes them for a whole canvas."""
     torch.manual_seed(5)
-    ids = Tokenizer().encode(PROMPT)
+    text = worlds.moving_prompt("car", "red", "right") if model.frames > 1 else PROMPT
+    ids = (MotionTokenizer() if model.frames > 1 else Tokenizer()).encode(text)
     both = model.trunk.both(torch.tensor([ids]))
-    codes = torch.randint(0, model.entries, (1, 64))
-    text = Prompt(both.sos[:1], [(k[:1], v[:1]) for k, v in both.memory], None)
-    order, _ = sequence(model.grouping)
-    positions = torch.tensor([0, 1, 8, 9, 27, 63])
-    logits = model.teacher(codes, text)[0, positions]
+    codes = torch.randint(0, model.entries, (1, 64 * model.frames))
+    one = Prompt(both.sos[:1], [(k[:1], v[:1]) for k, v in both.memory], None)
+    order, _ = sequence(model.grouping, model.frames)
+    positions = torch.tensor([0, 1, 8, 9, 27, 64 * model.frames - 1])
+    logits = model.teacher(codes, one)[0, positions]
     return {
-        "prompt": PROMPT, "ids": ids,
+        "prompt": text, "ids": ids,
         **recording({"codes": codes.numpy(), "order": order.numpy(), "positions": positions.numpy(), "logits": logits.numpy()}),
     }  # fmt: skip
 
@@ -71,10 +76,11 @@ def main() -> None:
     p.add_argument("--tiny", type=Path)
     a = p.parse_args()
     if a.tiny:
-        for grouping in GROUPINGS:
+        for name, grouping, frames in (("nar", "diagonal", 1), ("nar-video", "diagonal", 3), ("raster", "raster", 1)):
             torch.manual_seed(4)
-            out = a.tiny / {"diagonal": "nar", "raster": "raster"}[grouping]
-            model = Ordered(24, grouping, tiny_trunk(3 if grouping == "diagonal" else 2))
+            out = a.tiny / name
+            words = MotionTokenizer() if frames > 1 else Tokenizer()
+            model = Ordered(24, grouping, tiny_trunk(3 if grouping == "diagonal" else 2, len(words)), frames)
             book, narrow = Codebook(24, 4, 8), Narrow(4, 8)
             book.entries.normal_()
             for module in (model, book, narrow):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ttsvar.frames.words import MotionTokenizer
 from ttsvar.infinity.generator import pad
 from ttsvar.ordered.model import Ordered, causal, sequence
 from ttsvar.text.tokenizer import Tokenizer
@@ -14,25 +15,24 @@ from ttsvar.text.tokenizer import Tokenizer
 def sample(
     model: Ordered, prompts: list[str], candidates: int, guidance: float, temperature: float, seed: int, heads: str = "both"
 ) -> Tensor:
-    """Codes ``[prompts, candidates, 64]``; ``heads``: which of the two to draw from, for the ablation."""
+    """Codes ``[prompts, candidates, L]``; ``heads``: which of a picture's two to draw from, for the ablation."""
     generator = torch.Generator().manual_seed(seed)
-    ids = pad([Tokenizer().encode(p) for p in prompts])
+    words = MotionTokenizer() if model.frames > 1 else Tokenizer()
+    ids = pad([words.encode(p) for p in prompts])
     with torch.autocast("cpu", torch.bfloat16):
         text = model.trunk.prompt(ids)
         none = model.trunk.prompt(ids, torch.ones(len(ids), dtype=torch.bool))
-    order, group = sequence(model.grouping)
+    order, group = sequence(model.grouping, model.frames)
     mask, rope = causal(group), model.rope()
-    codes = torch.zeros(len(prompts), candidates, 64, dtype=torch.long)
+    codes = torch.zeros(len(prompts), candidates, len(order), dtype=torch.long)
     start = torch.full((len(prompts), candidates, 1), model.entries)
 
     def logits(prompt) -> Tensor:  # noqa: ANN001
         with torch.autocast("cpu", torch.bfloat16):
-            right, below = model(torch.cat([start, codes[:, :, order]], 2), prompt, rope, mask)
-        if heads == "right":
-            below = right
-        elif heads == "below":
-            right = below
-        return model.targets(right.flatten(0, 1).float(), below.flatten(0, 1).float() if below is not None else None)
+            found = model(torch.cat([start, codes[:, :, order]], 2), prompt, rope, mask)
+        if heads != "both":
+            found = [found[0 if heads == "right" else 1]] * len(found)
+        return model.targets([own.flatten(0, 1).float() for own in found])
 
     for index in range(int(group.max()) + 1):
         now = order[group == index]

@@ -6,7 +6,7 @@ import {
 } from "../../../core/generator.ts";
 import { batchGenerator } from "../../batches.ts";
 import { type Codebook, codebookEntry, readCodebook } from "../../canvas/codebook.ts";
-import { canvasSchema, canvasShape, canvasViews, sideOf } from "../../canvas/manifest.ts";
+import { canvasSchema, canvasShape, clipViews, sideOf } from "../../canvas/manifest.ts";
 import {
   type CanvasFamily,
   type CanvasModel,
@@ -20,6 +20,8 @@ import { groupSampling, groupSettings } from "./settings.ts";
 const schema = canvasSchema.extend({
   family: z.literal("ordered-groups"),
   grouping: z.enum(["diagonal", "raster"]),
+  /** Of a clip. */
+  frames: z.int().min(2).optional(),
   sampling: groupSampling,
   codebook: codebookEntry,
 });
@@ -33,9 +35,9 @@ interface Loaded {
 
 function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): GeneratorTraits {
   const settings = groupSettings(manifest.sampling, given);
-  const { flops, codebook, graphs, grouping } = manifest;
-  const stages = stagesOf(grouping, sideOf(manifest));
-  const tokens = sideOf(manifest) ** 2;
+  const { flops, codebook, graphs, grouping, frames = 1 } = manifest;
+  const stages = stagesOf(grouping, sideOf(manifest), frames);
+  const tokens = frames * sideOf(manifest) ** 2;
   const groups = settings.guidance === 1 ? 1 : 2;
   let known = 0;
   // Every pass reads the start and what is known; the manifest's pass reads everything.
@@ -51,11 +53,11 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
     specificationVersion: SPECIFICATION_VERSION,
     name: folder.name,
     version: folder.modelId,
-    shape: canvasShape(manifest),
+    shape: { ...canvasShape(manifest), frames },
     stages: stages.map((stage, index) => {
       const count = positionsOf(stage).length;
       done += count;
-      const label = grouping === "diagonal" ? `diagonal ${index + 1}` : `row ${index + 1}`;
+      const label = `${frames > 1 ? "plane" : grouping === "diagonal" ? "diagonal" : "row"} ${index + 1}`;
       return { index, label, tokens: count, final: done / tokens };
     }),
     tokens: { kind: "index", size: codebook.entries },
@@ -72,7 +74,9 @@ function traitsOf({ folder, manifest }: CanvasModel<Manifest>, given: unknown): 
       stages: costs,
       // A row's second token follows a draw.
       shared: grouping === "diagonal" ? 1 : 0,
-      ...canvasViews(manifest),
+      ...clipViews(manifest, frames),
+      // A frame begins with each plane.
+      ...(frames > 1 ? { viewShares: stages.map((_, index) => Math.min(1, (index + 1) / frames)) } : {}),
     },
     memory: null,
     settings: { ...settings },
@@ -84,14 +88,14 @@ const family: CanvasFamily<Manifest, Loaded> = {
   traits: traitsOf,
   load: async (parts) => ({ parts, codebook: await readCodebook(parts, parts.manifest.codebook) }),
   create({ parts, codebook }, traits, given) {
-    const { sampling, grouping, graphs } = parts.manifest;
-    const model = new GroupModel(parts, codebook, grouping, groupSettings(sampling, given));
+    const { sampling, graphs, ...layout } = parts.manifest;
+    const model = new GroupModel(parts, codebook, layout, groupSettings(sampling, given));
     const generator = batchGenerator(traits, model);
     return graphs.narrow ? { ...generator, encode: (image) => model.encode(image) } : generator;
   },
 };
 
-/** A model of ordered groups in a folder: NAR on anti-diagonals, or the raster baseline. */
+/** A model of ordered groups in a folder: NAR on anti-diagonals or, for clips, planes, or the raster baseline. */
 export function orderedGroupsDefinition(dir: string): GeneratorDefinition {
   return canvasDefinition(dir, family);
 }

@@ -1,4 +1,4 @@
-/** How a canvas is taken apart: anti-diagonals at once, or rows one token after the other. */
+/** How a canvas is taken apart: anti-diagonals at once (of clips planes), or rows one token after the other. */
 export type Grouping = "diagonal" | "raster";
 
 /** A group of positions that are drawn at once, and from where each of them is predicted. */
@@ -42,9 +42,11 @@ function rasterGroups(count: number): Group[] {
   return Array.from({ length: count }, (_, position) => ({ positions: [position], sources: [[position]] }));
 }
 
-/** Stages of a square canvas, each of groups that are drawn one after the other. */
-export function stagesOf(grouping: Grouping, side: number): Group[][] {
-  if (grouping === "diagonal") return diagonalGroups([side, side]).map((group) => [group]);
+/** Stages of a square canvas or of a clip of them, each of groups that are drawn one after the other. */
+export function stagesOf(grouping: Grouping, side: number, frames = 1): Group[][] {
+  if (grouping === "diagonal") {
+    return diagonalGroups(frames === 1 ? [side, side] : [frames, side, side]).map((group) => [group]);
+  }
   const groups = rasterGroups(side * side);
   return Array.from({ length: side }, (_, row) => groups.slice(row * side, (row + 1) * side));
 }

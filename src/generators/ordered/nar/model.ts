@@ -13,7 +13,7 @@ import { type DrawnToken, drawToken } from "./draw-token.ts";
 import { type Group, type Grouping, positionsOf, stagesOf } from "./groups.ts";
 import type { GroupSettings } from "./settings.ts";
 
-/** A canvas so far. */
+/** A canvas, or a clip of them, so far. */
 interface Canvas {
   readonly prompt: Prompt;
   /** In the order of drawing. Candidates that share the very array are one, and are computed once. */
@@ -30,19 +30,22 @@ export class GroupModel implements BatchModel<Canvas> {
   readonly #parts: CanvasParts<CanvasManifest>;
   readonly #codebook: Codebook;
   readonly #settings: GroupSettings;
+  /** Tokens of a frame. */
+  readonly #area: number;
   readonly #stages: readonly (readonly Group[])[];
   readonly #order: readonly number[];
 
   constructor(
     parts: CanvasParts<CanvasManifest>,
     codebook: Codebook,
-    grouping: Grouping,
+    { grouping, frames = 1 }: { readonly grouping: Grouping; readonly frames?: number | undefined },
     settings: GroupSettings,
   ) {
     this.#parts = parts;
     this.#codebook = codebook;
     this.#settings = settings;
-    this.#stages = stagesOf(grouping, sideOf(parts.manifest));
+    this.#area = sideOf(parts.manifest) ** 2;
+    this.#stages = stagesOf(grouping, sideOf(parts.manifest), frames);
     this.#order = this.#stages.flatMap(positionsOf);
   }
 
@@ -72,19 +75,24 @@ export class GroupModel implements BatchModel<Canvas> {
     );
   }
 
-  async look(rows: readonly Canvas[], _stages: number, view: View): Promise<Picture[]> {
-    const canvases = rows.map(({ codes }) => {
+  async look(rows: readonly Canvas[], stages: number, view: View): Promise<Picture[]> {
+    const area = this.#area;
+    // A frame is there when its first token is, which lies in the plane of its own number.
+    const frames = Math.min(this.#order.length / area, stages);
+    const canvases = rows.flatMap(({ codes }) => {
       const placed = new Int32Array(this.#order.length).fill(-1);
       codes.forEach((code, at) => {
         placed[this.#order[at]!] = code;
       });
-      return this.#codebook.canvas(placed);
+      return Array.from({ length: frames }, (_, frame) =>
+        this.#codebook.canvas(placed.subarray(frame * area, (frame + 1) * area)),
+      );
     });
     const images = await this.#parts.space.pictures(canvases, view);
-    return images.map((image, at) => ({
-      frames: [image],
-      coverage: rows[at]!.codes.length / this.#order.length,
-    }));
+    return rows.map(({ codes }, row) => {
+      const [first, ...others] = images.slice(row * frames, (row + 1) * frames);
+      return { frames: [first!, ...others], coverage: codes.length / this.#order.length };
+    });
   }
 
   /** Tokens of an image by stage. */
