@@ -14,9 +14,10 @@ from ttsvar.block_flow.sample import solver_step, times
 from ttsvar.discrete_diffusion.model import DiscreteDiffusion, keep_share
 from ttsvar.discrete_diffusion.sample import posterior
 from ttsvar.infinity.generator import pad
-from ttsvar.infinity.graphs import quantised
+from ttsvar.infinity.graphs import blocks, quantised
 from ttsvar.latent.export import randomise, tiny_trunk
 from ttsvar.latent.model import Codebook, Narrow
+from ttsvar.latent.rounded import rounded, stored
 from ttsvar.latent.train import cluster
 from ttsvar.latent.trunk import Prompt
 from ttsvar.masked_set.conditioned import Cascade, Editor
@@ -194,3 +195,16 @@ def test_a_next_all_head_reads_what_is_drawn() -> None:
     assert NextAll(model.trunk.width, 4)(states_of(model, codes, text)).shape == (2, 15, 64, 4)
     first = np.array([[1.0, 2, 3], [1, 1, 1]])
     assert correlation(first, first * 2).round(6).tolist() == [1, 0]
+
+
+def test_weights_are_rounded_inside_and_whole_after() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Embedding(64, 64), torch.nn.Linear(64, 96, bias=False), torch.nn.Linear(4, 4))
+    before = [p.detach().clone() for p in model.parameters()]
+    with rounded(stored(model)):
+        inside = [p.detach().clone() for p in model.parameters()]
+    assert all(torch.equal(p, kept) for p, kept in zip(model.parameters(), before))
+    assert not torch.equal(inside[0], before[0]) and torch.equal(inside[2], before[2]), "small ones stay"
+    # As the graphs hold the weights of a product: columns of inputs, blocks along the outputs.
+    codes, scale = blocks(inside[1].T.contiguous().numpy())
+    np.testing.assert_allclose((codes * scale.astype(np.float32)).reshape(64, 96), inside[1].T.numpy(), atol=1e-6)

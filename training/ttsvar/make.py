@@ -147,39 +147,60 @@ def _small(name: str) -> list[str]:
     ]
 
 
-def _canvas(*families: str) -> list[str]:
-    """Narrow latents over the shipped generator, and families that start from its weights."""
-    shared = [
+#: A canvas family's package, its training with what it goes on from, and settings to export it with.
+_CANVAS = {
+    "vq-ddm": ("discrete_diffusion", "--minutes 55", "--guidance 3.5 --temperature 0.4"),
+    "nar": ("ordered", "--start checkpoints/vq-ddm.pt --minutes 40", ""),
+    "raster": ("ordered", "--grouping raster --start checkpoints/nar.pt --bits 4 --minutes 10", "--guidance 1 --temperature 1"),
+    "nar-video": ("ordered", "--clips --start checkpoints/nar.pt --batch 24 --bits 4 --minutes 10", ""),
+    "mar": ("masked_set", "--start checkpoints/vq-ddm.pt --minutes 35", ""),
+    "tokenbridge": ("masked_set", "--levels 16 --on checkpoints/mar.pt --bits 4 --minutes 6", ""),
+    "xar": ("block_flow", "--start checkpoints/mar.pt --bits 4 --minutes 14", ""),
+    "acdit": ("block_flow", "--context clean --init checkpoints/xar.pt --batch 48 --bits 4 --minutes 12", ""),
+}
+#: An accelerator sees more images in the same minutes; one whole core is enough for the zoo's.
+_WHERE = {"cpu": "--threads 1 --compile", "gpu": "--device cuda --compile"}
+#: Stored in eight bits, for which nothing has to be learnt.
+_EIGHT_BITS = ("vq-ddm",)
+#: A short cycle with weights as they will be stored, for models that learnt without.
+_STORED = "--bits 4 --minutes 4 --lr 3e-4 --muon-lr 1e-3"
+
+
+def _canvas_trainings(name: str, config: str) -> list[str]:
+    """The trainings of a family and of those whose weights it goes on from, from the first on."""
+    package, training, _ = _CANVAS[name]
+    out = f"checkpoints/{name}.pt"
+    before = next((other for other in _CANVAS if f"checkpoints/{other}.pt" in training), None)
+    train = f"ttsvar.{package}.train {_WHERE[config]} --out {out}"
+    return [
+        *(_canvas_trainings(before, config) if before else []),
+        *(["ttsvar.frames.pool moving"] if "--clips" in training else []),
+        f"{train} {training}",
+        *([] if "--bits 4" in training or name in _EIGHT_BITS else [f"{train} --init {out} {_STORED}"]),
+    ]
+
+
+def _canvas(name: str, config: str = "cpu") -> list[str]:
+    """Narrow latents over the shipped generator, and a family that starts from its weights or from another's."""
+    package, training, sampling = _CANVAS[name]
+    checkpoint, out = f"checkpoints/{name}.pt", f"../zoo/{name}"
+    trainings = _canvas_trainings(name, config)
+    # Who has the same nets between tokens and latents: FAR's are those of vectors, VQ-DDM's those of codes.
+    other = "vq-ddm" if package == "ordered" else "" if name == "vq-ddm" else "mar" if name == "tokenbridge" else "far"
+    return [
         "ttsvar.infinity.restore",
-        "ttsvar.latent.pool --scenes 65536",
+        "ttsvar.latent.pool --scenes 131072",
         "ttsvar.latent.train narrow --steps 1200",
         "ttsvar.latent.train codebook --steps 600 --entries 512",
+        *trainings,
+        " ".join(f"ttsvar.{package}.evaluate --checkpoint {checkpoint} {sampling} --judge ../models/detector-a".split()),
+        " ".join(f"ttsvar.{package}.export --checkpoint {checkpoint} {sampling} --out {out}".split()),
+        f"ttsvar.zoo_store {out} --bits {8 if name in _EIGHT_BITS else 4}" + (f" --share ../zoo/{other}" if other else ""),
+        f"ttsvar.zoo_card {out}",
     ]
-    judge = "--judge ../models/detector-b --per-tag 25 --candidates 8"
-    own = {
-        "vq-ddm": ("discrete_diffusion", "", "--guidance 3.5 --temperature 0.4"),
-        "nar": ("ordered", "", ""),
-        "raster": ("ordered", "--grouping raster", "--guidance 1 --temperature 1"),
-        "mar": ("masked_set", "", ""),
-        "tokenbridge": ("masked_set", "--levels 16", ""),
-        "xar": ("block_flow", "", ""),
-        "acdit": ("block_flow", "--context clean", ""),
-    }
-
-    def commands(name: str) -> list[str]:
-        package, training, sampling = own[name]
-        checkpoint, out = f"checkpoints/{name}.pt", f"../zoo/{name}"
-        return [
-            " ".join(f"ttsvar.{package}.train {training} --minutes 55 --threads 1 --compile --out {checkpoint}".split()),
-            " ".join(f"ttsvar.{package}.export --checkpoint {checkpoint} {sampling} --out {out}".split()),
-            " ".join(f"ttsvar.{package}.evaluate --checkpoint {checkpoint} {sampling} {judge} --out {out}/evaluation.json".split()),
-            f"ttsvar.zoo_card {out}",
-        ]
-
-    return [*shared, *(command for family in families for command in commands(family))]
 
 
-def _after_mar(name: str) -> list[str]:
+def _after_mar(name: str, config: str) -> list[str]:
     """What is trained on top of the MAR mini: its verifier, its editor, its cascade."""
     judge = f"--judge ../models/detector-b --per-tag 25 --candidates 8 --out ../zoo/{name}/evaluation.json"
     own = {
@@ -199,11 +220,11 @@ def _after_mar(name: str) -> list[str]:
             f"ttsvar.masked_set.evaluate --kind cascade --checkpoint checkpoints/cascade.pt {judge}",
         ],
     }[name]
-    return [*_canvas("mar"), *own, f"ttsvar.zoo_card ../zoo/{name}"]
+    return [*_canvas("mar", config), *own, f"ttsvar.zoo_card ../zoo/{name}"]
 
 
 
-def _frames(name: str) -> list[str]:
+def _frames(name: str, config: str) -> list[str]:
     """Clips over narrow latents; the trunk starts from nothing, the text encoder from the shipped generator."""
     out = f"../zoo/{name}"
     world = "moving" if name == "far" else "driving"
@@ -212,7 +233,7 @@ def _frames(name: str) -> list[str]:
         "ttsvar.latent.pool --scenes 16384",
         "ttsvar.latent.train narrow --steps 1200",
         f"ttsvar.frames.pool {world}",
-        f"ttsvar.frames.train {name} --minutes 20",
+        f"ttsvar.frames.train {name} --minutes 20" + (" --device cuda" if config == "gpu" else ""),
         f"ttsvar.frames.export --checkpoint checkpoints/{name}.pt --out {out}",
         f"ttsvar.frames.evaluate --checkpoint checkpoints/{name}.pt --out {out}/evaluation.json",
         f"ttsvar.zoo_card {out}",
@@ -230,14 +251,14 @@ def recipe(model: str, config: str, publish: bool = False) -> list[str]:
         "detector-a": lambda: _detector("a", config),
         "detector-b": lambda: _detector("b", config),
         **{name: lambda name=name: _small(name) for name in NEXT_SCALE},
-        **{family: lambda family=family: _canvas(family) for family in CANVAS},
-        **{name: lambda name=name: _frames(name) for name in CLIPS},
-        **{name: lambda name=name: _after_mar(name) for name in AFTER_MAR},
+        **{family: lambda family=family: _canvas(family, config) for family in CANVAS},
+        **{name: lambda name=name: _frames(name, config) for name in CLIPS},
+        **{name: lambda name=name: _after_mar(name, config) for name in AFTER_MAR},
     }[model]()
     return [_WORLD, *steps]
 
 
-CANVAS = ("vq-ddm", "nar", "raster", "mar", "tokenbridge", "xar", "acdit")
+CANVAS = tuple(_CANVAS)
 CLIPS = ("far", "epona")
 NEXT_SCALE = ("small", "hmar", "var", "flexvar", "varedit")
 AFTER_MAR = ("harmon", "unipic", "cascade")

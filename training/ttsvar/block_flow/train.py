@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ttsvar.block_flow.model import CELL, CONTEXTS, BlockFlow, cells, masks
 from ttsvar.latent.codes import TokenPool
-from ttsvar.latent.fit import fit, parser
+from ttsvar.latent.fit import autocast, fit, parser, prepare
 from ttsvar.latent.trunk import start_from
 
 
@@ -38,8 +38,7 @@ def main() -> None:
     p = parser(__doc__, "xar")
     p.add_argument("--context", choices=CONTEXTS, default="noisy")
     a = p.parse_args()
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     pool = TokenPool(a.pool)
     model = BlockFlow(pool.channels, a.context)
     start_from(model.trunk, a.start)
@@ -52,7 +51,7 @@ def main() -> None:
     def validate() -> dict:
         state = torch.get_rng_state()
         torch.manual_seed(1)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             value = losses(model, *pool.held_out(128), None).mean().item()
         torch.set_rng_state(state)
         return {"loss": round(value, 4)}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ttsvar.discrete_diffusion.model import DiscreteDiffusion, keep_share
 from ttsvar.latent.codes import CodePool
-from ttsvar.latent.fit import fit, parser
+from ttsvar.latent.fit import autocast, fit, parser, prepare
 from ttsvar.latent.trunk import start_from
 
 
@@ -35,8 +35,7 @@ def main() -> None:
     p = parser(__doc__, "vq-ddm")
     p.add_argument("--codebook", default="checkpoints/codebook.pt")
     a = p.parse_args()
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     pool = CodePool(a.pool, a.codebook)
     model = DiscreteDiffusion(pool.entries)
     start_from(model.trunk, a.start)
@@ -51,7 +50,7 @@ def main() -> None:
         torch.manual_seed(1)
         codes, ids = pool.held_out(128)
         result = {}
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             for time in (0.3, 0.6, 0.9):
                 value = losses(model, codes, ids, torch.full((len(codes),), time), None).mean()
                 result[f"t{time}"] = round(value.item(), 4)

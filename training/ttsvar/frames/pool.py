@@ -55,7 +55,7 @@ class ClipPool:
 
     def __init__(self, world: str, folder: Path | str = "checkpoints"):
         saved = load_checkpoint(Path(folder) / f"frames-{world}.pt")
-        self.world, self.tokens = world, saved["tokens"].float()
+        self.world, self.tokens = world, saved["tokens"].to(torch.get_default_device()).float()
         self.channels = self.tokens.shape[-1]
         self._tokenizer, self._ids = MotionTokenizer(), {}
         self._roads, self._layouts = worlds.roads(), layouts()
@@ -65,7 +65,7 @@ class ClipPool:
         draw = self._moving if self.world == "moving" else self._driving
         clips = [draw(rng, held_out) for _ in range(size)]
         tokens = torch.stack([self.tokens[index] for index, _, _ in clips])
-        plans = None if clips[0][2] is None else torch.from_numpy(np.stack([plan for _, _, plan in clips])).float()
+        plans = None if clips[0][2] is None else torch.tensor(np.stack([plan for _, _, plan in clips])).float()
         return tokens, pad([self.ids(text) for _, text, _ in clips]), plans
 
     def ids(self, text: str) -> list[int]:

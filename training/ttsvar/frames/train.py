@@ -18,7 +18,7 @@ from torch import Tensor
 from ttsvar.common.training import load_checkpoint
 from ttsvar.frames.model import FRAMES, SHORT, FrameFlow, to_bins, to_unit
 from ttsvar.frames.pool import ClipPool
-from ttsvar.latent.fit import fit, parser
+from ttsvar.latent.fit import autocast, fit, parser, prepare
 from ttsvar.latent.trunk import Trunk
 
 WORLDS = {"far": "moving", "epona": "driving"}
@@ -69,8 +69,7 @@ def main() -> None:
     p.set_defaults(out="", curve="", lr=2e-3, muon_lr=5e-3)
     a = p.parse_args()
     a.out, a.curve = a.out or f"checkpoints/{a.system}.pt", a.curve or f"curves/{a.system}.jsonl"
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     rng = np.random.default_rng(a.seed)
     pool = ClipPool(WORLDS[a.system])
     model = FrameFlow(pool.channels, a.system == "epona")
@@ -85,7 +84,7 @@ def main() -> None:
         state, fixed = torch.get_rng_state(), np.random.default_rng(1)
         torch.manual_seed(1)
         result = {}
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             for name in ("seen", "unseen") if pool.world == "moving" else ("loss",):
                 clip = pool.sample(128, fixed, name == "unseen")
                 values = [losses(model, *clip, 1.0, first, None).item() for first in range(FRAMES - SHORT)]

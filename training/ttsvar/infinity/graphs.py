@@ -21,6 +21,8 @@ from ttsvar.text.encoder import TextEncoder
 OPSET = 17
 #: Values that share a scale where weights have four bits.
 BLOCK = 32
+#: Smaller weights stay as they are.
+LEAST = 4096
 
 
 class ConditionGraph(nn.Module):
@@ -127,7 +129,7 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def store_integers(path: Path, least: int = 4096, bits: int = 8) -> None:
+def store_integers(path: Path, least: int = LEAST, bits: int = 8) -> None:
     """Store the large weights of an exported graph as int8 instead of float16, kernels of convolutions too; half the size.
 
     ``bits`` 4: matrices in blocks of 32 values, two to a byte, a scale for each block (4.5 bits a value). Weights that are

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ttsvar.common.muon import Muon, split_parameters
 from ttsvar.common.training import Ema, Swapped, append_json, cosine, load_checkpoint, save_checkpoint
+from ttsvar.latent.rounded import rounded, stored
 from ttsvar.latent.trunk import STACKED, is_block_matrix
 
 HELD_OUT = 512
@@ -27,14 +28,27 @@ def parser(doc: str | None, name: str) -> argparse.ArgumentParser:
     p.add_argument("--muon-lr", type=float, default=3e-3)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", default="cpu", help="cpu or cuda")
     p.add_argument("--save-minutes", type=float, default=4)
     p.add_argument("--start", default="checkpoints/generator.pt", help="weights of the blocks and the text encoder: the generator's, or another family's")
     p.add_argument("--compile", action="store_true", help="compile the blocks: a third more images a second, a minute to start")
+    p.add_argument("--bits", type=int, choices=(32, 4), default=32, help="4: learn with weights as the zoo stores them")
     p.add_argument("--init", default="", help="go on from this family's own checkpoint, in a further cycle")
     p.add_argument("--pool", default="checkpoints/pool.pt")
     p.add_argument("--out", default=f"checkpoints/{name}.pt")
     p.add_argument("--curve", default=f"curves/{name}.jsonl")
     return p
+
+
+def prepare(a: argparse.Namespace) -> None:
+    """Seed, threads, and the device on which everything is made from here on."""
+    torch.manual_seed(a.seed)
+    torch.set_num_threads(a.threads)
+    torch.set_default_device(a.device)
+
+
+def autocast() -> torch.autocast:
+    return torch.autocast(torch.get_default_device().type, torch.bfloat16)
 
 
 def before(a: argparse.Namespace) -> dict:
@@ -58,8 +72,10 @@ def fit(model: nn.Module, loss: Callable[[], Tensor], validate: Callable[[], dic
     reported = saved = 0.0
     running = None
 
+    as_stored = stored(model.trunk) if a.bits == 4 else []
+
     def save() -> dict:
-        with Swapped(model, ema.state_dict()):
+        with Swapped(model, ema.state_dict()), rounded(as_stored):
             quality = validate()
         save_checkpoint(Path(a.out), {
             **facts, "state": ema.state_dict(), "images": seen["images"] + step * a.batch,
@@ -78,9 +94,10 @@ def fit(model: nn.Module, loss: Callable[[], Tensor], validate: Callable[[], dic
             for group, rate in zip(optimiser.param_groups, base):
                 group["lr"] = rate * factor
             optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16):
-            value = loss()
-        value.backward()
+        with rounded(as_stored):
+            with autocast():
+                value = loss()
+            value.backward()
         nn.utils.clip_grad_norm_(rest, 1.0)
         for optimiser in optimisers:
             optimiser.step()

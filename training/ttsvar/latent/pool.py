@@ -33,7 +33,7 @@ class Pool:
 
 def load_pool(path: Path | str = "checkpoints/pool.pt") -> Pool:
     saved = load_checkpoint(path)
-    return Pool(saved["latents"], pad(saved["ids"]))
+    return Pool(saved["latents"].to(torch.get_default_device()), pad(saved["ids"]))
 
 
 @torch.no_grad()

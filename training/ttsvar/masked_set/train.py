@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ttsvar.latent.codes import TokenPool
-from ttsvar.latent.fit import fit, parser
+from ttsvar.latent.fit import autocast, fit, parser, prepare
 from ttsvar.latent.trunk import TOKENS, start_from
 from ttsvar.masked_set.model import MaskedSet, load, normal_levels, signal
 
@@ -84,8 +84,7 @@ def main() -> None:
     p.add_argument("--levels", type=int, default=0, help="of a categorical head; 0: a diffusion head")
     p.add_argument("--on", default="", help="a trained model whose encoder and decoder stay as they are: only a head is learnt")
     a = p.parse_args()
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     pool = TokenPool(a.pool)
     order = channel_order(pool.tokens[:2048])
     model = MaskedSet(pool.channels, None, 96 if a.levels else 192, a.levels, order)
@@ -103,7 +102,7 @@ def main() -> None:
         state = torch.get_rng_state()
         torch.manual_seed(1)
         tokens, ids = pool.held_out(128)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             value = losses(model, tokens, ids, hidden(len(tokens)), None).mean().item()
         torch.set_rng_state(state)
         return {"loss": round(value, 4)}

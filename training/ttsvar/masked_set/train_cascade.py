@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ttsvar.latent.codes import TokenPool
-from ttsvar.latent.fit import fit, parser
+from ttsvar.latent.fit import autocast, fit, parser, prepare
 from ttsvar.masked_set.conditioned import COARSE, Cascade, begin_with
 from ttsvar.masked_set.model import signal
 from ttsvar.masked_set.train import head_losses, hidden
@@ -52,8 +52,7 @@ def main() -> None:
     p = parser(__doc__, "cascade")
     p.add_argument("--from", dest="mar", default="checkpoints/mar.pt")
     a = p.parse_args()
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     pool = TokenPool(a.pool)
     model = Cascade(pool.channels)
     begin_with(model, a.mar, a.start, pool)
@@ -72,7 +71,7 @@ def main() -> None:
         tokens, ids = pool.held_out(128)
         for name, time in (("augmented", 0.5), ("clean", 0.0)):
             torch.manual_seed(1)
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad(), autocast():
                 coarse, fine = losses(model, tokens, ids, torch.full((128,), time), None)
             quality |= {"coarse": round(coarse.mean().item(), 4), name: round(fine.mean().item(), 4)}
         torch.set_rng_state(state)

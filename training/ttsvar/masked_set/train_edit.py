@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ttsvar.latent.codes import TokenPool
-from ttsvar.latent.fit import fit, parser
+from ttsvar.latent.fit import autocast, fit, parser, prepare
 from ttsvar.latent.trunk import Trunk
 from ttsvar.masked_set.conditioned import Editor, begin_with
 from ttsvar.masked_set.edit_pairs import Pairs
@@ -49,8 +49,7 @@ def main() -> None:
     p.add_argument("--pairs", default="checkpoints/edit-pairs.pt")
     p.add_argument("--from", dest="mar", default="checkpoints/mar.pt")
     a = p.parse_args()
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     pairs = Pairs(a.pairs)
     channels = pairs.source.shape[2]
     model = Editor(channels, Trunk(text=TextConfig(vocab_size=len(EditTokenizer()))))
@@ -69,7 +68,7 @@ def main() -> None:
         state = torch.get_rng_state()
         torch.manual_seed(1)
         source, target, ids = pairs.held_out(128)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             value, changed = losses(model, source, target, ids, hidden(128))
         torch.set_rng_state(state)
         return {"changed": round(value[changed].mean().item(), 4), "kept": round(value[~changed].mean().item(), 4)}

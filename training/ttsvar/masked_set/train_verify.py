@@ -19,7 +19,7 @@ from torch import Tensor
 from ttsvar.common.training import Ema, Swapped, append_json, cosine, save_checkpoint
 from ttsvar.infinity.generator import pad
 from ttsvar.latent.codes import TokenPool
-from ttsvar.latent.fit import HELD_OUT, parser
+from ttsvar.latent.fit import HELD_OUT, autocast, parser, prepare
 from ttsvar.masked_set.model import load
 from ttsvar.masked_set.questions import KINDS, ask
 from ttsvar.masked_set.verify import Verifier
@@ -41,7 +41,7 @@ def draw(ids: Tensor, rng: random.Random) -> tuple[Tensor, Tensor, list[str]]:
 def read(model: Verifier, tokens: Tensor) -> Tensor:
     """What the encoder makes of noisy tokens, ``[N, 64, C]`` in half precision."""
     noisy = tokens + NOISE * torch.rand(len(tokens), 1, 1) * torch.randn_like(tokens)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         return torch.cat([model.features(part).bfloat16() for part in noisy.split(128)])
 
 
@@ -62,8 +62,7 @@ def main() -> None:
     p.add_argument("--mar", default="checkpoints/mar.pt")
     p.set_defaults(batch=64, lr=1.5e-3, steps=4000)
     a = p.parse_args()
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     pool, rng = TokenPool(a.pool), random.Random(a.seed)
     model = Verifier(load(a.mar)[0])
     scenes, ids = pool.sample(a.scenes)
@@ -80,7 +79,7 @@ def main() -> None:
         optimiser.param_groups[0]["lr"] = a.lr * cosine(progress, warmup=0.02)
         chosen = torch.randint(0, a.scenes, (a.batch,))
         questions, answers, _ = draw(ids[chosen], rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             logits = model.answers(features[chosen], questions)
         loss = F.binary_cross_entropy_with_logits(logits.float(), answers)
         optimiser.zero_grad(set_to_none=True)

@@ -18,7 +18,7 @@ from ttsvar.common.training import load_checkpoint
 from ttsvar.frames.model import FRAMES
 from ttsvar.frames.pool import ClipPool
 from ttsvar.latent.codes import CodePool
-from ttsvar.latent.fit import fit, parser
+from ttsvar.latent.fit import autocast, fit, parser, prepare
 from ttsvar.latent.model import load_codebook
 from ttsvar.latent.trunk import SIDE, start_from
 from ttsvar.ordered.model import GROUPINGS, Ordered
@@ -69,8 +69,7 @@ def main() -> None:
     p.add_argument("--codebook", default="checkpoints/codebook.pt")
     p.add_argument("--clips", action="store_true", help="of the moving world, from a model of pictures (--start)")
     a = p.parse_args()
-    torch.manual_seed(a.seed)
-    torch.set_num_threads(a.threads)
+    prepare(a)
     pool = ClipCodes(a.codebook) if a.clips else CodePool(a.pool, a.codebook)
     frames = FRAMES if a.clips else 1
     model = Ordered(pool.entries, a.grouping, None, frames)
@@ -86,7 +85,7 @@ def main() -> None:
 
     def validate() -> dict:
         codes, ids = pool.held_out(128)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             return {"loss": round(losses(model, codes, ids, None).mean().item(), 4)}
 
     fit(model, loss, validate, a, {"entries": pool.entries, "grouping": a.grouping, "codebook": a.codebook, "frames": frames})
