@@ -12,7 +12,7 @@ import { modelsTable, writeModelsReport } from "../study/models-report.ts";
 import { runStudy } from "../study/run-study.ts";
 import { parseStudy, type StudyConfig } from "../study/study-config.ts";
 import { claimStudy } from "../study/study-folder.ts";
-import { spentAfter } from "../study/study-plan.ts";
+import { lookPrices, spentAfter } from "../study/study-plan.ts";
 import { parseRecord, recordOf } from "../study/study-record.ts";
 import { describeTable, recordFile, writeReport } from "../study/study-report.ts";
 import { openStudyStore } from "../study/study-store.ts";
@@ -52,7 +52,10 @@ export async function runStudyFile(file: string, dir: string, run: StudyRun): Pr
     const tables: ModelTable[] = [];
     for (const model of config.models) {
       const { models: _, ...common } = config;
-      const own = { ...common, search: { ...common.search, model } };
+      const { model: shared } = common.search;
+      // A study may give all its models the same settings.
+      const named = typeof shared === "object" && shared !== null ? { ...shared, name: model } : model;
+      const own = { ...common, search: { ...common.search, model: named } };
       const status = (text: string): void => run.status(`${model}: ${text}`);
       const folder = join(dir, basename(model));
       const ownClaim = claimStudy(folder, { command: "study run", force: run.force ?? false });
@@ -125,7 +128,13 @@ async function runInFolder(
         ...(features ? { features: `${features.name}@${features.version}` } : {}),
         judge: judge.id,
       };
-      const record = recordOf(trees, cells, parts.primaryReward, spentAfter(plan, parts));
+      const record = recordOf(
+        trees,
+        cells,
+        parts.primaryReward,
+        spentAfter(plan, parts),
+        lookPrices(plan, parts),
+      );
       return await writeReport(dir, config, record, { command: commandOf(file), versions });
     } finally {
       store[Symbol.dispose]();

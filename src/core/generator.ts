@@ -113,6 +113,8 @@ export interface GeneratorCost {
   readonly drafts?: Readonly<Partial<Record<Look, number>>> | undefined;
   /** Share of a view's price after each stage; absent: all of it. Clips decode the frames that are there, a plan none. */
   readonly viewShares?: readonly number[] | undefined;
+  /** What a look ahead takes before it is decoded, after each stage; absent: nothing, the guess is at hand. */
+  readonly ahead?: readonly number[] | undefined;
   /** Drawing all tokens of a stage again, by stage; a share costs its share. With the capability `refine`. */
   readonly refine?: readonly number[];
   /** Whether a share costs as much as all tokens: models that look at a whole stage in every pass. */

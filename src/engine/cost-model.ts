@@ -61,7 +61,8 @@ function build(input: CostInput): CostModel {
     const cells = (shape.width / shape.grain) * (shape.height / shape.grain);
     const { width, height } = sidesOf(shape, asked.size);
     const share = cost.viewShares?.[stage - 1] ?? 1;
-    return share * (full / cells) * ((width / shape.grain) * (height / shape.grain));
+    const guess = asked.look === "ahead" ? (cost.ahead?.[stage - 1] ?? 0) : 0;
+    return guess + share * (full / cells) * ((width / shape.grain) * (height / shape.grain));
   };
   const refine: CostModel["refine"] = (stage, share) => {
     const full = cost.refine?.[stage];

@@ -66,6 +66,7 @@ export const traitsSchema = z
       views: looks,
       drafts: looks.optional(),
       viewShares: z.array(z.number().min(0).max(1)).optional(),
+      ahead: z.array(flops).optional(),
       refine: z.array(flops).optional(),
       refineWhole: z.boolean().optional(),
     }),
@@ -85,6 +86,7 @@ export const traitsSchema = z
     const lists = {
       "cost.stages": cost.stages,
       "cost.viewShares": cost.viewShares,
+      "cost.ahead": cost.ahead,
       "memory.kept": memory?.kept,
       "memory.working": memory?.working,
     };

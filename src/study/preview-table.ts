@@ -17,6 +17,8 @@ export interface PreviewRow {
   readonly size: string;
   /** What is looked at: the reward of the preview, a free signal, or the distance of tokens. */
   readonly view: string;
+  /** Share of a unit that the look costs, with its score; absent in records of before it was kept. */
+  readonly price?: number | undefined;
   /** Correlation with the reward of the finished image at full size. */
   readonly withReward: Interval;
   /** Correlation with the judge's verdict on it. */
@@ -27,7 +29,7 @@ export interface PreviewRow {
  * What a view says of finished images, prompt by prompt: sums of squares of the view, of products, and of squares of what
  * it is compared with, all centred within trees (replicates of a prompt are added up). Correlations follow from them.
  */
-export interface PreviewSums extends Pick<PreviewRow, "scale" | "size" | "view"> {
+export interface PreviewSums extends Pick<PreviewRow, "scale" | "size" | "view" | "price"> {
   readonly withReward: readonly Sums[];
   readonly withVerdict: readonly Sums[];
 }
@@ -79,10 +81,11 @@ export function sumPreviews(trees: readonly TreeRow[], primaryReward: string): P
  */
 export function tabulatePreviews(views: readonly PreviewSums[], draws: number): PreviewRow[] {
   const least = Math.min(draws, 1000);
-  return views.map(({ scale, size, view, withReward, withVerdict }) => ({
+  return views.map(({ scale, size, view, price, withReward, withVerdict }) => ({
     scale,
     size,
     view,
+    ...(price === undefined ? {} : { price }),
     withReward: bootstrapPrompts(withReward, correlation, least),
     withVerdict: bootstrapPrompts(withVerdict, correlation, least),
   }));

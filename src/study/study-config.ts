@@ -138,7 +138,9 @@ export function parseStudy(
     );
   }
   const { arms, budgets, contrasts, models, reference, search } = parsed.data;
-  if (models && "model" in search)
+  const { model } = search;
+  const named = typeof model === "object" && model !== null ? "name" in model : model !== undefined;
+  if (models && named)
     throw refuse([`${at(["models"])}: models and search.model are both given; name the models once`]);
   const folders = models?.map((model) => basename(model));
   const again = folders?.find((folder, index) => folders.indexOf(folder) !== index);

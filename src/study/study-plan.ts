@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import type { BenchmarkItem, Judge } from "../core/benchmark.ts";
 import type { Calibration } from "../core/calibration.ts";
-import type { Generator, View } from "../core/generator.ts";
+import { FULL_VIEW, type Generator, type View } from "../core/generator.ts";
 import type { Reward } from "../core/reward.ts";
 import type { SearchFunction } from "../core/strategy.ts";
 import type { FeatureSource } from "../engine/feature-source.ts";
 import type { PlanInput } from "../engine/plan.ts";
 import { createSpace } from "../engine/plan.ts";
-import type { Tree } from "./record-tree.ts";
+import { type Tree, viewKey } from "./record-tree.ts";
 import { virtualTraits } from "./virtual-rewards.ts";
 
 /** Opened models of a study. */
@@ -156,6 +156,21 @@ export function spentAfter({ arms: [arm] }: StudyPlan, parts: StudyParts): numbe
     spent += flops;
     return spent / cost.unit;
   });
+}
+
+/** Price of every look that trees record, with its score, as a share of a unit; by `viewKey` of no reward. */
+export function lookPrices(plan: StudyPlan, parts: StudyParts): Record<string, number> {
+  const input = planInputOf({ ...plan.arms[0]!, generator: parts.generator }, 1, parts, []);
+  const { cost, shape, stages } = createSpace(input, (limit) => limit);
+  const looks = [FULL_VIEW, ...plan.tree.previews];
+  return Object.fromEntries(
+    stages.flatMap(({ index }) =>
+      looks.map((view) => [
+        viewKey("", index, view, shape),
+        (cost.view(view, index + 1) + cost.reward(parts.primaryReward)) / cost.unit,
+      ]),
+    ),
+  );
 }
 
 /** FLOPs of one unit: the input's own, or with the study's generator. */

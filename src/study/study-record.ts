@@ -28,16 +28,25 @@ export function recordOf(
   cells: readonly StudyCell[],
   primaryReward: string,
   spentAfter: readonly number[],
+  prices: Readonly<Record<string, number>> = {},
 ): StudyRecord {
   const trees = allTrees.filter(({ proposal }) => proposal === ownProposal);
   return {
     trees: trees.map(({ prompt, replicate, tag, correct }) => ({ prompt, replicate, tag, correct })),
     // Rounded as they are kept, so that the same table comes out of the file.
     cells: cells.map((cell) => ({ ...cell, score: short(cell.score), spent: short(cell.spent) })),
-    previews: sumPreviews(trees, primaryReward),
+    previews: sumPreviews(trees, primaryReward).map((row) => {
+      const price = row.view === "reward" ? prices[lookKey(row)] : undefined;
+      return price === undefined ? row : { ...row, price: short(price) };
+    }),
     decided: sumDecided(trees, primaryReward),
     spentAfter: spentAfter.map(short),
   };
+}
+
+/** `viewKey` of no reward. */
+function lookKey({ scale, size }: Pick<PreviewSums, "scale" | "size">): string {
+  return size === "full" ? `@${scale}` : `@${scale}:${size}`;
 }
 
 /** The command that made a study, with what. */

@@ -88,14 +88,17 @@ function describeControls({ controls }: StudyTable): string {
 }
 
 function describePreviews({ previews }: StudyTable): string {
-  const rows = previews.map(({ scale, size, view, withReward, withVerdict }) => [
+  const priced = previews.some(({ price }) => price !== undefined);
+  const rows = previews.map(({ scale, size, view, price, withReward, withVerdict }) => [
     scale,
     view,
     size,
+    ...(priced ? [price === undefined ? "" : percent(price)] : []),
     correlation(withReward),
     correlation(withVerdict),
   ]);
-  return markdownTable(["after scale", "view", "size", "with the final reward", "with the verdict"], rows, 3);
+  const names = ["after scale", "view", "size", ...(priced ? ["% of a unit"] : [])];
+  return markdownTable([...names, "with the final reward", "with the verdict"], rows, 3);
 }
 
 function describeDecided({ decided, spentAfter }: StudyTable): string {

@@ -45,6 +45,21 @@ describe("embedded generator", () => {
   const hashesOf = async (session: Session, view: View) =>
     (await session.view(all(session), view)).map(({ frames }) => framesHash(frames));
 
+  it("looks ahead at the likeliest end of what was drawn, in any batch, and draws on as if it had not", async () => {
+    const curious = await begin(["c0", "c1", "c2"], {}, await under({ lookAhead: 9 }));
+    while (curious.stage < 3) await curious.step();
+    const ahead: View = { size: 1, look: "ahead", quality: "draft" };
+    const seen = await hashesOf(curious, ahead);
+    const keep = (await Promise.all([0, 1, 2].map((stage) => curious.tokens([1], stage)))).flat();
+    const cold = await finish(await begin(["any"], { keep }, await under({ topK: 1 })));
+    expect(await hashesOf(cold, { ...FULL_VIEW, quality: "draft" })).toEqual([seen[1]]);
+    expect((await curious.view([2, 1], ahead)).map(({ frames }) => framesHash(frames))).toEqual([
+      seen[2],
+      seen[1],
+    ]);
+    expect(await bits(await finish(curious), 2)).toBe(await bits(await finish(await begin(["c2"])), 0));
+  });
+
   it("gives the same bits and pixels with one and two threads, in every batch from 1 to 8", async () => {
     const ids = Array.from({ length: 8 }, (_, index) => `c${index}`);
     const whole = await finish(await begin(ids));

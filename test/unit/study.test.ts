@@ -16,7 +16,13 @@ import { plotCalibration, plotStudy } from "../../src/study/plots.ts";
 import { recordTree, type Tree } from "../../src/study/record-tree.ts";
 import { runStudy } from "../../src/study/run-study.ts";
 import { parseStudy } from "../../src/study/study-config.ts";
-import type { StudyCell, StudyParts, StudyPlan, TreeRow } from "../../src/study/study-plan.ts";
+import {
+  lookPrices,
+  type StudyCell,
+  type StudyParts,
+  type StudyPlan,
+  type TreeRow,
+} from "../../src/study/study-plan.ts";
 import { formatRecord, parseRecord, recordOf } from "../../src/study/study-record.ts";
 import { describeTable } from "../../src/study/study-report.ts";
 import { passShare, tabulate } from "../../src/study/study-table.ts";
@@ -352,7 +358,12 @@ describe("a study", () => {
     expect(plotStudy(table)).toMatch(/^<svg/);
 
     // Answers on disk give the same table, and are refused when a line is cut.
-    const record = recordOf(whole.trees, whole.cells, "sum", after);
+    const { plan, parts } = await setUp();
+    const prices = lookPrices(plan, parts);
+    const record = recordOf(whole.trees, whole.cells, "sum", after, prices);
+    const [look] = record.previews.filter(({ view }) => view === "reward");
+    expect(look!.price).toBeGreaterThan(0);
+    expect(look!.price).toBeLessThan(1);
     const facts = { command: "c", versions: {} };
     const lines = formatRecord(record, parseStudy(oneArm, "x.yaml"), facts).trim().split("\n");
     const again = parseRecord(
@@ -401,6 +412,12 @@ describe("parseStudy", () => {
   it("leaves an arm the study's own proposal and features unless it names others", () => {
     const [parsed] = parseStudy(oneArm, "x.yaml").arms;
     expect([parsed!.sampling, parsed!.features, parsed!.live]).toEqual([undefined, undefined, false]);
+  });
+
+  it("gives several models the same settings, but names them once", () => {
+    const of = (model: unknown) => parseStudy({ ...oneArm, models: ["a", "b"], search: { model } }, "x.yaml");
+    expect(of({ options: { guidance: 1 } }).search["model"]).toEqual({ options: { guidance: 1 } });
+    for (const model of ["a", { name: "a" }]) expect(() => of(model)).toThrow(/name the models once/);
   });
 
   it("refuses unknown references and twice the same arm", () => {

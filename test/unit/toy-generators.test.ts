@@ -7,6 +7,9 @@ import { clipBest, clipDefinition, clipScore } from "../../src/generators/toys/c
 import { describeSampler } from "../../src/testing/generator-contract.ts";
 
 describeSampler("toy: bits by scales", () => toyDefinition.open(), { otherSettings: { temperature: 0.2 } });
+describeSampler("toy: bits by scales, looking ahead", () =>
+  toyDefinition.open({ settings: { lookAhead: 2 } }),
+);
 describeSampler("toy-canvas: an index canvas revealed in groups", () => canvasDefinition.open());
 describeSampler("toy-clip: vectors by frames", () => clipDefinition.open());
 

@@ -147,7 +147,6 @@ class ScaleSession<State> implements Session {
 
   async view(rows: readonly number[], view: View): Promise<Picture[]> {
     const { code, network } = this.#context;
-    const last = this.stage - 1;
     const size = this.#gridOf(view);
     const block = viewsAtOnce(size);
     const pictures: Picture[] = [];
@@ -155,8 +154,8 @@ class ScaleSession<State> implements Session {
       const part = rows.slice(start, start + block);
       const stride = code.channels * size.h * size.w;
       const data = new Float32Array(part.length * stride);
-      part.forEach((index, at) => {
-        const { code: cumulative } = this.#row(index);
+      const { shown, last } = view.look === "ahead" ? await this.#ahead(part) : this.#now(part);
+      shown.forEach(({ code: cumulative }, at) => {
         if (!cumulative) throw new RangeError("there is nothing to look at before the first stage");
         data.set(code.view(cumulative, last, size), at * stride);
       });
@@ -263,6 +262,31 @@ class ScaleSession<State> implements Session {
     return row;
   }
 
+  #now(rows: readonly number[]): { shown: readonly Row[]; last: number } {
+    return { shown: rows.map((index) => this.#row(index)), last: this.stage - 1 };
+  }
+
+  /** Candidates with the likeliest tokens in the next stages, for a look; they themselves stay where they are. */
+  async #ahead(rows: readonly number[]): Promise<{ shown: readonly Row[]; last: number }> {
+    const { network, code, reference, settings } = this.#context;
+    let { shown, last } = this.#now(rows);
+    let state = network.select(this.#alive().state, rows);
+    const until = Math.min(code.stages, this.stage + (settings.lookAhead ?? 0));
+    for (let stage = this.stage; stage < until; stage++) {
+      const z = this.#input(stage, shown);
+      const guided = stage < settings.guidanceUntil;
+      const output = await network.run(state, { stage, width: shown.length, z, guided });
+      shown = shown.map((row, index) => {
+        const { data, vectors } = this.#draw(output.delta, stage, row, index, 1);
+        const kept = reference ? reference.apply(code, stage, row.code, data, vectors) : { data, vectors };
+        return { ...row, code: code.add(row.code, kept.data, stage, kept.vectors) };
+      });
+      state = output.state;
+      last = stage;
+    }
+    return { shown, last };
+  }
+
   /** Latent cells that a view is decoded from. */
   #gridOf(view: View): Grid {
     const { traits } = this.#context;
@@ -291,12 +315,18 @@ class ScaleSession<State> implements Session {
     return { dims: [rows.length, code.tokens(stage), code.tokenChannels], data };
   }
 
-  #draw(delta: Tensor, stage: number, row: Row, index: number): DrawnTokens {
+  #draw(
+    delta: Tensor,
+    stage: number,
+    row: Row,
+    index: number,
+    topK = this.#context.settings.topK,
+  ): DrawnTokens {
     const { code, task, settings, rng } = this.#context;
     const [groups, shared] = delta.dims as [number, number];
     const at = shared === 1 ? 0 : index;
     const flat: Tensor = { dims: [groups * shared, delta.data.length / (groups * shared)], data: delta.data };
-    const { topP, topK } = settings;
+    const { topP } = settings;
     const width = this.#context.network.revise ? this.#context.code.tokenChannels : undefined;
     const how = {
       ...(width === undefined ? {} : { width }),

@@ -17,6 +17,8 @@ export interface SamplingSettings {
    * cost). The number of scales keeps guidance everywhere.
    */
   readonly guidanceUntil: number;
+  /** Stages that a look ahead goes on for; see `lookingAhead`. */
+  readonly lookAhead?: number;
 }
 
 const perScale = (what: string, allowed: (value: number) => boolean) => {

@@ -7,6 +7,7 @@ import {
 import { infinityCost } from "../infinity/cost.ts";
 import { scheduleShape } from "../infinity/manifest.ts";
 import { infinityMemory } from "../infinity/memory.ts";
+import { lookingAhead } from "../look-ahead.ts";
 import type { HmarModel } from "./manifest.ts";
 import { type HmarSettings, resolveHmar } from "./settings.ts";
 
@@ -15,7 +16,7 @@ export function hmarTraits(model: HmarModel, given?: unknown): GeneratorTraits {
   const { folder, manifest, schedule } = model;
   const settings = resolveHmar(model, given);
   const { id, width, height } = scheduleShape(manifest, schedule);
-  return {
+  const traits: GeneratorTraits = {
     specificationVersion: SPECIFICATION_VERSION,
     name: folder.name,
     version: folder.modelId,
@@ -36,6 +37,9 @@ export function hmarTraits(model: HmarModel, given?: unknown): GeneratorTraits {
     memory: memoryOf(model, settings),
     settings: { ...settings.sampling, passes: settings.passes },
   };
+  // A look ahead takes the likeliest tokens of the first pass.
+  const { stages } = infinityCost(manifest, schedule, settings.sampling);
+  return lookingAhead(traits, settings.sampling.lookAhead, stages);
 }
 
 /** The stages' passes, and the masked ones on top: without guidance, each over all tokens of the scale. */

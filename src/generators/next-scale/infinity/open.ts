@@ -22,6 +22,7 @@ import { readClasses } from "../cache/classes.ts";
 import type { Seen } from "../cache/identify.ts";
 import { type CachePolicy, keepAll } from "../cache/settings.ts";
 import { latentEncoder, quantise } from "../encode.ts";
+import { lookingAhead } from "../look-ahead.ts";
 import { type Reference, referenceOf } from "../reference.ts";
 import { infinityCost } from "./cost.ts";
 import { GraphNetwork, type InfinityParts, type StepGraph } from "./graph-network.ts";
@@ -75,7 +76,7 @@ export function infinityTraits(model: InfinityModel, given?: unknown): Generator
   const { sampling: settings, cache } = resolveInfinity(model, given);
   const budgets = cache.policy?.budgets;
   const { id, width, height } = scheduleShape(manifest, schedule);
-  return {
+  const traits: GeneratorTraits = {
     specificationVersion: SPECIFICATION_VERSION,
     name: folder.name,
     version: folder.modelId,
@@ -96,6 +97,7 @@ export function infinityTraits(model: InfinityModel, given?: unknown): Generator
     memory: infinityMemory(manifest, schedule, settings, budgets),
     settings: { ...settings, ...cache.settings },
   };
+  return lookingAhead(traits, settings.lookAhead);
 }
 
 /** The arithmetic of a folder's bits. */

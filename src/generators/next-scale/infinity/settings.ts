@@ -2,10 +2,11 @@ import * as z from "zod";
 import { parseSettings } from "../../parse-settings.ts";
 import type { CacheClasses } from "../cache/classes.ts";
 import { cacheSchema, type ResolvedCache, resolveCache } from "../cache/settings.ts";
+import { lookAheadShape } from "../look-ahead.ts";
 import { resolveSettings, type SamplingSettings, samplingSchema } from "../settings.ts";
 import type { InfinityManifest, Schedule } from "./manifest.ts";
 
-const schema = z.strictObject({ ...samplingSchema.shape, ...cacheSchema.shape });
+const schema = z.strictObject({ ...samplingSchema.shape, ...cacheSchema.shape, ...lookAheadShape });
 
 /** What settings depend on. */
 export interface Configurable {
@@ -25,14 +26,17 @@ export function resolveInfinity(
   { manifest, schedule, classes }: Configurable,
   given: unknown,
 ): InfinitySettings {
-  const { cache, cacheShare, cacheLayers, cacheTokens, cacheHeads, ...sampling } = parseSettings(
+  const { cache, cacheShare, cacheLayers, cacheTokens, cacheHeads, lookAhead, ...sampling } = parseSettings(
     schema,
     given,
   );
   const { depth, heads } = manifest.architecture;
   const prefix = schedule.scales.slice(0, -1).reduce((sum, [h, w]) => sum + h * w, 0);
   return {
-    sampling: resolveSettings(manifest.sampling, sampling, schedule.scales.length),
+    sampling: {
+      ...resolveSettings(manifest.sampling, sampling, schedule.scales.length),
+      ...(lookAhead ? { lookAhead } : {}),
+    },
     cache: resolveCache(
       { cache, cacheShare, cacheLayers, cacheTokens, cacheHeads },
       { prefix, depth, heads },

@@ -5,8 +5,10 @@ import {
   SPECIFICATION_VERSION,
 } from "../../../core/generator.ts";
 import { chooseShape } from "../../choose-shape.ts";
+import { parseSettings } from "../../parse-settings.ts";
 import { bitGenerator } from "../bit-generator.ts";
-import { resolveSettings } from "../settings.ts";
+import { lookAheadShape, lookingAhead } from "../look-ahead.ts";
+import { resolveSettings, samplingSchema } from "../settings.ts";
 import { TOY_SCALES, TOY_STRIDE, ToyModel, toyCode } from "./toy-model.ts";
 
 /** FLOPs are made up, in the proportions of a small network: cost per token and per decoded latent cell. */
@@ -20,7 +22,11 @@ const shape = { id: "1:1", width: w * TOY_STRIDE, height: h * TOY_STRIDE, frames
 
 /** Traits and settings as configured. @throws TtsVarError CONFIG_INVALID */
 function configure(given: unknown) {
-  const settings = resolveSettings(own, given, TOY_SCALES.length);
+  const { lookAhead, ...sampling } = parseSettings(samplingSchema.extend(lookAheadShape), given);
+  const settings = {
+    ...resolveSettings(own, sampling, TOY_SCALES.length),
+    ...(lookAhead ? { lookAhead } : {}),
+  };
   const traits: GeneratorTraits = {
     specificationVersion: SPECIFICATION_VERSION,
     name: "toy",
@@ -46,7 +52,7 @@ function configure(given: unknown) {
     memory: null,
     settings: { ...settings },
   };
-  return { traits, settings };
+  return { traits: lookingAhead(traits, lookAhead), settings };
 }
 
 function openToy(given: unknown): Promise<Generator> {
