@@ -15,7 +15,7 @@ import { dot } from "../src/inference/vision/cosine.ts";
 import { openDualTower } from "../src/inference/vision/dual-tower.ts";
 import { readImageTransform } from "../src/inference/vision/image-processor.ts";
 import { toPixelValues } from "../src/inference/vision/preprocess.ts";
-import { facts } from "./parts/facts.ts";
+import { facts, isEmbedded } from "./parts/facts.ts";
 
 const options = z.strictObject({
   model: z
@@ -176,7 +176,7 @@ function traitsOf(settings: ClassifierOptions, modelId: string, flops: number): 
     version: `1+${settings.scale}${own}+${modelId}`,
     ...facts.classifier,
     flops,
-    license: settings.model === "dual-encoder" ? facts.classifier.license : "see the model's card",
+    license: isEmbedded(settings.model) ? facts.classifier.license : "see the model's card",
     modelId,
   };
 }

@@ -9,14 +9,14 @@ import { openModelFolder } from "../src/inference/folder/model-folder.ts";
 import { readJson } from "../src/inference/folder/read-json.ts";
 import { openDualTower } from "../src/inference/vision/dual-tower.ts";
 import { readImageTransform } from "../src/inference/vision/image-processor.ts";
-import { facts } from "./parts/facts.ts";
+import { facts, isEmbedded } from "./parts/facts.ts";
 
 const options = z.strictObject({
   model: z
     .string()
     .min(1)
     .default("dual-encoder")
-    .describe("embedded dual encoder, a CLIP or SigLIP folder, or a hub id"),
+    .describe("dual-encoder, dual-encoder-int8 (half its time), a CLIP or SigLIP folder, or a hub id"),
   mode: z
     .enum(["cosine", "clipscore", "sigmoid"])
     .default("cosine")
@@ -108,7 +108,7 @@ async function readLogit(dir: string): Promise<Logit> {
 
 function traitsOf(settings: ClipOptions, modelId: string, flops: number): RewardTraits {
   const { range, gain } = modes[settings.mode];
-  const embedded = settings.model === "dual-encoder";
+  const embedded = isEmbedded(settings.model);
   return {
     name: "clip",
     version: `1+${settings.mode}+${modelId}`,

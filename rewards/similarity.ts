@@ -10,7 +10,7 @@ import { dot } from "../src/inference/vision/cosine.ts";
 import { readImageTransform } from "../src/inference/vision/image-processor.ts";
 import { openVisionTower } from "../src/inference/vision/vision-tower.ts";
 import { decodePng } from "../src/io/png.ts";
-import { facts } from "./parts/facts.ts";
+import { facts, isEmbedded } from "./parts/facts.ts";
 
 const options = z.strictObject({
   reference: z.string().min(1).describe("image that candidates should resemble"),
@@ -62,7 +62,7 @@ export const similarity: RewardDefinition<SimilarityOptions> = {
 async function prepare({ reference: path, model }: SimilarityOptions, host: RewardHost, verify: boolean) {
   const reference = await decodePng(resolve(host.baseDir, path));
   const folder = await openModelFolder(await modelFolder(model, host), { verify, allowBare: true });
-  const embedded = model === "dual-encoder";
+  const embedded = isEmbedded(model);
   const traits: RewardTraits = {
     name: "similarity",
     version: `1+${pixelHash(reference).slice(0, 16)}+${folder.modelId}`,

@@ -27,6 +27,9 @@ const published = (from: string, license: string): Weights => ({ from, license, 
 /** Twice the multiply-adds of ViT-H/14 on 224 x 224 pixels: 257 tokens, width 1280, 32 layers. */
 const vitH14 = 334_202_306_560;
 
+/** Whether a dual encoder is one of those that ship: in float32, or in int8 with the same spread of scores. */
+export const isEmbedded = (model: string): boolean => /^dual-encoder(-int8)?$/.test(model);
+
 /** The figures of every reward, in one place: rewards take theirs from here too. */
 export const facts = {
   clip: {

@@ -88,7 +88,7 @@ async function definitionOf(folder: string): Promise<FeatureDefinition> {
 
 /** The folder whose manifest prices the encoder; null for plug-ins. */
 async function folderOf(model: string, host: PluginHost): Promise<string | null> {
-  if (model === "dual-encoder") return embeddedModelPath(model);
+  if (/^dual-encoder(-int8)?$/.test(model)) return embeddedModelPath(model);
   const path = resolve(host.baseDir, model);
   return /[/\\]/.test(model) && existsSync(resolve(path, "config.json")) ? path : null;
 }

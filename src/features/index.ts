@@ -6,17 +6,21 @@ export interface FeatureEntry extends Listing {
   load(): Promise<FeatureDefinition>;
 }
 
+/** A dual encoder of `models/` by its name. */
+const embedded = (name: string, summary: string): FeatureEntry => ({
+  name,
+  summary,
+  async load() {
+    const { embeddedModelPath } = await import("../inference/folder/model-folder.ts");
+    const { dualEncoderDefinition } = await import("./dual-encoder.ts");
+    return dualEncoderDefinition(await embeddedModelPath(name)) as FeatureDefinition;
+  },
+});
+
 /** All built-in feature extractors. Nothing is imported before one is asked for by name. */
 export const features: readonly FeatureEntry[] = [
-  {
-    name: "dual-encoder",
-    summary: "patch tokens of the embedded dual encoder's vision tower",
-    async load() {
-      const { embeddedModelPath } = await import("../inference/folder/model-folder.ts");
-      const { dualEncoderDefinition } = await import("./dual-encoder.ts");
-      return dualEncoderDefinition(await embeddedModelPath("dual-encoder")) as FeatureDefinition;
-    },
-  },
+  embedded("dual-encoder", "patch tokens of the embedded dual encoder's vision tower"),
+  embedded("dual-encoder-int8", "the same in int8, in half the time"),
   {
     name: "thumbnail",
     summary: "mean colours of the cells of an 8 x 8 grid; no network, costs next to nothing",

@@ -44,6 +44,7 @@ describe("models verify", { timeout: 240_000 }, () => {
       expect.stringMatching(/^detector-a: .* geneval \d/),
       expect.stringMatching(/^detector-b: .* geneval \d/),
       expect.stringMatching(/^dual-encoder: .* clip -?\d/),
+      expect.stringMatching(/^dual-encoder-int8: .* clip -?\d/),
       expect.stringMatching(/^embedded-int8: 64 x 64 pixels in T, clip \d/),
       expect.stringMatching(/^epona: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^far: 64 x 64 pixels in T, clip -?\d/),

@@ -101,6 +101,30 @@ describe("the field's rewards, whole path on tiny random models of their archite
     await stock.dispose();
   });
 
+  test("clip in int8 is a model of its own whose scores are near", async () => {
+    const [exact, near] = await Promise.all(
+      [undefined, { model: "dual-encoder-int8" }].map((options) =>
+        loadReward("clip", options, rewardHost(fixtures)),
+      ),
+    );
+    open.push(exact!.value, near!.value);
+    expect(near!.value.version).not.toBe(exact!.value.version);
+    const { suggestedLambda, license, flops, range } = exact!.value;
+    expect(near!.value).toMatchObject({ suggestedLambda, license, flops, range });
+    const batch = ["a photo of a red car", "two cups"].map(
+      (prompt, i): RewardItem => ({ id: `c${i}`, prompt, metadata: {}, image: formulaImage(64, 64) }),
+    );
+    const [wanted, found] = await Promise.all(
+      [exact!, near!].map(({ value }) => value.score(batch, rewardContext())),
+    );
+    for (const [i, score] of Array.from(found!.scores).entries()) {
+      expect(Math.abs(score! - wanted!.scores[i]!)).toBeLessThan(0.05);
+    }
+    // Alone or in a batch, to the bit.
+    const alone = await near!.value.score(batch.slice(1), rewardContext());
+    expect(alone.scores[0]).toBe(found!.scores[1]);
+  });
+
   test("geneval scores by the embedded detector, explains, and refuses prompts it cannot read", async () => {
     const { value } = await loadReward("geneval", undefined, rewardHost(fixtures));
     open.push(value);

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ttsvar.verifiers.dual_encoder import int8
 from ttsvar.verifiers.dual_encoder.atoms import AtomCode, atoms_of
 from ttsvar.verifiers.dual_encoder.augment import augment, degrade
 from ttsvar.verifiers.dual_encoder.config import ModelConfig
@@ -159,3 +160,18 @@ def test_part_codes_follow_the_meaning():
     ideal = code.vectors[kinds, classes].sum(0, keepdim=True)
     loss, hits = code.loss(ideal / ideal.norm(), atoms)
     assert float(hits) == 1 and float(loss) < float(code.loss(-ideal / ideal.norm(), atoms)[0])
+
+
+def test_a_tower_of_int8(exported, tmp_path):
+    _, folder = exported
+    images = np.random.default_rng(1).uniform(-1, 1, size=(16, 3, 64, 64)).astype(np.float32)
+    content = int8.export(folder, images[:12], tmp_path / "whole")
+    # Query, key and value in one, output, and the feed-forward.
+    assert content["training"]["int8Products"] >= 4 * TINY.vision_layers
+    base = json.loads((folder / "manifest.json").read_text())
+    assert content["files"][int8.VISION]["approximates"] == base["files"][int8.VISION]["sha256"]
+    plain, whole = (DualEncoderOnnx(f, threads=1).vision for f in (folder, tmp_path / "whole"))
+    for image in images[12:]:
+        feeds = {"pixel_values": image[None]}
+        for exact, near in zip(plain.run(None, feeds), whole.run(None, feeds)):
+            assert exact.shape == near.shape and np.corrcoef(exact.ravel(), near.ravel())[0, 1] > 0.98
