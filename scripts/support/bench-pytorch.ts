@@ -28,9 +28,23 @@ type Loop =
   | "ours, int8"
   | "ours, search"
   | "ours, int8, search"
+  | "all int8, search"
   | "best"
   | "published"
   | "published-bf16";
+
+/** What each of our searches sets; the last one also has its reward and its features in int8. */
+const SEARCHES = {
+  "ours, search": { "model.name": "embedded" },
+  "ours, int8, search": { "model.name": "embedded-int8" },
+  "all int8, search": {
+    "model.name": "embedded-int8",
+    "reward.options.model": "dual-encoder-int8",
+    "features.model": "dual-encoder-int8",
+  },
+} as const;
+type SearchLoop = keyof typeof SEARCHES;
+const isSearch = (loop: Loop): loop is SearchLoop => Object.hasOwn(SEARCHES, loop);
 
 export interface PytorchOptions {
   readonly rounds: number;
@@ -53,10 +67,13 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
   const collected = new Collected();
   const rows = [];
   for (const count of options.candidates) {
-    const search = await Search.open(count, "embedded");
-    const wholeSearch = await Search.open(count, "embedded-int8");
+    const searches = new Map<Loop, Search>();
+    for (const [loop, settings] of Object.entries(SEARCHES)) {
+      searches.set(loop as SearchLoop, await Search.open(count, settings));
+    }
+    const { widths } = searches.get("ours, search")!;
     const loops: Loop[] = ["ours", "ours, int8", "best"];
-    if (options.published) loops.push("ours, search", "ours, int8, search", "published", "published-bf16");
+    if (options.published) loops.push(...searches.keys(), "published", "published-bf16");
     for (const round of roundsOf(options.rounds)) {
       const { gflops } = await torch.ask<{ gflops: number }>({ loop: "gemm" });
       if (round >= 0) collected.add("GEMM peak", gflops);
@@ -67,17 +84,15 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
         collected.add(`${loop} ${count} whole`, taken.transformer + taken.decode);
       }
     }
-    await search[Symbol.asyncDispose]();
-    await wholeSearch[Symbol.asyncDispose]();
-    rows.push({ count, loops, widths: search.widths });
+    for (const search of searches.values()) await search[Symbol.asyncDispose]();
+    rows.push({ count, loops, widths });
 
     async function run(loop: Loop, candidates: number, seed: number): Promise<Taken> {
       if (loop === "ours") return measured(() => drawAll(generator, PROMPT, candidates, seed));
       if (loop === "ours, int8") return measured(() => drawAll(whole, PROMPT, candidates, seed));
-      if (loop === "ours, search") return measured(() => search.run(seed));
-      if (loop === "ours, int8, search") return measured(() => wholeSearch.run(seed));
-      const widths = loop === "best" ? undefined : search.widths;
-      return torch.ask({ loop, candidates, seed, widths });
+      const search = searches.get(loop);
+      if (search) return measured(() => search.run(seed));
+      return torch.ask({ loop, candidates, seed, widths: loop === "best" ? undefined : widths });
     }
   }
   const summaries = collected.summaries();
@@ -109,7 +124,7 @@ export async function benchAgainstPytorch(options: PytorchOptions): Promise<unkn
       const mib = Math.round(summaries[`${loop} ${count} peak`]!.median / 2 ** 20);
       const alone = loop === "ours" || loop === "ours, int8" || loop === "best";
       const ours: Loop = alone ? "ours" : "ours, search";
-      const parts = loop.endsWith("search") ? ["", ""] : [cell("transformer"), cell("decode")];
+      const parts = isSearch(loop) ? ["", ""] : [cell("transformer"), cell("decode")];
       const peak = alone ? share(loop, count) : "";
       const ratios = ["whole", "cpu"].map((part) =>
         collected.ratio(`${loop} ${count} ${part}`, `${ours} ${count} ${part}`),
@@ -143,9 +158,9 @@ class Search {
     this.widths = widths;
   }
 
-  static async open(candidates: number, model: string): Promise<Search> {
+  static async open(candidates: number, settings: Readonly<Record<string, string>>): Promise<Search> {
     const flags = Object.entries({
-      "model.name": model,
+      ...settings,
       "task.prompt": PROMPT,
       "strategy.name": "tts-var",
       // The paper's schedule starts with eight times N.
