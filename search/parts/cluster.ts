@@ -3,6 +3,7 @@ import type { CandidateId } from "../../src/core/ids.ts";
 import type { RngStream } from "../../src/core/rng.ts";
 import { rowOf, type Tensor } from "../../src/core/tensor.ts";
 import { rowsById } from "./order.ts";
+import { seedCentres } from "./seed-centres.ts";
 
 export interface Clustering {
   /** One row per cluster, ascending: exactly `count` of them. */
@@ -63,7 +64,9 @@ function representatives(points: readonly number[][], count: number, stream: Rng
   });
   if (distinct.length <= count) return distinct;
   const seed = Math.floor(stream.uniform(0) * 2 ** 31);
-  const { clusters, centroids } = kmeans(points as number[][], count, { initialization: "kmeans++", seed });
+  const { clusters, centroids } = kmeans(points as number[][], count, {
+    initialization: seedCentres(points, count, seed),
+  });
   return centroids.flatMap((centre, cluster) => {
     const members = points.flatMap((_, place) => (clusters[place] === cluster ? [place] : []));
     return members.length === 0 ? [] : [closest(points, members, centre)];

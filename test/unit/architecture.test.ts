@@ -124,6 +124,8 @@ const ASSEMBLES = ["src", "src/assemble", "src/run", "src/studio", "src/cli"];
 /** Only these files may import these packages, whatever their zone allows. */
 const ONLY_IN: Readonly<Record<string, (file: string) => boolean>> = {
   "ml-kmeans": (file) => file === "search/parts/cluster.ts",
+  // Its seeds; only the beginning is our own.
+  "ml-random": (file) => file === "search/parts/seed-centres.ts",
   "onnxruntime-node": (file) => file.startsWith("src/inference/runtime/"),
   "@xenova/transformers": (file) => file.startsWith("src/inference/"),
 };

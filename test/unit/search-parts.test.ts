@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { kmeans } from "ml-kmeans";
 import { describe, expect, it } from "vitest";
 import { updateBeliefs } from "../../search/parts/calibrate.ts";
 import { clusterCentres } from "../../search/parts/cluster.ts";
@@ -6,6 +7,7 @@ import { topRows } from "../../search/parts/order.ts";
 import { potential } from "../../search/parts/potentials.ts";
 import { RESAMPLINGS, resample } from "../../search/parts/resample.ts";
 import { mapToScales, resolvePlaces } from "../../search/parts/schedule.ts";
+import { seedCentres } from "../../search/parts/seed-centres.ts";
 import {
   DIVERSITY_RULES,
   dppGreedy,
@@ -212,7 +214,37 @@ describe("resampling", () => {
   });
 });
 
+describe("seedCentres", () => {
+  it("chooses what ml-kmeans chooses, to the bit", () => {
+    const rng = stream(3);
+    for (const [count, dim] of [
+      [2, 1],
+      [5, 7],
+      [20, 64],
+    ] as const) {
+      const points = Array.from({ length: 3 * count }, (_, row) =>
+        Array.from({ length: dim }, (_, axis) => Math.fround(rng.uniform(row * dim + axis) - 0.5)),
+      );
+      for (const seed of [0, 1, 2 ** 31 - 1]) {
+        const theirs = kmeans(points, count, { initialization: "kmeans++", seed });
+        const ours = kmeans(points, count, { initialization: seedCentres(points, count, seed) });
+        expect(ours.centroids).toEqual(theirs.centroids);
+      }
+    }
+  });
+});
+
 describe("clusterCentres", () => {
+  it("takes the first ones where nothing tells them apart", () => {
+    const same = tensor([
+      [1, 2],
+      [1, 2],
+      [1, 2],
+    ]);
+    const found = clusterCentres(["c2", "c0", "c1"], same, 2, stream(0));
+    expect(found).toEqual({ picks: [1, 2], labels: [0, 0, 0] });
+  });
+
   const cluster = (rows: readonly (readonly number[])[], count: number, seed = 1) =>
     clusterCentres(idsOf(rows.length), tensor(rows), count, createRng(seed, "k").stream("cluster", "t", 0));
 

@@ -2,7 +2,7 @@ import type { Tensor } from "../../core/tensor.ts";
 import { siblingModule } from "../../threads/start-thread.ts";
 import type { GraphMethods } from "./graph-service.ts";
 import type { Feeds } from "./ort-session.ts";
-import { openRemote } from "./worker/inference-worker.ts";
+import { type Lane, openRemote } from "./worker/inference-worker.ts";
 
 /** One ONNX graph in the scoring thread, so that scoring overlaps generation and the caller stays responsive. */
 export interface Graph extends AsyncDisposable {
@@ -12,15 +12,15 @@ export interface Graph extends AsyncDisposable {
 }
 
 /**
- * @param load threads of one operator, if not the usual number
+ * @param load threads of one operator, if not the usual number, and another thread than the usual one
  * @throws TtsVarError MODEL_RUNTIME if the runtime refuses the file
  */
-export async function openGraph(file: string, load: { readonly threads?: number } = {}): Promise<Graph> {
-  const remote = await openRemote<GraphMethods>(
-    siblingModule(import.meta.url, "./graph-service"),
-    { file, ...load },
-    "scoring",
-  );
+export async function openGraph(
+  file: string,
+  { lane = "scoring", ...load }: { readonly threads?: number; readonly lane?: Lane } = {},
+): Promise<Graph> {
+  const service = siblingModule(import.meta.url, "./graph-service");
+  const remote = await openRemote<GraphMethods>(service, { file, ...load }, lane);
   const { inputs, outputs } = await remote.call("describe");
   return {
     inputs,

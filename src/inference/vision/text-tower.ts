@@ -71,7 +71,7 @@ export async function openTextTower(dir: string, load: LoadOptions = {}): Promis
 }
 
 /** The first of the wanted outputs that a graph has. @throws MODEL_INVALID */
-export function outputOf(graph: Graph, wanted: readonly string[]): string {
+export function outputOf(graph: Pick<Graph, "outputs">, wanted: readonly string[]): string {
   const found = wanted.find((name) => graph.outputs.includes(name));
   if (found) return found;
   throw new TtsVarError(

@@ -80,7 +80,8 @@ export async function quitInference(patienceMs = Number.POSITIVE_INFINITY): Prom
 /** Threads by lane, shared by the services that ask for the same lane and closed with the last of them. */
 const lanes = new Map<string, { readonly worker: InferenceWorker; users: number }>();
 
-export type Lane = `generator ${number}` | "scoring";
+/** `scoring` is where rewards and features compute; `scoring beside` takes a share of many images. */
+export type Lane = `generator ${number}` | "scoring" | "scoring beside";
 
 /** The thread of a lane, started where there is none. */
 function laneOf(lane: Lane): { readonly worker: InferenceWorker; users: number } {
