@@ -6,6 +6,7 @@ import { rowOf } from "../../src/core/tensor.ts";
 import { openDualEncoder } from "../../src/features/dual-encoder.ts";
 import { pca } from "../../src/features/reduce.ts";
 import { embeddedModelsDir } from "../../src/inference/folder/model-folder.ts";
+import { openOrtSession } from "../../src/inference/runtime/ort-session.ts";
 import { loadClip } from "../../src/inference/vision/clip.ts";
 import type { Clip } from "../../src/inference/vision/clip-types.ts";
 import type { Detector } from "../../src/inference/vision/detection.ts";
@@ -37,6 +38,35 @@ describe("embedded dual encoder", () => {
   }, HOOK_MS);
   afterAll(async () => clip?.dispose(), HOOK_MS);
 
+  it.each(["dual-encoder", "dual-encoder-int8"])(
+    "gives images of the %s the same bits in any batch",
+    async (name) => {
+      const graph = join(embeddedModelsDir(), name, "onnx", "vision_model.onnx");
+      for (const threads of [1, 2]) {
+        await using session = await openOrtSession(graph, { threads });
+        const data = Float32Array.from({ length: 8 * 3 * 64 * 64 }, (_, at) =>
+          Math.sin(at * at * 1e-4 + at * 0.7),
+        );
+        const rows = (from: number, to: number) => ({
+          pixel_values: {
+            dims: [to - from, 3, 64, 64],
+            data: data.slice(from * 3 * 64 * 64, to * 3 * 64 * 64),
+          },
+        });
+        const alone = [];
+        for (let row = 0; row < 8; row++) alone.push(await session.run(rows(row, row + 1)));
+        for (const size of [2, 3, 5, 7, 8]) {
+          const together = await session.run(rows(0, size));
+          for (const output of session.outputs) {
+            for (let row = 0; row < size; row++) {
+              expect(rowOf(together[output]!, row)).toEqual(rowOf(alone[row]![output]!, 0));
+            }
+          }
+        }
+      }
+    },
+  );
+
   it("gives an image the same embedding and tokens alone and in any batch", async () => {
     const together = await clip.encodeImages(images);
     const alone = await clip.encodeImages([images[2]!]);
@@ -44,6 +74,20 @@ describe("embedded dual encoder", () => {
     expect(rowOf(together.embeds, 2)).toEqual(rowOf(alone.embeds, 0));
     expect(rowOf(together.tokens!, 2)).toEqual(rowOf(alone.tokens!, 0));
     expect(rowOf(together.embeds, 1)).not.toEqual(rowOf(alone.embeds, 0));
+  });
+
+  it("gives the same to whoever has many", async () => {
+    const many = Array.from({ length: 50 }, (_, at) => images[at % images.length]!);
+    const few = await clip.encodeImages(images);
+    // Two sessions share them out as soon as the second one is open.
+    for (let round = 0; round < 3; round++) {
+      const { embeds, tokens } = await clip.encodeImages(many);
+      expect([embeds.dims[0], tokens!.dims[0]]).toEqual([50, 50]);
+      for (const row of [0, 23, 49]) {
+        expect(rowOf(embeds, row)).toEqual(rowOf(few.embeds, row % images.length));
+        expect(rowOf(tokens!, row)).toEqual(rowOf(few.tokens!, row % images.length));
+      }
+    }
   });
 
   it("gives a text the same embedding alone and beside longer ones", async () => {

@@ -202,7 +202,7 @@ describe("the embedded models", () => {
       "detector-a@ec0f0b80213b7974",
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
-      "dual-encoder-int8@51ad6f5d5e477ac3",
+      "dual-encoder-int8@22dcbd83bec2f561",
       "embedded-int8@4545155757770085",
       "epona@1767fbc61fbebc16",
       "far@d023017cb8997c74",

@@ -3,29 +3,41 @@ import { type Graph, openGraph } from "../runtime/graph.ts";
 import { defaultThreads, type Feeds } from "../runtime/ort-session.ts";
 import type { LoadOptions } from "./clip-types.ts";
 
-/** A graph that takes images one at a time. */
+export interface ImageGraphOptions extends LoadOptions {
+  /** Images that one run may take: so many together must have the bits that each has alone (decision record 0003). */
+  readonly batch: number;
+}
+
+/** A graph of images. */
 export interface ImageGraph extends Pick<Graph, "inputs" | "outputs">, AsyncDisposable {
-  /** Runs the graph for each of so many images. */
-  runEach(
+  /**
+   * Runs the graph for so many images, in blocks.
+   *
+   * @param feedsOf inputs for the images of [from, to)
+   * @returns each fetched output with a row an image
+   */
+  runAll(
     count: number,
-    feedsOf: (index: number) => Feeds,
+    feedsOf: (from: number, to: number) => Feeds,
     fetches: readonly string[],
-  ): Promise<Record<string, Tensor>[]>;
+  ): Promise<Tensor[]>;
 }
 
 /** Images after which a second session is worth its opening. */
 const MANY = 48;
-/** Images under way in a session: the next one is there when one is computed. */
+/** Blocks under way in a session: the next one is there when one is computed. */
 const AT_ONCE = 2;
 
 /**
- * Opens a graph for images. A row's bits could depend on the number of rows (see decision record 0003), so each is a run of its own;
- * but one small image does not fill two cores. Whoever looks at many gets a second session in a thread of its own, unless threads
- * are counted, and the images are shared out. What comes out is the same.
+ * Opens a graph for images. Small images do not fill two cores, so whoever looks at many gets a second session in a thread of its own,
+ * unless threads are counted, and blocks are shared out. What comes out is the same.
  *
  * @throws TtsVarError MODEL_RUNTIME
  */
-export async function openImageGraph(file: string, load: LoadOptions = {}): Promise<ImageGraph> {
+export async function openImageGraph(
+  file: string,
+  { batch, ...load }: ImageGraphOptions,
+): Promise<ImageGraph> {
   const graph = await openGraph(file, load);
   const graphs = [graph];
   let seen = 0;
@@ -33,7 +45,7 @@ export async function openImageGraph(file: string, load: LoadOptions = {}): Prom
   return {
     inputs: graph.inputs,
     outputs: graph.outputs,
-    async runEach(count, feedsOf, fetches) {
+    async runAll(count, feedsOf, fetches) {
       seen += count;
       if (seen > MANY && load.threads === undefined && defaultThreads() > 1) {
         // Where there is no room for it, one has to do.
@@ -42,20 +54,42 @@ export async function openImageGraph(file: string, load: LoadOptions = {}): Prom
           () => undefined,
         );
       }
-      const results: Record<string, Tensor>[] = [];
+      const size = blockSize(count, batch, graphs.length);
+      const blocks: Record<string, Tensor>[] = [];
       let next = 0;
       const work = async (own: Graph): Promise<void> => {
-        while (next < count) {
-          const index = next++;
-          results[index] = await own.run(feedsOf(index), fetches);
+        while (next * size < count) {
+          const block = next++;
+          const from = block * size;
+          blocks[block] = await own.run(feedsOf(from, Math.min(count, from + size)), fetches);
         }
       };
       await Promise.all(graphs.flatMap((own) => Array.from({ length: AT_ONCE }, () => work(own))));
-      return results;
+      return fetches.map((name) => joined(blocks.map((block) => block[name]!)));
     },
     async [Symbol.asyncDispose]() {
       await second;
       await Promise.all(graphs.map((own) => own[Symbol.asyncDispose]()));
     },
   };
+}
+
+/** Images of a block, so that each session gets as many blocks as the other. */
+function blockSize(count: number, batch: number, sessions: number): number {
+  const rounds = Math.ceil(count / (batch * sessions));
+  return Math.max(1, Math.ceil(count / (rounds * sessions)));
+}
+
+/** Blocks one below the other. No blocks make a tensor of shape [0]. */
+function joined(blocks: readonly Tensor[]): Tensor {
+  const [first] = blocks;
+  if (!first) return { dims: [0], data: new Float32Array() };
+  const rows = blocks.reduce((sum, { dims }) => sum + dims[0]!, 0);
+  const data = new Float32Array(blocks.reduce((sum, block) => sum + block.data.length, 0));
+  let at = 0;
+  for (const block of blocks) {
+    data.set(block.data, at);
+    at += block.data.length;
+  }
+  return { dims: [rows, ...first.dims.slice(1)], data };
 }

@@ -3,9 +3,9 @@
     python -m ttsvar.verifiers.dual_encoder.int8 --model ../models/dual-encoder --out ../models/dual-encoder-int8
 
 Made from the exported graph; nothing is trained. Scales of activations come from what a search looks at: draws of the
-embedded generator after every scale, for prompts that no study uses (those of `ttsvar.infinity.int8`). The tower takes
-one image at a time, as `tts-var` gives them, so nothing in its graph depends on the size of a batch. What joins the
-pooled tokens stays float32; the text tower, which runs once per prompt, is copied.
+embedded generator after every scale, for prompts that no study uses (those of `ttsvar.infinity.int8`). They are fixed,
+and sums of int8 are exact, so an image gets the same in any batch. What joins the pooled tokens stays float32; the text
+tower, which runs once per prompt, is copied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import onnxruntime
 import torch
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
 
 from ttsvar.infinity.export import digest, round_weights
 from ttsvar.infinity.generator import load_bundle
@@ -60,16 +59,11 @@ def pictures(generator: Path, checkpoint: str, vae: str) -> np.ndarray:
 
 
 def plain_tower(path: Path, out: Path) -> onnx.ModelProto:
-    """The tower for one image, with weights in float32 and shapes that are known."""
-    model = onnx.load(str(path))
-    sides = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:]]
-    make_input_shape_fixed(model.graph, INPUT, [1, *sides])
-    fix_output_shapes(model)
-    onnx.save(model, str(out))
+    """The tower with weights in float32, as the quantiser wants it."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(out)
-    onnxruntime.InferenceSession(str(out), options, disabled_optimizers=["MatMulAddFusion"])
+    onnxruntime.InferenceSession(str(path), options, disabled_optimizers=["MatMulAddFusion"])
     return onnx.load(str(out))
 
 
@@ -132,7 +126,7 @@ def export(base: Path, images: np.ndarray, out: Path) -> dict:
             shutil.copyfile(base / name, out / name)
         files[name] = digest(out / name) | ({"approximates": entry["sha256"]} if name == VISION else {})
     content = manifest | {
-        "name": out.name, "version": "1.0.0", "compute": "int8", "batch": 1, "files": files,
+        "name": out.name, "version": "1.0.0", "compute": "int8", "files": files,
         "training": {
             "from": base.name, "int8Products": products, "calibrationImages": len(images), "calibrationSeed": SEED,
         },
