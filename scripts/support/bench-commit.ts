@@ -130,7 +130,8 @@ function time(root: string, argv: readonly string[]): Promise<Taken> {
   const command = ["-c", program, "bash", process.execPath, join(root, "bin", "tts-var.mjs"), ...argv];
   return new Promise((resolve, reject) => {
     const start = performance.now();
-    const child = spawn("bash", command, { stdio: ["ignore", "pipe", "pipe"] });
+    // Ctrl-C is for this program, which finishes the round.
+    const child = spawn("bash", command, { stdio: ["ignore", "pipe", "pipe"], detached: true });
     const at: number[] = [];
     let told = "";
     child.stdout.on("data", () => at.push(performance.now()));
