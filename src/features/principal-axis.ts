@@ -14,12 +14,16 @@ export function principalAxis(
   channels: number,
 ): { axis: Float64Array; mean: Float64Array } {
   const mean = new Float64Array(channels);
-  for (let index = 0; index < count * channels; index++) mean[index % channels]! += rows[index]!;
+  for (let row = 0, index = 0; row < count; row++) {
+    for (let channel = 0; channel < channels; channel++) mean[channel]! += rows[index++]!;
+  }
   // Dividing last keeps the mean of equal values exact.
   for (let channel = 0; channel < channels; channel++) mean[channel]! /= count;
   const centred = new Float64Array(count * channels);
-  for (let index = 0; index < centred.length; index++) {
-    centred[index] = rows[index]! - mean[index % channels]!;
+  for (let row = 0, index = 0; row < count; row++) {
+    for (let channel = 0; channel < channels; channel++, index++) {
+      centred[index] = rows[index]! - mean[channel]!;
+    }
   }
   let axis = startAxis(centred, count, channels);
   const weights = new Float64Array(count);
@@ -87,14 +91,14 @@ function weightedSum(rows: Float64Array, weights: Float64Array, channels: number
 
 /** The longest centred row: never orthogonal to all of the variance, unlike a constant start. */
 function startAxis(centred: Float64Array, count: number, channels: number): Float64Array {
-  let best = new Float64Array(channels);
+  let best = -1;
   let longest = 0;
   for (let row = 0; row < count; row++) {
-    const values = centred.slice(row * channels, (row + 1) * channels);
-    const length = Math.sqrt(dot(values, values));
-    if (length <= longest) continue;
-    longest = length;
-    best = values.map((value) => value / length);
+    let square = 0;
+    for (let at = row * channels; at < (row + 1) * channels; at++) square += centred[at]! * centred[at]!;
+    const length = Math.sqrt(square);
+    if (length > longest) [best, longest] = [row, length];
   }
-  return best;
+  if (best < 0) return new Float64Array(channels);
+  return centred.slice(best * channels, (best + 1) * channels).map((value) => value / longest);
 }
