@@ -16,7 +16,7 @@ const options = z.strictObject({
     .string()
     .min(1)
     .default("dual-encoder")
-    .describe("dual-encoder, dual-encoder-int8 (half its time), a CLIP or SigLIP folder, or a hub id"),
+    .describe("dual-encoder, dual-encoder-int8 (faster), a CLIP or SigLIP folder, or a hub id"),
   mode: z
     .enum(["cosine", "clipscore", "sigmoid"])
     .default("cosine")

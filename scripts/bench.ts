@@ -20,6 +20,7 @@ import { type Samples, summarise } from "./support/samples.ts";
 //                                                ratios to another commit, as a table on stderr too
 //     npm run bench -- --against pytorch [--candidates 1,8,32] [--no-published]
 //                                                the same weights in PyTorch; needs the training environment
+//     npm run bench -- --warm                    only what is warm: what the models take, and what the engine takes beside them
 //     npm run bench -- --splits [PROMPTS]        an evaluation by processes and threads
 
 const PROMPT = "a photo of a blue dog and a red umbrella";
@@ -33,6 +34,7 @@ const { values, positionals } = parseArgs({
     published: { type: "boolean", default: true },
     only: { type: "string", default: "" },
     splits: { type: "boolean", default: false },
+    warm: { type: "boolean", default: false },
   },
 });
 const rounds = Number(values.rounds ?? positionals[0] ?? (values.against === undefined ? 5 : 7));
@@ -69,13 +71,19 @@ async function benchProcesses(): Promise<Record<string, Samples>> {
 /** Searches in this process: models are loaded once, strategies take turns. */
 async function benchWarm(): Promise<Record<string, unknown>> {
   const results: Record<string, unknown> = {};
+  const wanted = [
+    ["single", 8],
+    ["best-of-n", 8],
+    ["tts-var", 8],
+    ["best-of-n", 64],
+    ["tts-var", 64],
+  ] as const;
   const variants = await Promise.all(
-    ["single", "best-of-n", "tts-var"].map(async (strategy) => {
+    wanted.map(async ([name, budget]) => {
+      const strategy = `${name}, budget ${budget}`;
+      const settings = { "task.prompt": PROMPT, "strategy.name": name, budget };
       const { config } = resolveConfig({
-        flags: [
-          { path: "task.prompt", value: PROMPT, flag: "bench" },
-          { path: "strategy.name", value: strategy, flag: "bench" },
-        ],
+        flags: Object.entries(settings).map(([path, value]) => ({ path, value, flag: "bench" })),
       });
       const host = { baseDir: root, allowDownload: false, log: () => {} };
       const planned = await planConfig(config, host);
@@ -144,6 +152,7 @@ async function benchAlone(): Promise<Record<string, unknown>> {
 
 async function bench(): Promise<object> {
   const { against, candidates, published, only, splits } = values;
+  if (values.warm) return { warm: await benchWarm() };
   if (splits) return { splits: await benchSplits(Number(positionals[0] ?? 60), Number(values.rounds ?? 3)) };
   if (against === undefined) return benchAlone();
   if (against !== "pytorch") return { commit: await benchAgainstCommit(against, rounds, new RegExp(only)) };

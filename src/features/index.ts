@@ -20,7 +20,7 @@ const embedded = (name: string, summary: string): FeatureEntry => ({
 /** All built-in feature extractors. Nothing is imported before one is asked for by name. */
 export const features: readonly FeatureEntry[] = [
   embedded("dual-encoder", "patch tokens of the embedded dual encoder's vision tower"),
-  embedded("dual-encoder-int8", "the same in int8, in half the time"),
+  embedded("dual-encoder-int8", "the same in int8, faster"),
   {
     name: "thumbnail",
     summary: "mean colours of the cells of an 8 x 8 grid; no network, costs next to nothing",
