@@ -14,7 +14,7 @@ const optionsSchema = z.strictObject({
   n: z.int().positive().default(1).describe("finished samples to begin with"),
   restarts: z
     .record(z.string(), placeSchema)
-    .default({ color: 0.5 })
+    .default({})
     .describe(
       "scale from which a picture is drawn anew when a question of this skill fails (object, count, position, color, ...): an index, or a fraction of the way to the last scale",
     ),
@@ -24,10 +24,12 @@ const optionsSchema = z.strictObject({
 type RouteOptions = z.output<typeof optionsSchema>;
 
 /**
- * An atom-wise reward says *what* is wrong, and that decides where to draw anew: pictures with a wrong order or number from the
- * coarse scales on, those with a wrong colour only from finer ones, from a kept state of the best picture so far. What
+ * An atom-wise reward says *what* is wrong, and that decides where to draw anew: say, pictures with a wrong order or number from
+ * the coarse scales on, those with a wrong colour only from finer ones, out of a kept state of the best picture so far. What
  * scores better takes its place; after a move that did not help the next one starts a scale earlier. Ends when nothing is
  * wrong, or nothing more can be paid.
+ *
+ * By default all failures lead to another sample, because that is what repairs pictures here (results/restarts).
  */
 export const route = defineStrategy({
   name: "route",

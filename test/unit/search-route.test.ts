@@ -29,8 +29,12 @@ function judging(least: readonly [number, number]) {
   });
 }
 
-const inputOf = (least: readonly [number, number], units: number, options: Record<string, unknown> = {}) =>
-  searchInput("route", units, { options, rewards: { sum: judging(least) } });
+const colours = { restarts: { color: 0.5 } };
+const inputOf = (
+  least: readonly [number, number],
+  units: number,
+  options: Record<string, unknown> = colours,
+) => searchInput("route", units, { options, rewards: { sum: judging(least) } });
 
 describe("route", () => {
   it("ends at the first picture of which all questions hold", async () => {
@@ -81,7 +85,7 @@ describe("route", () => {
   });
 
   it("leaves no session open", async () => {
-    const input = await inputOf([0.3, 0.9], 8, { n: 2 });
+    const input = await inputOf([0.3, 0.9], 8, { ...colours, n: 2 });
     await runSearch(input);
     expect((input.generator as unknown as { open: number }).open).toBe(0);
   });

@@ -28,11 +28,10 @@ export interface Overrides extends Partial<SearchInput> {
   readonly options?: Record<string, unknown>;
 }
 
-/** Options with which strategies that may stop early or move cheaply spend all they plan, and with which the oracle has a judge. */
+/** Options with which strategies that may stop early spend all they plan, and with which the oracle has a judge. */
 const defaultOptions: Readonly<Record<string, Record<string, unknown>>> = {
   "calibrated-stop": { price: 0 },
   oracle: { judge: "sum" },
-  route: { restarts: {} },
 };
 
 /** Input of a search on the analytic generator. */
