@@ -29,7 +29,7 @@ type RouteOptions = z.output<typeof optionsSchema>;
  * scores better takes its place; after a move that did not help the next one starts a scale earlier. Ends when nothing is
  * wrong, or nothing more can be paid.
  *
- * By default all failures lead to another sample, because that is what repairs pictures here (results/restarts).
+ * By default all failures lead to another sample, because that repairs most on the embedded generator (results/route).
  */
 export const route = defineStrategy({
   name: "route",
