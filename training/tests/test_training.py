@@ -67,8 +67,11 @@ def test_recipes_use_commands_and_flags_that_exist(model: str, config: str) -> N
     for command in recipe(model, config):
         module, *words = shlex.split(command)
         source = Path(importlib.util.find_spec(module).origin).read_text()
-        # Trainers that share the options of another one.
-        shared = {"from ttsvar.latent.fit import": "ttsvar.latent.fit", "from ttsvar.infinity import train as base": "ttsvar.infinity.train"}
+        # Those that share the options of another one.
+        shared = {
+            "from ttsvar.latent.fit import": "ttsvar.latent.fit", "from ttsvar.latent.judge import": "ttsvar.latent.judge",
+            "from ttsvar.infinity import train as base": "ttsvar.infinity.train",
+        }  # fmt: skip
         for line, other in shared.items():
             if line in source:
                 source += Path(importlib.util.find_spec(other).origin).read_text()

@@ -5,32 +5,20 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import torch
 
 from ttsvar.discrete_diffusion.model import load
 from ttsvar.discrete_diffusion.sample import sample
-from ttsvar.infinity.sample import save_grid
-from ttsvar.latent.judge import judged
+from ttsvar.latent.judge import evaluate, parser
 from ttsvar.latent.model import load_codebook
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--checkpoint", default="checkpoints/vq-ddm.pt")
+    p = parser(__doc__, "vq-ddm")
     p.add_argument("--codebook", default="checkpoints/codebook.pt")
-    p.add_argument("--judge", type=Path, default=Path("../models/detector-b"))
-    p.add_argument("--per-tag", type=int, default=10)
-    p.add_argument("--candidates", type=int, default=8)
     p.add_argument("--steps", type=int, default=16)
     p.add_argument("--guidance", type=float, default=2.0)
     p.add_argument("--temperature", type=float, default=0.7)
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--picture", default="")
-    p.add_argument("--out", type=Path)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     model, info = load(a.checkpoint)
@@ -40,17 +28,7 @@ def main() -> None:
         codes = sample(model, prompts, a.candidates, a.steps, a.guidance, a.temperature, seed)
         return book.decode(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
 
-    with torch.no_grad():
-        result, first = judged(draw, a.judge, a.per_tag, a.candidates)
-    record = {
-        "steps": a.steps, "guidance": a.guidance, "temperature": a.temperature, "images": info["images"],
-        "judge": a.judge.name, "prompts": 6 * a.per_tag, "candidates": a.candidates, **result,
-    }  # fmt: skip
-    print(json.dumps(record), flush=True)
-    if a.picture:
-        save_grid(a.picture, first, 10)
-    if a.out:
-        a.out.write_text(json.dumps(record, indent=1) + "\n")
+    evaluate(a, draw, info["images"], {"steps": a.steps, "guidance": a.guidance, "temperature": a.temperature})
 
 
 if __name__ == "__main__":

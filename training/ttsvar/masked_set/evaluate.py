@@ -7,14 +7,9 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import torch
 
-from ttsvar.infinity.sample import save_grid
-from ttsvar.latent.judge import judged
+from ttsvar.latent.judge import evaluate, parser
 from ttsvar.latent.model import load_narrow
 from ttsvar.masked_set.conditioned import Cascade
 from ttsvar.masked_set.conditioned import load as load_conditioned
@@ -24,21 +19,14 @@ from ttsvar.masked_set.sample import sample, sample_cascade
 
 
 def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = parser(__doc__, "mar")
     p.add_argument("--kind", choices=("mar", "harmon", "cascade"), default="mar")
     p.add_argument("--augment", type=float, default=0.5, help="cascade: time of the noise in the coarse canvas; 0: none")
-    p.add_argument("--checkpoint", default="checkpoints/mar.pt")
     p.add_argument("--narrow", default="checkpoints/narrow.pt")
-    p.add_argument("--judge", type=Path, default=Path("../models/detector-b"))
-    p.add_argument("--per-tag", type=int, default=10)
-    p.add_argument("--candidates", type=int, default=8)
     p.add_argument("--stages", type=int, default=8)
     p.add_argument("--head-steps", type=int, default=25)
     p.add_argument("--guidance", type=float, default=3.0)
     p.add_argument("--temperature", type=float, default=0.9)
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--picture", default="")
-    p.add_argument("--out", type=Path)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     model, info = load_conditioned(Cascade, a.checkpoint) if a.kind == "cascade" else load(a.checkpoint)
@@ -53,18 +41,10 @@ def main() -> None:
         canvas = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, (8, 8))
         return narrow.decode(canvas).unflatten(0, tokens.shape[:2])
 
-    with torch.no_grad():
-        result, first = judged(draw, a.judge, a.per_tag, a.candidates)
-    record = {
-        "kind": a.kind, **({"augment": a.augment} if a.kind == "cascade" else {}),
-        "stages": a.stages, "headSteps": a.head_steps, "guidance": a.guidance, "temperature": a.temperature,
-        "images": info["images"], "judge": a.judge.name, "prompts": 6 * a.per_tag, "candidates": a.candidates, **result,
-    }  # fmt: skip
-    print(json.dumps(record), flush=True)
-    if a.picture:
-        save_grid(a.picture, first, 10)
-    if a.out:
-        a.out.write_text(json.dumps(record, indent=1) + "\n")
+    evaluate(a, draw, info["images"], {
+        "kind": a.kind, **({"augment": a.augment} if a.kind == "cascade" else {}), "stages": a.stages,
+        "headSteps": a.head_steps, "guidance": a.guidance, "temperature": a.temperature,
+    })  # fmt: skip
 
 
 if __name__ == "__main__":
