@@ -51,11 +51,14 @@ describe("models verify", { timeout: 240_000 }, () => {
       expect.stringMatching(/^flexvar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^generator: 64 x 64 pixels in T, clip \d/),
       expect.stringMatching(/^hmar: 64 x 64 pixels in T, clip -?\d/),
+      expect.stringMatching(/^mar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^nanodet: .* geneval \d/),
+      expect.stringMatching(/^nar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^small: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^var: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^varedit: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^vq-ddm: 64 x 64 pixels in T, clip -?\d/),
+      expect.stringMatching(/^xar: 64 x 64 pixels in T, clip -?\d/),
     ]);
   });
 

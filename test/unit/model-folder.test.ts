@@ -209,11 +209,14 @@ describe("the embedded models", () => {
       "flexvar@42958677e1924725",
       "generator@81884e05103bfa8a",
       "hmar@20ad105ad236ce77",
+      "mar@5e0fa914776f223f",
       "nanodet@b6eb989e68f8527e",
+      "nar@fd7339b4c7efa841",
       "small@0ebdeba470cddb31",
       "var@2e04140be46cc60d",
       "varedit@6a75198f9e3ea2af",
       "vq-ddm@4ba6310ccb37e0f5",
+      "xar@495550ffa17b0aff",
     ]);
   });
 });

@@ -3,7 +3,7 @@
     python -m ttsvar.zoo_card ../zoo/vq-ddm ../zoo/hmar
 
 Reads ``manifest.json``, and where there is one the table of ``tts-var study run configs/studies/families.yaml`` for the model
-(``results/families/NAME/table.json``), or of a study of its own (``results/NAME/table.json``).
+(``results/families/NAME/table.json``) or of ``canvas.yaml``, or of a study of its own (``results/NAME/table.json``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def measured(folder: Path) -> str:
     if name in OF_SYSTEMS:
         return "With commands, intervals and verdicts: results/next-scale/var-family.md."
     results = REPOSITORY / "results"
-    path = next((at for at in (results / "families" / name / "table.json", results / name / "table.json") if at.is_file()), None)
+    path = next((at for at in (*(results / of / name / "table.json" for of in ("families", "canvas")), results / name / "table.json") if at.is_file()), None)
     if path is None:
         return "Not judged by a study of families; see docs and results of its own system."
     table = json.loads(path.read_text(encoding="utf-8"))

@@ -69,10 +69,10 @@ def main() -> None:
     features = read(model, scenes)
     own = [q for q in model.parameters() if q.requires_grad]
     optimiser = torch.optim.AdamW(own, lr=a.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    ema, start, step, reported = Ema(model), time.time(), 0, 0.0
+    ema, start, step, reported = Ema(model), time.process_time(), 0, 0.0
     running = 0.69
     while True:
-        elapsed = time.time() - start
+        elapsed = (time.process_time() - start) / a.threads
         progress = elapsed / (60 * a.minutes) if a.minutes else step / a.steps
         if progress >= 1:
             break
@@ -96,7 +96,7 @@ def main() -> None:
             append_json(Path(a.curve), record)
     with Swapped(model, ema.state_dict()):
         quality = validate(model, pool)
-        minutes = (time.time() - start) / 60
+        minutes = (time.process_time() - start) / a.threads / 60
         save_checkpoint(Path(a.out), {"state": {k: v.clone() for k, v in model.own().items()}, "images": step * a.batch, "minutes": minutes, "validation": quality})
     print("final", quality, "steps", step, flush=True)
 
