@@ -41,6 +41,7 @@ describe("models verify", { timeout: 240_000 }, () => {
     expect(code).toBe(0);
     const rows: { name: string; used: string }[] = JSON.parse(stdout);
     expect(rows.map(({ name, used }) => `${name}: ${used.replace(/[\d.]+ s/, "T")}`)).toEqual([
+      expect.stringMatching(/^acdit: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^detector-a: .* geneval \d/),
       expect.stringMatching(/^detector-b: .* geneval \d/),
       expect.stringMatching(/^dual-encoder: .* clip -?\d/),
@@ -55,6 +56,7 @@ describe("models verify", { timeout: 240_000 }, () => {
       expect.stringMatching(/^nanodet: .* geneval \d/),
       expect.stringMatching(/^nar: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^small: 64 x 64 pixels in T, clip -?\d/),
+      expect.stringMatching(/^tokenbridge: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^var: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^varedit: 64 x 64 pixels in T, clip -?\d/),
       expect.stringMatching(/^vq-ddm: 64 x 64 pixels in T, clip -?\d/),

@@ -199,6 +199,7 @@ describe("listedFiles", () => {
 describe("the embedded models", () => {
   it("keep the identities that calibrations and tables name", async () => {
     expect((await listEmbeddedModels()).map(({ modelId }) => modelId)).toEqual([
+      "acdit@36500c72840f9f0d",
       "detector-a@ec0f0b80213b7974",
       "detector-b@6db817da63081cda",
       "dual-encoder@ec0021b419194711",
@@ -209,10 +210,11 @@ describe("the embedded models", () => {
       "flexvar@42958677e1924725",
       "generator@81884e05103bfa8a",
       "hmar@20ad105ad236ce77",
-      "mar@5e0fa914776f223f",
+      "mar@58a5c9e1e5b0fa9a",
       "nanodet@b6eb989e68f8527e",
       "nar@fd7339b4c7efa841",
       "small@0ebdeba470cddb31",
+      "tokenbridge@7212bb4d512c0595",
       "var@2e04140be46cc60d",
       "varedit@6a75198f9e3ea2af",
       "vq-ddm@4ba6310ccb37e0f5",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ttsvar.infinity.vae import Vae
 from ttsvar.text.encoder import TextEncoder
 
 OPSET = 17
+TRACED = re.compile(r"onnx::\w+?_\d+")
 #: Values that share a scale where weights have four bits.
 BLOCK = 32
 #: Smaller weights stay as they are.
@@ -137,6 +139,7 @@ def store_integers(path: Path, least: int = LEAST, bits: int = 8) -> None:
     """
     model = onnx.load(str(path))
     graph = model.graph
+    number_weights(graph)
     stored = {tensor.name: tensor for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
@@ -154,6 +157,19 @@ def store_integers(path: Path, least: int = LEAST, bits: int = 8) -> None:
     graph.node.extend(nodes)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def number_weights(graph: onnx.GraphProto) -> None:
+    """Number the weights that the tracer named, by order of use: its own numbers tell how many others the module has."""
+    numbers: dict[str, int] = {}
+
+    def renamed(name: str) -> str:
+        return TRACED.sub(lambda found: f"onnx::{numbers.setdefault(found[0], len(numbers))}", name)
+
+    for node in graph.node:
+        node.input[:], node.output[:] = map(renamed, node.input), map(renamed, node.output)
+    for tensor in graph.initializer:
+        tensor.name = renamed(tensor.name)
 
 
 def in_bytes(name: str, values: np.ndarray, output: str) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
