@@ -214,7 +214,7 @@ describe("the embedded models", () => {
       "nanodet@b6eb989e68f8527e",
       "nar@fd7339b4c7efa841",
       "small@0ebdeba470cddb31",
-      "tokenbridge@7212bb4d512c0595",
+      "tokenbridge@33479e3f1db00867",
       "var@2e04140be46cc60d",
       "varedit@6a75198f9e3ea2af",
       "vq-ddm@4ba6310ccb37e0f5",
