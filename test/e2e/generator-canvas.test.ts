@@ -1,4 +1,7 @@
 import { readFileSync } from "node:fs";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { FULL_VIEW, type Generator } from "../../src/core/generator.ts";
@@ -464,4 +467,16 @@ describe("a masked set's moves", () => {
     expect(changed).toHaveLength(Math.ceil(before.count / 2));
     await generator[Symbol.asyncDispose]();
   });
+});
+
+it("refuses a clip in rows", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "tts-var-rows-"));
+  await cp(folder("raster"), dir, { recursive: true });
+  const path = join(dir, "manifest.json");
+  await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, "utf8")), frames: 3 }));
+  await expect((await generatorOfFolder(dir)).open({}, here)).rejects.toMatchObject({
+    code: "MODEL_INVALID",
+    message: expect.stringContaining("clips are drawn in diagonals"),
+  });
+  await rm(dir, { recursive: true });
 });

@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from ttsvar.infinity.graphs import blocks, halve_weights, store_integers
+from ttsvar.infinity.graphs import blocks, export_graph, halve_weights, store_integers
 
 
 def test_large_weights_become_int8_and_the_graph_stays_near(tmp_path) -> None:  # noqa: ANN001
@@ -50,3 +50,31 @@ def test_four_bits_come_back_as_the_codes_times_their_scales(tmp_path) -> None: 
     assert np.square(found - exact).sum() < 0.01 * np.square(exact).sum()
     store_integers(path)
     assert path.read_bytes() == once, "what is stored as integers stays"
+
+
+class Part(nn.Module):
+    """A product whose module also has what this graph does not use."""
+
+    def __init__(self, product: nn.Linear, others: int):
+        super().__init__()
+        self.others = nn.ModuleList(nn.Linear(3, 3) for _ in range(others))
+        self.product = product
+
+    def forward(self, x):  # noqa: ANN001, ANN201
+        return self.product(x)
+
+
+def test_the_same_part_of_two_models_is_stored_to_the_same_bytes(tmp_path) -> None:  # noqa: ANN001
+    torch.manual_seed(2)
+    product, found = nn.Linear(64, 96), []
+    with torch.no_grad():
+        for parameter in product.parameters():
+            parameter.copy_(parameter.half().float())
+    for others in (0, 3):
+        path = tmp_path / f"{others}.onnx"
+        export_graph(Part(product, others), {"x": torch.randn(2, 5, 64)}, ["y"], {}, path)
+        before = path.read_bytes()
+        store_integers(path)
+        found.append((before, path.read_bytes()))
+    (traced, stored), (other_traced, other_stored) = found
+    assert traced != other_traced and stored == other_stored

@@ -203,20 +203,25 @@ def _canvas(name: str, config: str = "cpu") -> list[str]:
 def _after_mar(name: str, config: str) -> list[str]:
     """What is trained on top of the MAR mini: its verifier, its editor, its cascade."""
     judge = f"--judge ../models/detector-b --per-tag 25 --candidates 8 --out ../zoo/{name}/evaluation.json"
+    # Harmon's generator is MAR's to the bit, so it is stored like that one; the others learn with all of their bits.
+    stored = f"ttsvar.zoo_store ../zoo/{name} --bits {4 if name == 'harmon' else 8} --share ../zoo/mar"
     own = {
         "harmon": [
             "ttsvar.masked_set.train_verify --minutes 10",
             "ttsvar.masked_set.export_verify --out ../zoo/harmon",
+            stored,
             f"ttsvar.masked_set.evaluate --kind harmon {judge}",
         ],
         "unipic": [
             "ttsvar.masked_set.edit_pairs --pairs 8192",
             "ttsvar.masked_set.train_edit --minutes 50",
             "ttsvar.masked_set.export_conditioned unipic --out ../zoo/unipic",
+            stored,
         ],
         "cascade": [
             "ttsvar.masked_set.train_cascade --minutes 50",
             "ttsvar.masked_set.export_conditioned cascade --out ../zoo/cascade",
+            stored,
             f"ttsvar.masked_set.evaluate --kind cascade --checkpoint checkpoints/cascade.pt {judge}",
         ],
     }[name]
@@ -235,6 +240,7 @@ def _frames(name: str, config: str) -> list[str]:
         f"ttsvar.frames.pool {world}",
         f"ttsvar.frames.train {name} --minutes 20" + (" --device cuda" if config == "gpu" else ""),
         f"ttsvar.frames.export --checkpoint checkpoints/{name}.pt --out {out}",
+        f"ttsvar.zoo_store {out}",
         f"ttsvar.frames.evaluate --checkpoint checkpoints/{name}.pt --out {out}/evaluation.json",
         f"ttsvar.zoo_card {out}",
     ]

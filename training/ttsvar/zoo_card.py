@@ -73,7 +73,7 @@ def card(folder: Path) -> str:
     start = {
         "var": "It starts from nothing but its data.",
         "frames": f"Its text encoder starts from the shipped generator's, all else from nothing; {decoded}",
-    }.get(family, f"It starts from the shipped generator's weights or learns from its outputs; {decoded}")
+    }.get(family, f"It starts from the shipped generator's weights, or another mini's that did, or learns from its outputs; {decoded}")
     return f"""# {name}
 
 {what[0].upper()}{what[1:]}. A small model for tests and studies of search: 64 x 64 px icon scenes. What it keeps of the published

@@ -3,8 +3,6 @@
     python -m ttsvar.masked_set.export_conditioned unipic --out ../zoo/unipic
     python -m ttsvar.masked_set.export_conditioned cascade --out ../zoo/cascade
     python -m ttsvar.masked_set.export_conditioned unipic --tiny ../test/fixtures/models/canvas-tiny
-
-Matrices of the transformer are stored as int8. Graphs that ``--base`` has too are named by its hash.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from torch import Tensor
 from ttsvar.infinity.export import digest
 from ttsvar.infinity.flops import NOMINAL_TOKENS
 from ttsvar.infinity.model import InfinityConfig
-from ttsvar.latent.export import Family, Widen, count, export_family, halve, randomise, recording, share
+from ttsvar.latent.export import Family, Widen, count, export_family, halve, randomise, recording
 from ttsvar.latent.model import Narrow, load_narrow
 from ttsvar.latent.trunk import TOKENS, Prompt, Trunk
 from ttsvar.masked_set.conditioned import COARSE, Cascade, Conditioned, Editor, load
@@ -151,7 +149,6 @@ def main() -> None:
     p.add_argument("kind", choices=tuple(KINDS))
     p.add_argument("--checkpoint", default="")
     p.add_argument("--narrow", default="checkpoints/narrow.pt")
-    p.add_argument("--base", type=Path, default=Path("../zoo/mar"))
     p.add_argument("--out", type=Path)
     p.add_argument("--tiny", type=Path)
     a = p.parse_args()
@@ -164,8 +161,6 @@ def main() -> None:
     export_family(family(a.kind, model, load_narrow(a.narrow), SAMPLING[a.kind], out, name=a.kind, training=training), out)
     if a.kind == "unipic":
         write_words(out, model)
-    if (a.base / "manifest.json").is_file():
-        share(out, a.base)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from ttsvar.infinity.export import digest
 from ttsvar.infinity.generator import pad
 from ttsvar.infinity.graphs import export_graph
 from ttsvar.infinity.restore import restore_vae
-from ttsvar.latent.export import count, export_family, halve, randomise, recording, share, tiny_trunk
+from ttsvar.latent.export import count, export_family, halve, randomise, recording, tiny_trunk
 from ttsvar.latent.model import Narrow, load_narrow
 from ttsvar.masked_set.export import family
 from ttsvar.masked_set.model import MaskedSet
@@ -93,7 +93,6 @@ def main() -> None:
     p.add_argument("--mar", default="checkpoints/mar.pt")
     p.add_argument("--checkpoint", default="checkpoints/harmon.pt")
     p.add_argument("--narrow", default="checkpoints/narrow.pt")
-    p.add_argument("--base", type=Path, default=Path("../zoo/mar"))
     p.add_argument("--out", type=Path, default=Path("../zoo/harmon"))
     p.add_argument("--tiny", type=Path)
     a = p.parse_args()
@@ -107,8 +106,6 @@ def main() -> None:
         "verifier": own["validation"],
     }  # fmt: skip
     export(model, verifier, load_narrow(a.narrow), SAMPLING, a.out, name=a.out.name, training=training)
-    if (a.base / "manifest.json").is_file():
-        share(a.out, a.base)
 
 
 if __name__ == "__main__":

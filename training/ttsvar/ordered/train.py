@@ -34,10 +34,10 @@ class ClipCodes:
     """Clips of the moving world as codes ``[N, frames * 64]`` with their prompts' ids."""
 
     def __init__(self, codebook: str):
-        self.clips = ClipPool("moving")
-        self.entries = len(load_codebook(codebook).entries)
+        self.clips, book = ClipPool("moving"), load_codebook(codebook)
+        self.entries = len(book.entries)
         flat = self.clips.tokens.flatten(0, -3).transpose(1, 2).unflatten(2, (SIDE, SIDE))
-        parts = [load_codebook(codebook).nearest(part) for part in flat.split(1024)]
+        parts = [book.nearest(part) for part in flat.split(1024)]
         self.clips.tokens = torch.cat(parts).view(self.clips.tokens.shape[:-1])
         self.rng = np.random.default_rng(0)
 

@@ -17,14 +17,19 @@ import { positionsOf, stagesOf } from "./groups.ts";
 import { GroupModel } from "./model.ts";
 import { groupSampling, groupSettings } from "./settings.ts";
 
-const schema = canvasSchema.extend({
-  family: z.literal("ordered-groups"),
-  grouping: z.enum(["diagonal", "raster"]),
-  /** Of a clip. */
-  frames: z.int().min(2).optional(),
-  sampling: groupSampling,
-  codebook: codebookEntry,
-});
+const schema = canvasSchema
+  .extend({
+    family: z.literal("ordered-groups"),
+    grouping: z.enum(["diagonal", "raster"]),
+    /** Of a clip. */
+    frames: z.int().min(2).optional(),
+    sampling: groupSampling,
+    codebook: codebookEntry,
+  })
+  .refine(({ grouping, frames }) => frames === undefined || grouping === "diagonal", {
+    path: ["frames"],
+    message: "clips are drawn in diagonals",
+  });
 
 type Manifest = z.output<typeof schema>;
 
